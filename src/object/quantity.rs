@@ -1,0 +1,272 @@
+//! Kubernetes quantities: `2`, `"8Gi"`, `"1e3"`, `"1000m"`.
+//!
+//! The grammar is `k8s.io/apimachinery/pkg/api/resource/quantity.go`'s. Values are exact down to a billionth, which is
+//! also the finest step that Kubernetes keeps; what is finer is rounded up, as there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer, Visitor};
+
+const NANO: i128 = 1_000_000_000;
+
+/// An exact number of billionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quantity {
+    nanos: i128,
+}
+
+/// Why a text is not a quantity, or not the whole number that its place asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// Not in the grammar.
+    #[error("`{0}` is not a quantity; write a number with an optional suffix, such as 1, 500m, 8Gi or 2e3")]
+    Malformed(String),
+    /// Outside of what a quantity can hold.
+    #[error("`{0}` is too large")]
+    TooLarge(String),
+    /// Devices can not be split.
+    #[error("`{0}` must be a whole number that is not negative")]
+    NotWhole(String),
+}
+
+impl Quantity {
+    /// `count` whole units.
+    pub fn from_count(count: u64) -> Self {
+        Quantity {
+            nanos: i128::from(count) * NANO,
+        }
+    }
+
+    /// The value as a whole number of units, as extended resources must be
+    /// (`ValidateResourceRequirements` in Kubernetes' `pkg/apis/core/validation`).
+    pub fn to_count(self) -> Option<u64> {
+        if self.nanos < 0 || self.nanos % NANO != 0 {
+            None
+        } else {
+            u64::try_from(self.nanos / NANO).ok()
+        }
+    }
+
+    /// The value in units, rounded up.
+    pub fn to_units_rounded_up(self) -> i128 {
+        self.nanos.div_euclid(NANO) + i128::from(self.nanos.rem_euclid(NANO) != 0)
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = || QuantityError::Malformed(text.to_owned());
+        let too_large = || QuantityError::TooLarge(text.to_owned());
+
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let number_len = unsigned
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .unwrap_or(unsigned.len());
+        let (number, suffix) = unsigned.split_at(number_len);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return Err(malformed());
+        }
+
+        let (numerator, power_of_ten) = scale(suffix).ok_or_else(malformed)?;
+        // digits * numerator * 10^(power - fraction digits + 9) billionths, rounded away from zero at the end.
+        let mut value: i128 = 0;
+        for digit in whole.bytes().chain(fraction.bytes()) {
+            value = value
+                .checked_mul(10)
+                .and_then(|v| v.checked_add(i128::from(digit - b'0')))
+                .ok_or_else(too_large)?;
+        }
+        value = value.checked_mul(numerator).ok_or_else(too_large)?;
+        let fraction_digits = i32::try_from(fraction.len()).map_err(|_| too_large())?;
+        let shift = power_of_ten - fraction_digits + 9;
+        if value != 0 {
+            let factor = 10i128.checked_pow(shift.unsigned_abs());
+            value = match (shift >= 0, factor) {
+                (true, Some(factor)) => value.checked_mul(factor).ok_or_else(too_large)?,
+                (true, None) => return Err(too_large()),
+                (false, Some(factor)) => value.div_euclid(factor) + i128::from(value.rem_euclid(factor) != 0),
+                (false, None) => 1,
+            };
+        }
+        Ok(Quantity {
+            nanos: if text.starts_with('-') { -value } else { value },
+        })
+    }
+}
+
+/// A suffix as a factor and a power of ten.
+fn scale(suffix: &str) -> Option<(i128, i32)> {
+    let binary = |power: u32| Some((1i128 << (10 * power), 0));
+    match suffix {
+        "" => Some((1, 0)),
+        "n" => Some((1, -9)),
+        "u" => Some((1, -6)),
+        "m" => Some((1, -3)),
+        "k" => Some((1, 3)),
+        "M" => Some((1, 6)),
+        "G" => Some((1, 9)),
+        "T" => Some((1, 12)),
+        "P" => Some((1, 15)),
+        "E" => Some((1, 18)),
+        "Ki" => binary(1),
+        "Mi" => binary(2),
+        "Gi" => binary(3),
+        "Ti" => binary(4),
+        "Pi" => binary(5),
+        "Ei" => binary(6),
+        _ => {
+            let exponent = suffix.strip_prefix(['e', 'E'])?;
+            let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+            // Three digits are far beyond any representable value, so the parse can not overflow.
+            if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            Some((1, exponent.parse().ok()?))
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.nanos % NANO == 0 {
+            write!(f, "{}", self.nanos / NANO)
+        } else {
+            write!(f, "{}n", self.nanos)
+        }
+    }
+}
+
+/// A quantity as it stands in a document: any legal form, or text that is none.
+///
+/// Parsing is put off because a pod holds many quantities (`cpu: 500m`) and we read few.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawQuantity<'a>(pub super::Text<'a>);
+
+impl RawQuantity<'_> {
+    /// The whole number that a device count must be.
+    pub fn to_count(&self) -> Result<u64, QuantityError> {
+        self.0
+            .parse::<Quantity>()?
+            .to_count()
+            .ok_or_else(|| QuantityError::NotWhole(self.0.to_string()))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawQuantity<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RawVisitor;
+
+        // Kubernetes reads a JSON number as well as a string (Quantity.UnmarshalJSON).
+        impl<'de> Visitor<'de> for RawVisitor {
+            type Value = super::Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity: a number, or a string such as \"8Gi\"")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(text.into())
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(text.to_owned().into())
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(number.to_string().into())
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(number.to_string().into())
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(number.to_string().into())
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok("0".into())
+            }
+        }
+
+        deserializer.deserialize_any(RawVisitor).map(RawQuantity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_legal_form_of_a_count_is_read() {
+        for (text, count) in [
+            ("1", 1),
+            ("+8", 8),
+            ("1k", 1000),
+            ("1e3", 1000),
+            ("1E3", 1000),
+            ("1000m", 1),
+            ("2.0", 2),
+            ("2.", 2),
+            (".5k", 500),
+            ("1Ki", 1024),
+            ("1.5Ki", 1536),
+            ("8000000000n", 8),
+            ("0", 0),
+            ("0e999", 0),
+        ] {
+            assert_eq!(text.parse::<Quantity>().unwrap().to_count(), Some(count), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_count_is_refused() {
+        for text in ["500m", "1.5", "-1", "1n", "1e-3"] {
+            assert_eq!(text.parse::<Quantity>().unwrap().to_count(), None, "{text}");
+        }
+        for text in [
+            "", "a", "1 ", " 1", "1kk", "1..2", ".", "1e", "1e+", "--1", "1ki", "0x10", "1_000", "1e1234",
+        ] {
+            assert!(
+                matches!(text.parse::<Quantity>(), Err(QuantityError::Malformed(_))),
+                "{text}"
+            );
+        }
+        for text in ["1e200", "99999999999999999999999999999999999999Ei"] {
+            assert!(
+                matches!(text.parse::<Quantity>(), Err(QuantityError::TooLarge(_))),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_and_strings_are_both_quantities() {
+        for (json, count) in [("4", 4), (r#""4""#, 4), ("4.0", 4), ("null", 0)] {
+            assert_eq!(
+                serde_json::from_str::<RawQuantity<'_>>(json).unwrap().to_count(),
+                Ok(count),
+                "{json}"
+            );
+        }
+        assert!(serde_json::from_str::<RawQuantity<'_>>("true").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = text.parse::<Quantity>();
+        }
+
+        #[test]
+        fn counts_survive_display(count in any::<u32>()) {
+            let quantity = Quantity::from_count(count.into());
+            prop_assert_eq!(quantity.to_string().parse::<Quantity>().unwrap(), quantity);
+        }
+    }
+}
