@@ -1,0 +1,19 @@
+//! The vocabulary of GPUs: resources, profiles, products, strategies, and what a pod asks for.
+//!
+//! NVIDIA's names are written in this module and nowhere else.
+
+pub mod demand;
+pub mod geometry;
+pub mod memory;
+pub mod names;
+pub mod product;
+pub mod profile;
+pub mod resource;
+pub mod strategy;
+
+pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
+pub use memory::MiB;
+pub use product::{Product, ProductLabel, ProductPattern};
+pub use profile::MigProfile;
+pub use resource::GpuResource;
+pub use strategy::Strategy;
