@@ -1,0 +1,39 @@
+//! What the listeners call: bytes in, an answer out.
+
+/// The job behind the listeners. Calls are short and never wait, so they run on the thread that read the request.
+pub trait Endpoints: Send + Sync + 'static {
+    /// `POST /mutate`: an `AdmissionReview`.
+    fn mutate(&self, body: &[u8]) -> Answer;
+    /// `POST /filter`: `ExtenderArgs`.
+    fn filter(&self, body: &[u8]) -> Answer;
+    /// `POST /prioritize`: `ExtenderArgs`.
+    fn prioritize(&self, body: &[u8]) -> Answer;
+    /// Whether requests can be answered rightly; else why not yet.
+    fn ready(&self) -> Result<(), String>;
+    /// The metrics in OpenMetrics text format.
+    fn metrics(&self) -> String;
+}
+
+/// An answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// JSON for 200, else a sentence for a person.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// 200 with a JSON body.
+    pub fn json(body: Vec<u8>) -> Self {
+        Answer { status: 200, body }
+    }
+
+    /// A refusal of the request itself, as a sentence.
+    pub fn refusal(status: u16, reason: impl Into<String>) -> Self {
+        Answer {
+            status,
+            body: reason.into().into_bytes(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Listeners, limits and drain: everything between a socket and an answer.
+
+pub mod endpoints;
