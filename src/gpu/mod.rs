@@ -9,6 +9,7 @@ pub mod names;
 pub mod product;
 pub mod profile;
 pub mod resource;
+pub mod rule;
 pub mod strategy;
 
 pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
@@ -16,4 +17,5 @@ pub use memory::MiB;
 pub use product::{Product, ProductLabel, ProductPattern};
 pub use profile::MigProfile;
 pub use resource::GpuResource;
+pub use rule::SharingRule;
 pub use strategy::Strategy;

@@ -14,16 +14,16 @@ use super::text::LabelSource;
 pub const FIELD_NODE_NAME: &str = "metadata.name";
 
 /// A pod's own constraints on nodes, as a disjunction of conjunctions.
-#[derive(Clone, Debug)]
-pub struct Constraints<'p, 'a> {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Constraints<'a> {
     selector: Vec<Requirement<'a>>,
     /// `None` when the pod has no required node affinity.
-    terms: Option<&'p [NodeSelectorTerm<'a>]>,
+    terms: Option<Vec<NodeSelectorTerm<'a>>>,
 }
 
-impl<'p, 'a> Constraints<'p, 'a> {
+impl<'a> Constraints<'a> {
     /// Those of `pod`.
-    pub fn of(pod: &'p Pod<'a>) -> Self {
+    pub fn of(pod: &Pod<'a>) -> Self {
         let selector = pod
             .spec
             .node_selector
@@ -36,7 +36,17 @@ impl<'p, 'a> Constraints<'p, 'a> {
             .collect();
         Constraints {
             selector,
-            terms: pod.spec.required_node_terms(),
+            terms: pod.spec.required_node_terms().map(<[_]>::to_vec),
+        }
+    }
+
+    /// A copy that owns its strings.
+    pub fn into_owned(self) -> Constraints<'static> {
+        Constraints {
+            selector: self.selector.into_iter().map(Requirement::into_owned).collect(),
+            terms: self
+                .terms
+                .map(|terms| terms.into_iter().map(NodeSelectorTerm::into_owned).collect()),
         }
     }
 
@@ -50,6 +60,7 @@ impl<'p, 'a> Constraints<'p, 'a> {
         self.selector.iter().all(|r| r.matches(labels))
             && self
                 .terms
+                .as_ref()
                 .is_none_or(|terms| terms.iter().any(|term| term_admits(term, name, labels)))
     }
 
@@ -85,7 +96,7 @@ impl<'p, 'a> Constraints<'p, 'a> {
         self.selector
             .iter()
             .map(|own| ("spec.nodeSelector", own))
-            .chain(self.terms.into_iter().flatten().flat_map(|term| {
+            .chain(self.terms.iter().flatten().flat_map(|term| {
                 term.match_expressions()
                     .iter()
                     .map(|own| ("spec.affinity.nodeAffinity", own))
@@ -96,7 +107,7 @@ impl<'p, 'a> Constraints<'p, 'a> {
 
     /// Applies `judge` to each alternative that can match a node at all.
     fn conjunctions<T>(&self, judge: impl Fn(&[&Requirement<'_>]) -> T) -> Vec<T> {
-        match self.terms {
+        match &self.terms {
             None => vec![judge(&self.selector.iter().collect::<Vec<_>>())],
             Some(terms) => terms
                 .iter()

@@ -119,7 +119,7 @@ pub struct NodeSelector<'a> {
 }
 
 /// A `v1.NodeSelectorTerm`: all of its expressions hold, and an empty one matches no node.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSelectorTerm<'a> {
     /// On labels. `None` when the key is missing or null, which a patch must know.
@@ -131,6 +131,15 @@ pub struct NodeSelectorTerm<'a> {
 }
 
 impl<'a> NodeSelectorTerm<'a> {
+    /// A copy that owns its strings.
+    pub fn into_owned(self) -> NodeSelectorTerm<'static> {
+        let own = |list: Vec<Requirement<'a>>| list.into_iter().map(Requirement::into_owned).collect();
+        NodeSelectorTerm {
+            expressions: self.expressions.map(own),
+            match_fields: own(self.match_fields),
+        }
+    }
+
     /// The requirements on labels.
     pub fn match_expressions(&self) -> &[Requirement<'a>] {
         self.expressions.as_deref().unwrap_or_default()

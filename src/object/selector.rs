@@ -79,6 +79,15 @@ impl Requirement<'static> {
 }
 
 impl Requirement<'_> {
+    /// A copy that owns its strings.
+    pub fn into_owned(self) -> Requirement<'static> {
+        Requirement {
+            key: self.key.into_owned(),
+            operator: self.operator,
+            values: self.values.into_iter().map(Text::into_owned).collect(),
+        }
+    }
+
     /// Whether a label with this value (or its absence) satisfies the requirement.
     ///
     /// `k8s.io/apimachinery/pkg/labels.Requirement.Matches`: an absent label satisfies `NotIn` and `DoesNotExist` alone, and

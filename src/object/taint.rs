@@ -25,11 +25,11 @@ impl Taint<'_> {
     }
 
     /// A copy that owns its strings.
-    pub fn to_owned(&self) -> Taint<'static> {
+    pub fn into_owned(self) -> Taint<'static> {
         Taint {
-            key: self.key.clone().into_owned(),
-            value: self.value.clone().map(Text::into_owned),
-            effect: self.effect.clone().into_owned(),
+            key: self.key.into_owned(),
+            value: self.value.map(Text::into_owned),
+            effect: self.effect.into_owned(),
         }
     }
 }
@@ -48,6 +48,16 @@ pub struct Toleration<'a> {
 }
 
 impl Toleration<'_> {
+    /// A copy that owns its strings.
+    pub fn into_owned(self) -> Toleration<'static> {
+        Toleration {
+            key: self.key.map(Text::into_owned),
+            operator: self.operator.map(Text::into_owned),
+            value: self.value.map(Text::into_owned),
+            effect: self.effect.map(Text::into_owned),
+        }
+    }
+
     /// `v1.Toleration.ToleratesTaint` of k8s.io/api/core/v1: an empty key with `Exists` tolerates every taint, an empty effect
     /// every effect. (`Gt` and `Lt`, alpha in 1.35, are not known here and tolerate nothing.)
     pub fn tolerates(&self, taint: &Taint<'_>) -> bool {
