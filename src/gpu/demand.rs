@@ -173,12 +173,16 @@ impl PodDemand {
 ///
 /// Counts that can not be read count as zero here: this is for pods that the API server has already taken.
 pub fn effective_demand(pod: &Pod<'_>) -> Demand {
-    effective_of(pod, |container| container_counts(container).unwrap_or_default())
+    let each: Vec<Counts> = pod
+        .spec
+        .containers()
+        .map(|(_, _, container)| container_counts(container).unwrap_or_default())
+        .collect();
+    effective_of(pod, &each)
 }
 
-/// The effective request when `of` says what each container asks for.
-pub fn effective_of(pod: &Pod<'_>, of: impl Fn(&Container<'_>) -> Counts) -> Demand {
-    let each: Vec<Counts> = pod.spec.containers().map(|(_, _, container)| of(container)).collect();
+/// The effective request when `each` says what the containers ask for, in the order of [`crate::object::pod::PodSpec::containers`].
+pub fn effective_of(pod: &Pod<'_>, each: &[Counts]) -> Demand {
     let overhead: Counts = read_list(&pod.spec.overhead).unwrap_or_default();
     let mut resources: Vec<GpuResource> = each
         .iter()
@@ -190,7 +194,6 @@ pub fn effective_of(pod: &Pod<'_>, of: impl Fn(&Container<'_>) -> Counts) -> Dem
     resources
         .into_iter()
         .map(|resource| {
-            // `effective` visits containers in the same order as above.
             let mut at = each.iter();
             let count = request::effective(&pod.spec, overhead.get(resource), |_| {
                 at.next().map_or(0, |counts| counts.get(resource))

@@ -213,10 +213,14 @@ pub static MODELS: &[Model] = &[
 
 /// The model of a product. Where several share its name, the memory of a whole GPU tells which; without it, the first.
 pub fn model_of(product: &Product, memory: Option<MiB>) -> Option<&'static Model> {
-    let named = || MODELS.iter().filter(|model| model.is_named_by(product));
     memory
-        .and_then(|memory| named().find(|model| model.memory.contains(&memory.0)))
-        .or_else(|| named().next())
+        .and_then(|memory| models_named_by(product).find(|model| model.memory.contains(&memory.0)))
+        .or_else(|| models_named_by(product).next())
+}
+
+/// The models that a product's name can stand for.
+pub fn models_named_by(product: &Product) -> impl Iterator<Item = &'static Model> {
+    MODELS.iter().filter(move |model| model.is_named_by(product))
 }
 
 /// The models that have a profile.
@@ -230,9 +234,9 @@ impl Model {
         self.rows.iter().find(|row| row.profile.parse() == Ok(profile))
     }
 
-    /// The word that a policy would write for it.
-    pub fn pattern(&self) -> &'static str {
-        self.pattern
+    /// Whether a policy that writes `pattern` means this model: its word is part of the pattern, or the other way around.
+    pub fn is_meant_by(&self, pattern: &ProductPattern) -> bool {
+        self.is_named_by(&pattern.as_str().into()) || pattern.matches(&self.pattern.into())
     }
 
     fn is_named_by(&self, product: &Product) -> bool {

@@ -11,7 +11,7 @@ use super::strategy::Strategy;
 pub struct SharingRule {
     /// The strategy.
     pub strategy: Strategy,
-    /// MIG profiles that are allowed, in order of preference; empty means any, smallest first.
+    /// MIG profiles that are allowed, in order of preference; empty means any. A policy's `mig` always lists some.
     pub profiles: Vec<MigProfile>,
     /// Products that are allowed; empty means any.
     pub products: Vec<ProductPattern>,

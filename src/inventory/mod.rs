@@ -5,6 +5,7 @@
 
 pub mod claims;
 pub mod derive;
+pub mod dump;
 pub mod lack;
 pub mod node;
 pub mod offer;

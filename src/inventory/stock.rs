@@ -22,6 +22,8 @@ pub struct Inventory {
 pub(super) struct OfferStock {
     /// Places in `Inventory::nodes`.
     pub(super) nodes: Vec<usize>,
+    /// One offer of each sort that the class has: same product label, profile and memory.
+    sorts: Vec<Offer>,
     /// Shares that waiting pods ask for and could be given now.
     pub(super) awaited: u64,
 }
@@ -78,7 +80,15 @@ impl InventoryBuilder {
         let mut classes: BTreeMap<OfferClass, OfferStock> = BTreeMap::new();
         for (at, node) in self.nodes.iter().enumerate() {
             for offer in &node.offers.offers {
-                classes.entry(offer.class()).or_default().nodes.push(at);
+                let stock = classes.entry(offer.class()).or_default();
+                stock.nodes.push(at);
+                let same = |sort: &Offer| {
+                    (&sort.product_label, sort.profile, sort.memory)
+                        == (&offer.product_label, offer.profile, offer.memory)
+                };
+                if !stock.sorts.iter().any(same) {
+                    stock.sorts.push(offer.clone());
+                }
             }
         }
         let mut inventory = Inventory {
@@ -137,14 +147,9 @@ impl Inventory {
         self.namespaces.iter().map(|(name, labels)| (&**name, labels))
     }
 
-    /// Every offer of a class, with its node.
-    pub fn offers(&self, class: OfferClass) -> impl Iterator<Item = (&NodeEntry, &Offer)> {
-        self.stock(class).into_iter().flat_map(move |stock| {
-            stock.nodes.iter().filter_map(move |at| {
-                let node = &self.nodes[*at];
-                Some((node, node.offers.get(class.resource)?))
-            })
-        })
+    /// The sorts of offers in a class: one of each product label, profile and memory, whatever its node and numbers.
+    pub fn sorts(&self, class: OfferClass) -> &[Offer] {
+        self.stock(class).map_or(&[], |stock| &stock.sorts)
     }
 
     /// Every class that some node offers.

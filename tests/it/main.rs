@@ -1,1 +1,3 @@
-//! Integration tests.
+//! Integration tests, in one binary so that they link once.
+
+mod smoke;

@@ -1,0 +1,25 @@
+//! What can be typed. Each verb's own flags stand beside its code.
+
+use clap::{Parser, Subcommand};
+
+use super::{explain, lint, serve};
+
+/// Decides how each pod of a Kubernetes cluster may share GPUs.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve the admission webhook and the scheduler extender.
+    Serve(serve::Args),
+    /// Show, step by step, what would become of pods, and where they would fit.
+    Explain(explain::Args),
+    /// Find what is wrong or doubtful in policies.
+    Lint(lint::Args),
+}

@@ -1,0 +1,82 @@
+//! Files that verbs read: a directory of policies, a dump of a cluster, manifests.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::inventory::{Inventory, dump};
+use crate::policy::{Finding, Policy, PolicySet, parse};
+
+/// The texts of all policies in a directory, by file name: `*.yaml`, `*.yml` and `*.json`, without its subdirectories.
+///
+/// Hidden files are passed over: a mounted `ConfigMap` holds `..data` and its like.
+pub fn policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let shown = directory.display();
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot read the policies in {shown}"))?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("cannot read the policies in {shown}"))?
+            .path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let known = path
+            .extension()
+            .is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
+        if known && !hidden && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            Ok((path.display().to_string(), text))
+        })
+        .collect()
+}
+
+/// The policies of a directory, or what is wrong with them.
+pub fn policies(directory: &Path) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
+    let texts = policy_texts(directory)?;
+    if texts.is_empty() {
+        bail!(
+            "{} holds no policies: no file ends in .yaml, .yml or .json",
+            directory.display()
+        );
+    }
+    Ok(parse::parse_all(
+        texts.iter().map(|(file, text)| (file.as_str(), text.as_str())),
+    ))
+}
+
+/// The policies of a directory; every mistake in them ends the verb.
+pub fn policy_set(directory: &Path) -> anyhow::Result<PolicySet> {
+    policies(directory)?.map(PolicySet::new).map_err(|findings| {
+        let list = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        anyhow!("the policies in {} can not be used\n{list}", directory.display())
+    })
+}
+
+/// The cluster of a dump.
+pub fn cluster(file: &Path) -> anyhow::Result<Inventory> {
+    let text = text(file)?;
+    let builder = dump::read(&text).with_context(|| file.display().to_string())?;
+    Ok(builder.build())
+}
+
+/// A file's text; `-` is standard input.
+pub fn text(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read standard input")?;
+        return Ok(text);
+    }
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}

@@ -1,0 +1,203 @@
+//! From a governed pod to its decision.
+
+use super::candidate::{Candidate, Scheme, candidates};
+use super::outcome::{Considered, Decision, Denial, Grant, Verdict};
+use super::{reach, wording};
+use crate::gpu::{Counts, PodDemand, demand};
+use crate::inventory::{Claims, Inventory, Supply, Wanted, Whereabouts};
+use crate::object::{ContainerKind, Pod, Requirement};
+use crate::policy::Policy;
+
+/// What is to be decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q, 'a> {
+    /// The pod.
+    pub pod: &'q Pod<'a>,
+    /// What it asks for; not empty.
+    pub demand: &'q PodDemand,
+    /// The policy that governs it.
+    pub policy: &'q Policy,
+    /// What the cluster has.
+    pub inventory: &'q Inventory,
+    /// What was promised a moment ago.
+    pub claims: &'q Claims,
+}
+
+/// A candidate with what it would take.
+struct Weighed<'r> {
+    candidate: Candidate<'r>,
+    demand: Counts,
+    /// What the pod's own selectors do not imply yet.
+    requirements: Vec<Requirement<'static>>,
+    verdict: Verdict,
+    supply: Supply,
+}
+
+/// Decides.
+///
+/// The pod that already asks for exactly what a rule of its policy would give keeps it, whatever is free: so a second pass over our
+/// own output changes nothing, and a pod may narrow what its namespace allows.
+pub fn decide(question: &Question<'_, '_>) -> Decision {
+    let whereabouts = Whereabouts::of(question.pod);
+    let mut weighed: Vec<Weighed<'_>> = Vec::new();
+    let mut considered = Vec::new();
+    for rule in question.policy.sharing_rules() {
+        match candidates(rule, question.demand, question.inventory) {
+            Ok(list) => {
+                for candidate in list {
+                    let weighed_one = weigh(question, candidate, &whereabouts);
+                    considered.push(Considered {
+                        strategy: rule.strategy,
+                        scheme: Some(weighed_one.candidate.scheme),
+                        verdict: weighed_one.verdict.clone(),
+                    });
+                    weighed.push(weighed_one);
+                }
+            }
+            Err(denial) => considered.push(Considered {
+                strategy: rule.strategy,
+                scheme: None,
+                verdict: Verdict::Refused(denial),
+            }),
+        }
+    }
+
+    let possible = || {
+        weighed
+            .iter()
+            .enumerate()
+            .filter(|(_, w)| !matches!(w.verdict, Verdict::Refused(_)))
+    };
+    let conforming = possible().find(|(_, w)| w.verdict == Verdict::Conforms);
+    let supplied = |supply: Supply| possible().find(move |(_, w)| w.supply == supply);
+    let chosen = conforming
+        .or_else(|| supplied(Supply::Free))
+        .or_else(|| supplied(Supply::Exists))
+        .or_else(|| supplied(Supply::None))
+        .map(|(at, _)| at);
+    let outcome = match chosen {
+        Some(at) => Ok(grant(question, weighed.swap_remove(at), at == 0)),
+        None => Err(denial(&considered)),
+    };
+    Decision { outcome, considered }
+}
+
+fn weigh<'r>(question: &Question<'_, '_>, candidate: Candidate<'r>, whereabouts: &Whereabouts<'_>) -> Weighed<'r> {
+    let Candidate { rule, scheme, .. } = candidate;
+    let (inventory, constraints) = (question.inventory, &whereabouts.constraints);
+    let identity = reach::identity(&candidate, inventory);
+    let narrowing = reach::narrowing(&candidate, question.demand.memory, inventory, constraints);
+    let demand = effective(question.pod, &candidate);
+
+    let keeps_names = candidate.targets.iter().all(|target| !target.is_change());
+    let named_by_resource = matches!(scheme, Scheme::MigNamed(_));
+    let conforms = keeps_names && (named_by_resource || identity.iter().all(|r| constraints.imply(r)));
+
+    let all: Vec<Requirement<'static>> = identity.into_iter().chain(narrowing).collect();
+    let against = || {
+        constraints
+            .against(&all)
+            .unwrap_or_else(|| "spec.nodeSelector and spec.affinity: their combination".to_owned())
+    };
+    let clash = reach::pinned_product_clash(scheme, rule, constraints)
+        .map(|words| format!("the pod's node selection: {words}"))
+        .or_else(|| (!constraints.allow(&all)).then(against));
+    let wanted = Wanted {
+        rule,
+        demand: &demand,
+        memory: question.demand.memory,
+        whereabouts,
+    };
+    let (verdict, supply) = match clash {
+        Some(clash) => {
+            let (field, words) = clash.split_once(": ").unwrap_or(("spec", &clash));
+            let denial = Denial::new(
+                field,
+                format!("{words} rules out every node with {scheme} ({})", rule.strategy),
+                "remove it, or move the pod to a namespace whose policy allows what it selects",
+            );
+            (Verdict::Refused(denial), Supply::None)
+        }
+        None => {
+            let supply = inventory.supply(&wanted, question.claims);
+            (
+                if conforms {
+                    Verdict::Conforms
+                } else {
+                    Verdict::Supply(supply)
+                },
+                supply,
+            )
+        }
+    };
+    let requirements = all.into_iter().filter(|r| !constraints.imply(r)).collect();
+    Weighed {
+        demand,
+        requirements,
+        verdict,
+        supply,
+        candidate,
+    }
+}
+
+/// The effective request once every container asks for its target.
+fn effective(pod: &Pod<'_>, candidate: &Candidate<'_>) -> Counts {
+    let is_init = |kind| matches!(kind, ContainerKind::Init | ContainerKind::Sidecar);
+    let each: Vec<Counts> = pod
+        .spec
+        .containers()
+        .map(|(kind, index, _)| {
+            candidate
+                .targets
+                .iter()
+                .find(|t| is_init(t.container.kind) == is_init(kind) && t.container.index == index)
+                .map(super::outcome::Target::after)
+                .unwrap_or_default()
+        })
+        .collect();
+    demand::effective_of(pod, &each)
+}
+
+fn grant(question: &Question<'_, '_>, weighed: Weighed<'_>, first: bool) -> Grant {
+    let Weighed {
+        candidate,
+        demand,
+        requirements,
+        verdict,
+        supply,
+    } = weighed;
+    let (strategy, scheme) = (candidate.rule.strategy, candidate.scheme);
+    let several = question.demand.containers.len() > 1;
+    let mut warnings: Vec<String> = candidate
+        .targets
+        .iter()
+        .filter_map(|target| wording::change(target, strategy, several))
+        .collect();
+    warnings.extend(
+        candidate
+            .targets
+            .iter()
+            .filter_map(|target| wording::caveat(target, strategy)),
+    );
+    warnings.extend(wording::wait(scheme.resource(), strategy, supply));
+    Grant {
+        strategy,
+        because: wording::because(strategy, scheme, supply, verdict == Verdict::Conforms, first),
+        targets: candidate.targets,
+        requirements,
+        demand,
+        supply,
+        warnings,
+    }
+}
+
+/// The denial that tells most: the first that was found, since the first rule is what the policy prefers.
+fn denial(considered: &[Considered]) -> Denial {
+    considered
+        .iter()
+        .find_map(|one| match &one.verdict {
+            Verdict::Refused(denial) => Some(denial.clone()),
+            Verdict::Conforms | Verdict::Supply(_) => None,
+        })
+        .unwrap_or_else(|| Denial::new("spec", "the policy allows no strategy", "mend the policy"))
+}

@@ -1,0 +1,42 @@
+//! Who governs a pod, as far as the cluster is known.
+
+use crate::inventory::Inventory;
+use crate::object::LabelSource;
+use crate::policy::{Governed, PolicySet};
+
+/// Namespaces whose pods pass untouched whatever a policy says: a control plane that waits for a webhook that waits for the control
+/// plane helps nobody.
+pub const EXEMPT_NAMESPACES: &[&str] = &["kube-system"];
+
+/// What to do with a GPU pod whose namespace is not known yet, or names a policy that does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// Turn it away: its controller tries again.
+    #[default]
+    Refuse,
+    /// Let it pass as it is, and say so.
+    Admit,
+}
+
+/// Whether no policy applies to a namespace.
+pub fn is_exempt(namespace: &str) -> bool {
+    EXEMPT_NAMESPACES.contains(&namespace)
+}
+
+/// Who governs a pod with these labels in that namespace.
+///
+/// Where there is no policy at all nobody does, also in a namespace that is not known yet.
+pub fn governing<'c>(
+    policies: &'c PolicySet,
+    inventory: &'c Inventory,
+    namespace: &str,
+    pod_labels: &impl LabelSource,
+) -> Governed<'c> {
+    if is_exempt(namespace) || policies.is_empty() {
+        return Governed::ByNone;
+    }
+    match inventory.namespace(namespace) {
+        Some(labels) => policies.governing(labels, pod_labels),
+        None => Governed::ByUnknownNamespace,
+    }
+}

@@ -1,0 +1,17 @@
+//! The decision: what a governed pod may ask for, and why.
+//!
+//! [`decide`] takes values and returns values. It makes [`Candidate`]s - ways to serve the pod under each rule of its policy -
+//! and takes the first that the pod already is, else the first that is free, else the first that exists, else the first.
+
+pub mod candidate;
+pub mod decide;
+pub mod governance;
+pub mod outcome;
+pub mod reach;
+pub mod target;
+pub mod wording;
+
+pub use candidate::{Candidate, Scheme};
+pub use decide::{Question, decide};
+pub use governance::{OnUnknown, governing, is_exempt};
+pub use outcome::{Considered, Decision, Denial, Grant, Target, Verdict};

@@ -1,0 +1,145 @@
+//! What a node must be, said in labels, so that in-tree filters and autoscalers see it too.
+
+use super::candidate::{Candidate, Scheme};
+use crate::gpu::names::{SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
+use crate::gpu::product::MigPart;
+use crate::gpu::{GpuResource, MiB, ProductLabel, SharingRule, Strategy, geometry, product};
+use crate::inventory::{Inventory, OfferClass};
+use crate::object::{Constraints, Operator, Requirement};
+
+/// What tells nodes that serve a candidate from others with the same resource name.
+///
+/// A name that only one kind of offer has needs little: `nvidia.com/mig-1g.10gb` is a partition unless its label says that it is
+/// time-sliced. `nvidia.com/gpu` needs all of it. Where a label may be missing (a node group that is scaled from zero), the
+/// requirement is one that its absence satisfies, as far as safety allows.
+pub fn identity(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Requirement<'static>> {
+    let Candidate { rule, scheme, .. } = candidate;
+    let sharing = |resource: GpuResource, operator, value: &str| {
+        Requirement::new(resource.label_key(SUFFIX_SHARING_STRATEGY), operator, [value])
+    };
+    match scheme {
+        Scheme::Whole => vec![
+            sharing(GpuResource::Gpu, Operator::In, "none"),
+            Requirement::new(
+                gpu_label::MIG_SLICES,
+                Operator::DoesNotExist,
+                std::iter::empty::<String>(),
+            ),
+        ],
+        Scheme::MigNamed(_) => candidate
+            .resources()
+            .into_iter()
+            .map(|resource| sharing(resource, Operator::NotIn, Strategy::TimeSlicing.as_str()))
+            .collect(),
+        Scheme::MigSingle(profile) => {
+            let labels = product_labels(inventory, rule, GpuResource::Gpu, |label| {
+                label.mig == MigPart::Profile(*profile)
+            });
+            vec![
+                sharing(GpuResource::Gpu, Operator::In, "none"),
+                Requirement::new(gpu_label::PRODUCT, Operator::In, labels),
+            ]
+        }
+        Scheme::Share(resource @ (GpuResource::Gpu | GpuResource::GpuShared)) => {
+            vec![sharing(*resource, Operator::In, rule.strategy.as_str())]
+        }
+        // The name says it all.
+        Scheme::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => Vec::new(),
+    }
+}
+
+/// What else the rule and the declared memory ask of a node.
+pub fn narrowing(
+    candidate: &Candidate<'_>,
+    memory: Option<MiB>,
+    inventory: &Inventory,
+    constraints: &Constraints<'_>,
+) -> Vec<Requirement<'static>> {
+    let rule = candidate.rule;
+    let mut requirements = Vec::new();
+    for resource in candidate.resources() {
+        let key = resource.label_key("product");
+        let pinned_right = || {
+            constraints.pinned_values(&key).is_some_and(|values| {
+                values
+                    .iter()
+                    .all(|value| rule.allows_product(Some(&ProductLabel::parse(value).product)))
+            })
+        };
+        // The identity of MIG `single` names the products already.
+        if !rule.products.is_empty() && !matches!(candidate.scheme, Scheme::MigSingle(_)) && !pinned_right() {
+            let labels = product_labels(inventory, rule, resource, |_| true);
+            // Where no node has such a product yet, its label's exact value is not known; the extender holds the rule alone.
+            if !labels.is_empty() {
+                requirements.push(Requirement::new(&key, Operator::In, labels));
+            }
+        }
+        // The label gives the memory of the device. A share of MPS has less, which only the extender can tell.
+        if let Some(MiB(needed)) = memory
+            && needed > 0
+        {
+            let above = (needed - 1).to_string();
+            requirements.push(Requirement::new(
+                resource.label_key(SUFFIX_MEMORY),
+                Operator::Gt,
+                [above],
+            ));
+        }
+    }
+    requirements
+}
+
+/// Whether the products that the pod pins by its own selector can be what the scheme needs; else the selector's words.
+///
+/// Labels alone do not show it: `nvidia.com/gpu.product=Tesla-T4` contradicts no label of `nvidia.com/mig-1g.10gb`, and still no T4
+/// has one.
+pub fn pinned_product_clash(scheme: Scheme, rule: &SharingRule, constraints: &Constraints<'_>) -> Option<String> {
+    let values = constraints.pinned_values(gpu_label::PRODUCT)?;
+    let may_serve = |value: &String| {
+        let label = ProductLabel::parse(value);
+        let profile_fits = |profile| match geometry::model_of(&label.product, None) {
+            // One name can stand for models of different memory: any of them will do.
+            Some(_) => geometry::models_named_by(&label.product).any(|model| model.row(profile).is_some()),
+            None => !product::WITHOUT_MIG.iter().any(|name| {
+                crate::gpu::ProductPattern::parse(name).is_ok_and(|pattern| pattern.matches(&label.product))
+            }),
+        };
+        rule.allows_product(Some(&label.product))
+            && match scheme {
+                Scheme::Whole => !label.shared && label.mig == MigPart::None,
+                Scheme::MigNamed(profile) => label.mig == MigPart::None && profile_fits(profile),
+                Scheme::MigSingle(profile) => label.mig == MigPart::Profile(profile) && !label.shared,
+                Scheme::Share(GpuResource::GpuShared) => !label.shared,
+                Scheme::Share(GpuResource::Gpu) => label.shared,
+                Scheme::Share(GpuResource::Mig(profile) | GpuResource::MigShared(profile)) => profile_fits(profile),
+            }
+    };
+    if values.iter().any(may_serve) {
+        None
+    } else {
+        Some(format!("{}={}", gpu_label::PRODUCT, values.join(", ")))
+    }
+}
+
+/// The product labels of what nodes offer under a resource name and a rule.
+fn product_labels(
+    inventory: &Inventory,
+    rule: &SharingRule,
+    resource: GpuResource,
+    wanted: impl Fn(&ProductLabel) -> bool,
+) -> Vec<String> {
+    let mut labels: Vec<String> = inventory
+        .sorts(OfferClass {
+            strategy: rule.strategy,
+            resource,
+        })
+        .iter()
+        .filter(|offer| rule.allows_product(offer.product.as_ref()))
+        .filter_map(|offer| offer.product_label.as_deref())
+        .filter(|label| wanted(&ProductLabel::parse(label)))
+        .map(str::to_owned)
+        .collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels
+}

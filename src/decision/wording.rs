@@ -1,0 +1,87 @@
+//! What a person reads of a decision.
+//!
+//! A Warning header should stay under 120 characters, and past 4096 in all each is cut (apiserver
+//! `endpoints/filters/warning.go`): short sentences, the change first.
+
+use super::candidate::Scheme;
+use super::outcome::Target;
+use crate::gpu::{GpuResource, Strategy};
+use crate::inventory::Supply;
+
+/// What a strategy means for a pod that asked for something else.
+pub fn consequence(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Exclusive => "whole GPUs that nobody else touches",
+        Strategy::Mig => "a hardware partition of its own",
+        Strategy::Mps => "a share under MPS, limited in memory and compute",
+        Strategy::TimeSlicing => "time-slicing",
+    }
+}
+
+/// The change to one container, if there is one: `nvidia.com/gpu 4 -> nvidia.com/gpu.shared 1: time-slicing; more shares ...`.
+pub fn change(target: &Target, strategy: Strategy, several: bool) -> Option<String> {
+    if !target.is_change() {
+        return None;
+    }
+    let whose = if several {
+        format!("container {}: ", target.container.name)
+    } else {
+        String::new()
+    };
+    let asked: u64 = target
+        .container
+        .counts
+        .iter()
+        .map(|(_, count)| count)
+        .fold(0, u64::saturating_add);
+    let more = match strategy {
+        Strategy::Mps | Strategy::TimeSlicing if asked > 1 => "; more shares give no more compute",
+        _ => "",
+    };
+    Some(format!(
+        "{whose}{} -> {}: {}{more}",
+        target.container.counts,
+        target.after(),
+        consequence(strategy)
+    ))
+}
+
+/// What to know of a target besides the change.
+pub fn caveat(target: &Target, strategy: Strategy) -> Option<String> {
+    (strategy == Strategy::Mig && target.count > 1).then(|| {
+        format!(
+            "container {}: a CUDA process uses one MIG device; {} of them serve {} processes",
+            target.container.name, target.count, target.count
+        )
+    })
+}
+
+/// Why this candidate and nothing else.
+pub fn because(strategy: Strategy, scheme: Scheme, supply: Supply, conforms: bool, first: bool) -> String {
+    if conforms {
+        return format!("the pod asks for {strategy} as its policy allows it");
+    }
+    match (supply, first) {
+        (Supply::Free, true) => format!("{strategy} is the policy's first choice, and {scheme} is free"),
+        (Supply::Free, false) => format!("{scheme} ({strategy}) is the first of the policy's choices that is free now"),
+        (Supply::Exists, _) => {
+            format!("nothing that the policy allows is free now; {scheme} ({strategy}) comes first among what exists")
+        }
+        (Supply::None, _) => {
+            format!("no node offers anything that the policy allows; {scheme} ({strategy}) is its first choice")
+        }
+    }
+}
+
+/// What to know when the pod will have to wait.
+pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option<String> {
+    match supply {
+        Supply::Free => None,
+        Supply::Exists => Some(format!(
+            "all {resource} ({strategy}) that would do is taken; the pod waits"
+        )),
+        Supply::None => Some(format!(
+            "no node that the pod may run on offers {resource} ({strategy}); the pod waits for one"
+        )),
+    }
+}

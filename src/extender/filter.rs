@@ -1,0 +1,87 @@
+//! Which nodes can hold a pod.
+
+use super::prioritize::score;
+use super::question::{Ask, Context, listed};
+use super::wire::{Args, Empty, FilterResult, Nodes};
+use crate::inventory::Lack;
+
+/// How many of the nodes that fit are answered.
+///
+/// The scheduler decodes the answer and scores every node in it; at 5,000 nodes a full answer costs a third of its throughput, and a
+/// short one nothing. A short one is the best by our score, so in-tree scores choose among these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerSize {
+    /// At most so many.
+    Best(usize),
+    /// All of them, with a reason for each of the others.
+    All,
+}
+
+impl Default for AnswerSize {
+    fn default() -> Self {
+        AnswerSize::Best(20)
+    }
+}
+
+/// Answers a filter call, and calls `write` with the answer.
+///
+/// What a pod that is not ours is asked about goes back whole. Reasons are given where nothing fits, since then somebody reads them.
+pub fn filter<T>(
+    args: &Args<'_>,
+    context: &Context<'_>,
+    size: AnswerSize,
+    write: impl FnOnce(&FilterResult<'_>) -> T,
+) -> T {
+    let ask = Ask::of(&args.pod, context);
+    let nodes = match listed(args, context.inventory) {
+        Ok(nodes) => nodes,
+        Err(error) => {
+            return write(&FilterResult {
+                error,
+                ..FilterResult::default()
+            });
+        }
+    };
+    let mut fitting: Vec<usize> = Vec::new();
+    let mut lacking: Vec<(usize, Lack)> = Vec::new();
+    for (at, (_, node)) in nodes.iter().enumerate() {
+        match ask.check(node.as_deref()) {
+            Ok(()) => fitting.push(at),
+            Err(lack) => lacking.push((at, lack)),
+        }
+    }
+    let mut result = FilterResult::default();
+    if let Ask::Refuse(reason) = &ask {
+        fitting.clear();
+        result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (&**name, reason.clone())).collect();
+    } else if fitting.is_empty() || size == AnswerSize::All {
+        // An eviction would free a share, but only the scheduler's own dry run chooses victims as long as there is no preempt verb here; it
+        // finds that all in-tree filters pass without any victim, and fails with an error. So no node is given up to it.
+        result.failed_and_unresolvable_nodes = lacking
+            .iter()
+            .map(|(at, lack)| (&*nodes[*at].0, lack.to_string()))
+            .collect();
+    }
+    if let (Ask::Hold { .. }, AnswerSize::Best(most)) = (&ask, size)
+        && fitting.len() > most
+    {
+        let scores: Vec<f64> = nodes.iter().map(|(_, node)| score(&ask, node.as_deref())).collect();
+        // A stable sort keeps the scheduler's own rotation among equals.
+        fitting.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        fitting.truncate(most);
+    }
+    if args.node_names.is_some() {
+        result.node_names = Some(fitting.iter().map(|at| &*nodes[*at].0).collect());
+    } else if let Some(items) = args
+        .nodes
+        .as_ref()
+        .map(|list| list.items.as_deref().unwrap_or_default())
+    {
+        let items = fitting.iter().map(|at| items[*at]).collect();
+        result.nodes = Some(Nodes {
+            metadata: Empty {},
+            items,
+        });
+    }
+    write(&result)
+}

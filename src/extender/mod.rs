@@ -1,0 +1,12 @@
+//! The scheduler extender's answers: which nodes can hold a pod, and which of them better.
+//!
+//! In-tree filters have run before, and what a pod spec can say they have held; the extender holds the rest.
+
+pub mod filter;
+pub mod prioritize;
+pub mod question;
+pub mod wire;
+
+pub use filter::{AnswerSize, filter};
+pub use prioritize::prioritize;
+pub use question::{Ask, Context};

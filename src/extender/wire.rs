@@ -1,0 +1,72 @@
+//! The wire format of `k8s.io/kube-scheduler/extender/v1`.
+//!
+//! Its Go structs have no JSON tags: keys are Go's field names, and what is absent is sent as `null`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::object::{Pod, Text};
+
+/// `ExtenderArgs`: the question of filter and prioritize.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Args<'a> {
+    /// The pod, without kind and `apiVersion`.
+    #[serde(borrow)]
+    pub pod: Pod<'a>,
+    /// Whole nodes, from a scheduler with `nodeCacheCapable: false`.
+    #[serde(default, borrow)]
+    pub nodes: Option<NodeList<'a>>,
+    /// Names of nodes, from one with `nodeCacheCapable: true`.
+    #[serde(default, borrow)]
+    pub node_names: Option<Vec<Text<'a>>>,
+}
+
+/// A `v1.NodeList`, its items still as bytes: those that fit go back as they came.
+#[derive(Debug, Deserialize)]
+pub struct NodeList<'a> {
+    /// The nodes.
+    #[serde(default, borrow)]
+    pub items: Option<Vec<&'a RawValue>>,
+}
+
+/// `ExtenderFilterResult`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FilterResult<'a> {
+    /// Nodes that fit, when nodes were asked about.
+    pub nodes: Option<Nodes<'a>>,
+    /// Names that fit, when names were asked about. Never `null` then: the scheduler reads `null` as no node at all.
+    pub node_names: Option<Vec<&'a str>>,
+    /// Why others do not, where an eviction would help.
+    pub failed_nodes: BTreeMap<&'a str, String>,
+    /// Why others do not, where none would.
+    pub failed_and_unresolvable_nodes: BTreeMap<&'a str, String>,
+    /// Why there is no answer.
+    pub error: String,
+}
+
+/// A `v1.NodeList` to send.
+#[derive(Debug, Serialize)]
+pub struct Nodes<'a> {
+    /// `ListMeta` is not optional in Go, so an empty one is sent.
+    pub metadata: Empty,
+    /// The nodes.
+    pub items: Vec<&'a RawValue>,
+}
+
+/// `{}`.
+#[derive(Debug, Default, Serialize)]
+pub struct Empty {}
+
+/// `HostPriority`: one entry of prioritize's answer, which is a bare list.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct HostPriority<'a> {
+    /// The node.
+    pub host: &'a str,
+    /// From 0 to 10. The scheduler multiplies it by the extender's weight and by 10, without a limit.
+    pub score: i64,
+}
