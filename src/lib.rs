@@ -3,3 +3,4 @@
 pub mod gpu;
 pub mod object;
 pub mod server;
+pub mod tls;
