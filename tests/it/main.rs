@@ -1,1 +1,7 @@
 //! Integration tests.
+
+mod drain;
+mod patience;
+mod serving;
+mod stand;
+mod tls;
