@@ -62,9 +62,7 @@ async fn a_body_that_trickles_is_refused() {
     });
     let mut trickling = Raw::connect(stand.webhook).await;
     let connected = Instant::now();
-    trickling
-        .send("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n12")
-        .await;
+    trickling.ask_half().await;
     let answer = trickling.receive().await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.ends_with("the body did not arrive within 400ms"), "{answer}");

@@ -178,6 +178,19 @@ async fn a_declared_length_over_the_limit_is_refused_before_a_byte_of_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_still_reads_the_refusal() {
+    let limits = |role| Limits::for_role(role).with_body(ByteCount::kib(1));
+    let stand = Stand::start(Setup {
+        limits,
+        ..Setup::default()
+    });
+    let mut deaf = Raw::connect(stand.webhook).await;
+    let answer = deaf.ask(&" ".repeat(16 * 1024 * 1024)).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(deaf.ask("{}").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
 async fn a_panic_costs_one_request() {
     let stand = Stand::start(Setup::default());
     let mut client = Raw::connect(stand.webhook).await;
@@ -199,9 +212,7 @@ async fn too_much_at_one_time_is_put_off() {
         ..Setup::default()
     });
     let mut first = Raw::connect(stand.webhook).await;
-    first
-        .send("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n12")
-        .await;
+    first.ask_half().await;
     let url = format!("http://{}/mutate", stand.webhook);
     let second = async || plain_client().post(&url).body("{}").send().await.unwrap();
     let mut refused = second().await;
@@ -214,7 +225,6 @@ async fn too_much_at_one_time_is_put_off() {
         refused.text().await.unwrap(),
         "too many requests at one time; try again"
     );
-    first.send("34").await;
-    assert!(first.receive().await.ends_with("1234"));
+    assert!(first.ask_rest().await.ends_with("1234"));
     assert_eq!(second().await.status(), StatusCode::OK);
 }
