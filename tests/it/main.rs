@@ -1,3 +1,7 @@
-//! Integration tests, in one binary so that they link once.
+//! Integration tests.
 
-mod smoke;
+mod drain;
+mod patience;
+mod serving;
+mod stand;
+mod tls;
