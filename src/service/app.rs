@@ -66,7 +66,11 @@ impl App {
         self.metrics.admitted(admission);
         let policy = admission.policy.map_or("", |policy| policy.name.as_str());
         let strategy = admission.strategy.map_or("", crate::gpu::Strategy::as_str);
-        let (outcome, pod, because) = (admission.outcome.as_str(), admission.pod.as_str(), admission.because.as_str());
+        let (outcome, pod, because) = (
+            admission.outcome.as_str(),
+            admission.pod.as_str(),
+            admission.because.as_str(),
+        );
         match admission.outcome {
             Outcome::Skipped | Outcome::Ungoverned => tracing::debug!(uid, pod, outcome, because, "passed"),
             _ => tracing::info!(uid, pod, policy, outcome, strategy, because, "decided"),
@@ -82,9 +86,14 @@ impl App {
         let args = serde_json::from_slice(body)
             .map_err(|error| Answer::refusal(400, format!("the body is not ExtenderArgs: {error}\n")))?;
         let state = self.state.load();
-        let inventory = state.readiness().map_err(|why| Answer::refusal(503, format!("{why}\n")))?;
-        let context =
-            extender::Context { policies: &state.policies, inventory, on_unknown: self.settings.on_unknown };
+        let inventory = state
+            .readiness()
+            .map_err(|why| Answer::refusal(503, format!("{why}\n")))?;
+        let context = extender::Context {
+            policies: &state.policies,
+            inventory,
+            on_unknown: self.settings.on_unknown,
+        };
         Ok(answer(&args, &context))
     }
 }
@@ -146,8 +155,9 @@ impl Endpoints for App {
     }
 
     fn prioritize(&self, body: &[u8]) -> Answer {
-        let answered = self
-            .extend(body, |args, context| extender::prioritize(args, context, |scores| serde_json::to_vec(scores)));
+        let answered = self.extend(body, |args, context| {
+            extender::prioritize(args, context, |scores| serde_json::to_vec(scores))
+        });
         match answered {
             Err(answer) => answer,
             // The scheduler passes over an extender whose scores it can not have.

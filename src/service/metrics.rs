@@ -23,7 +23,9 @@ use crate::server::role::Role;
 use crate::server::route::Route;
 
 /// From a tenth of a millisecond, about what an answer takes, to the extender's default timeout of 5 s.
-const BUCKETS: [f64; 12] = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+const BUCKETS: [f64; 12] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0,
+];
 
 /// What became of a filter call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,20 +114,32 @@ impl Default for Metrics {
             Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
         );
         registry.register("admissions", "Admission reviews answered", metrics.admissions.clone());
-        registry.register("filters", "Filter calls of the scheduler answered", metrics.filters.clone());
+        registry.register(
+            "filters",
+            "Filter calls of the scheduler answered",
+            metrics.filters.clone(),
+        );
         registry.register_with_unit(
             "http_request_duration",
             "From the head of a request to its answer",
             Unit::Seconds,
             metrics.requests.clone(),
         );
-        registry.register("handler_panics", "Requests answered with 500 after a panic", metrics.panics.clone());
+        registry.register(
+            "handler_panics",
+            "Requests answered with 500 after a panic",
+            metrics.panics.clone(),
+        );
         registry.register(
             "tls_handshake_failures",
             "Connections whose TLS handshake failed or took too long",
             metrics.handshake_failures.clone(),
         );
-        registry.register("reloads", "Reloads of policies and cluster file", metrics.reloads.clone());
+        registry.register(
+            "reloads",
+            "Reloads of policies and cluster file",
+            metrics.reloads.clone(),
+        );
         registry.register(
             "last_reload_successful",
             "1 when the last reload was taken over, 0 when what runs is older than the files",
@@ -138,7 +152,10 @@ impl Default for Metrics {
             metrics.certificate_expiry.clone(),
         );
         metrics.stock.register(&mut registry);
-        Metrics { registry: Mutex::new(registry), ..metrics }
+        Metrics {
+            registry: Mutex::new(registry),
+            ..metrics
+        }
     }
 }
 
@@ -147,7 +164,9 @@ impl Metrics {
     pub(super) fn admitted(&self, admission: &Admission<'_>) {
         self.admissions
             .get_or_create(&AdmissionLabels {
-                policy: admission.policy.map_or_else(String::new, |policy| policy.name.to_string()),
+                policy: admission
+                    .policy
+                    .map_or_else(String::new, |policy| policy.name.to_string()),
                 mode: admission.policy.map_or("", |policy| Mode::as_str(policy.mode)),
                 outcome: admission.outcome.as_str(),
                 strategy: admission.strategy.map_or("", Strategy::as_str),
@@ -157,12 +176,20 @@ impl Metrics {
 
     /// Counts a filter call.
     pub(super) fn filtered(&self, result: FilterResult) {
-        self.filters.get_or_create(&ResultLabel { result: result.as_str() }).inc();
+        self.filters
+            .get_or_create(&ResultLabel {
+                result: result.as_str(),
+            })
+            .inc();
     }
 
     /// Counts a reload, taken over or not.
     pub fn reloaded(&self, taken: bool) {
-        self.reloads.get_or_create(&ResultLabel { result: if taken { "taken" } else { "refused" } }).inc();
+        self.reloads
+            .get_or_create(&ResultLabel {
+                result: if taken { "taken" } else { "refused" },
+            })
+            .inc();
         self.reload_ok.set(taken.into());
     }
 
@@ -185,8 +212,11 @@ impl Metrics {
 
 impl Observer for Metrics {
     fn answered(&self, role: Role, route: Option<Route>, status: u16, took: Duration) {
-        let labels =
-            RequestLabels { listener: role.as_str(), route: route.map_or("", Route::as_str), code: status };
+        let labels = RequestLabels {
+            listener: role.as_str(),
+            route: route.map_or("", Route::as_str),
+            code: status,
+        };
         self.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
@@ -195,6 +225,10 @@ impl Observer for Metrics {
     }
 
     fn handshake_failed(&self, role: Role) {
-        self.handshake_failures.get_or_create(&ListenerLabel { listener: role.as_str() }).inc();
+        self.handshake_failures
+            .get_or_create(&ListenerLabel {
+                listener: role.as_str(),
+            })
+            .inc();
     }
 }

@@ -39,7 +39,14 @@ impl<S: Source> Reloader<S> {
             policies: Arc::new(source.policies(&seen)?),
             inventory: source.inventory(&seen)?.map(Arc::new),
         };
-        Ok((Reloader { source, seen, complained: String::new() }, state))
+        Ok((
+            Reloader {
+                source,
+                seen,
+                complained: String::new(),
+            },
+            state,
+        ))
     }
 
     /// Looks once, and takes over what has changed. Returns whether something did.
@@ -52,12 +59,18 @@ impl<S: Source> Reloader<S> {
                 return false;
             }
         };
-        let made = self.source.policies(&texts).and_then(|policies| Ok((policies, self.source.inventory(&texts)?)));
+        let made = self
+            .source
+            .policies(&texts)
+            .and_then(|policies| Ok((policies, self.source.inventory(&texts)?)));
         match made {
             Ok((policies, inventory)) => {
                 let inventory = inventory.map(Arc::new).or_else(|| app.state().inventory.clone());
                 tracing::info!(policies = policies.len(), "took over changed files");
-                app.replace(State { policies: Arc::new(policies), inventory });
+                app.replace(State {
+                    policies: Arc::new(policies),
+                    inventory,
+                });
                 app.metrics_registry().reloaded(true);
                 self.seen = texts;
                 self.complained.clear();

@@ -47,7 +47,11 @@ impl StockGauges {
             "Shares that waiting pods ask for and could be given now",
             self.awaited.clone(),
         );
-        registry.register("nodes_unusable", "Nodes with GPUs that are not offered", self.unusable.clone());
+        registry.register(
+            "nodes_unusable",
+            "Nodes with GPUs that are not offered",
+            self.unusable.clone(),
+        );
         registry.register("policies", "Policies loaded", self.policies.clone());
         registry.register("nodes", "Nodes known", self.nodes.clone());
     }
@@ -60,7 +64,10 @@ impl StockGauges {
         self.unusable.clear();
         self.policies.clear();
         for policy in state.policies.iter() {
-            let labels = PolicyLabels { policy: policy.name.to_string(), mode: policy.mode.as_str() };
+            let labels = PolicyLabels {
+                policy: policy.name.to_string(),
+                mode: policy.mode.as_str(),
+            };
             self.policies.get_or_create(&labels).set(1);
         }
         if let Some(inventory) = state.inventory.as_deref() {
@@ -79,12 +86,21 @@ impl StockGauges {
                 *used += offer.total - node.free(offer);
             }
             let paused = node.offers.paused.as_ref().map(ToString::to_string);
-            for reason in node.offers.problems.iter().map(|problem| problem.short.to_owned()).chain(paused) {
+            for reason in node
+                .offers
+                .problems
+                .iter()
+                .map(|problem| problem.short.to_owned())
+                .chain(paused)
+            {
                 *unusable.entry(reason).or_default() += 1;
             }
         }
         for (class, (total, used)) in sums {
-            let labels = ClassLabels { strategy: class.strategy.as_str(), resource: class.resource.to_string() };
+            let labels = ClassLabels {
+                strategy: class.strategy.as_str(),
+                resource: class.resource.to_string(),
+            };
             self.total.get_or_create(&labels).set(gauge(total));
             self.used.get_or_create(&labels).set(gauge(used));
             self.awaited.get_or_create(&labels).set(gauge(inventory.awaited(class)));
