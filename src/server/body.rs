@@ -8,8 +8,8 @@ use http_body_util::BodyExt;
 use super::limits::{ByteCount, Limits};
 use super::load::Share;
 
-/// For how long the rest of a refused body is read and thrown away. A socket closed with unread data in it answers with a
-/// reset, which can overtake the refusal: the client would then report a broken connection and not the reason.
+/// For how long the rest of a refused body is read and thrown away. A socket closed with unread data in it answers with
+/// a reset, which can overtake the refusal: the client would then report a broken connection and not the reason.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a body was not read.
@@ -25,8 +25,8 @@ pub(super) enum BodyError {
     Broken,
 }
 
-/// Reads `body` whole. One that says how large it is, too large, is refused before a byte of it is read. The bytes count
-/// towards `share` until that goes.
+/// Reads `body` whole. One that says how large it is, too large, is refused before a byte of it is read. The bytes
+/// count towards `share` until that goes.
 pub(super) async fn read(body: &mut Body, limits: &Limits, share: &mut Share<'_>) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limits.body.get() as u64 {
         return Err(BodyError::TooLarge(limits.body));

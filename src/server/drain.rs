@@ -24,8 +24,8 @@ impl Default for DrainTimes {
     }
 }
 
-/// Whether the server is going away. While it is, every answer over HTTP/1.1 asks its client to connect anew for the next
-/// request: an apiserver keeps using its idle connections to a pod that is no endpoint any more.
+/// Whether the server is going away. While it is, every answer over HTTP/1.1 asks its client to connect anew for the
+/// next request: an apiserver keeps using its idle connections to a pod that is no endpoint any more.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draining(Arc<AtomicBool>);
 

@@ -22,9 +22,9 @@ use crate::tls::config::{CLIENT_CA_FLAG, ServerTls};
 /// controller of a cluster restarts at once, and a SYN that is dropped comes again only after a second.
 const BACKLOG: u32 = 1024;
 
-/// What a connection buffers of what it reads and writes. hyper's own 400 KiB would be 400 MiB for a thousand clients that
-/// send faster than they are read.
-const BUFFER: ByteCount = ByteCount::kib(64);
+/// What a connection buffers of what it reads and writes: one TLS record, more than any head that is sent to us.
+/// hyper's own 400 KiB would be 400 MiB for a thousand clients that send faster than they are read.
+const BUFFER: ByteCount = ByteCount::kib(16);
 
 /// How often a quiet HTTP/2 client is asked whether it is there, and how long it may take to say so.
 const PING_EVERY: Duration = Duration::from_mins(1);
@@ -57,7 +57,10 @@ pub struct Listener {
 #[non_exhaustive]
 pub enum ListenError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address} ({role}): {why}; choose another with {flag}", role = role.as_str(), why = why(source), flag = role.listen_flag())]
+    #[error(
+        "cannot listen on {address} ({}): {}; choose another with {}",
+        role.as_str(), why(source), role.listen_flag()
+    )]
     Bind {
         /// Which address.
         address: SocketAddr,
@@ -68,8 +71,9 @@ pub enum ListenError {
     },
     /// Requests in the clear from other machines, which anyone on the way could change.
     #[error(
-        "cannot listen on {address} ({role}) without TLS: that is for loopback addresses; \
-         give --tls-cert and --tls-key, or --tls-self-signed, or choose 127.0.0.1 with {flag}", role = role.as_str(), flag = role.listen_flag()
+        "cannot listen on {address} ({}) without TLS: that is for loopback addresses; \
+         give --tls-cert and --tls-key, or --tls-self-signed, or choose 127.0.0.1 with {}",
+        role.as_str(), role.listen_flag()
     )]
     Plain {
         /// Which address.
@@ -220,7 +224,8 @@ mod tests {
         let error = bind(Role::Admin, "192.0.2.1:0").unwrap_err().to_string();
         assert_eq!(
             error,
-            "cannot listen on 192.0.2.1:0 (admin): this machine does not have that address; choose another with --admin-listen"
+            "cannot listen on 192.0.2.1:0 (admin): this machine does not have that address; \
+             choose another with --admin-listen"
         );
     }
 
@@ -239,7 +244,8 @@ mod tests {
         assert_eq!(
             bind(first.local_addr()).unwrap_err().to_string(),
             format!(
-                "cannot listen on 127.0.0.1:{port} (webhook): address already in use; choose another with --webhook-listen"
+                "cannot listen on 127.0.0.1:{port} (webhook): address already in use; \
+                 choose another with --webhook-listen"
             )
         );
     }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::limits::{ByteCount, Limits};
 
-/// Counts requests between their head and their answer, and the bytes of their bodies. Two counters rather than a queue:
-/// what cannot be taken at once is refused at once, and the client, which knows its own deadline, tries again.
+/// Counts requests between their head and their answer, and the bytes of their bodies. Two counters rather than a
+/// queue: what cannot be taken at once is refused at once, and the client, which knows its own deadline, tries again.
 #[derive(Debug)]
 pub(super) struct Load {
     requests: AtomicUsize,

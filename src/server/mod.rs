@@ -1,6 +1,6 @@
 //! Listeners, limits and drain: everything between a socket and an answer.
 //!
-//! Bytes go from [`socket`] through [`router`] to a [`site`], which reads the [`body`] within [`limits`] and calls
+//! Bytes go from `socket` through `router` to a `site`, which reads the `body` within [`limits`] and calls
 //! [`endpoints`]. Nothing here knows what a pod or a GPU is.
 
 mod body;

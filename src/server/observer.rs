@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::role::Role;
 use super::route::Route;
 
-/// Hears of what happens on the listeners. Calls are made on the threads that serve, so they must be short. Every method
-/// has a default that ignores it: `()` counts nothing.
+/// Hears of what happens on the listeners. Calls are made on the threads that serve, so they must be short. Every
+/// method has a default that ignores it: `()` counts nothing.
 pub trait Observer: Send + Sync + 'static {
     /// A request was answered, `took` after its head was read. No route: it asked for what is not served here.
     fn answered(&self, role: Role, route: Option<Route>, status: u16, took: Duration) {

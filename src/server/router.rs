@@ -9,8 +9,8 @@ use axum::routing::on;
 
 use super::site::Site;
 
-/// A router for `site`. No middleware: each layer would box every request's future once more, and all that a layer could
-/// do here (limits, panics, counting, drain) is done in [`Site`] in plain code.
+/// A router for `site`. No middleware: each layer would box every request's future once more, and all that a layer
+/// could do here (limits, panics, counting, drain) is done in [`Site`] in plain code.
 pub(super) fn router(site: Arc<Site>) -> Router {
     let mut router = Router::new();
     for &route in site.role.routes() {

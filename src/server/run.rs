@@ -78,12 +78,13 @@ pub async fn run(
         stopped = first_to_stop(&mut rest, &mut admin) => return Err(stopped),
     }
     draining.begin();
-    tracing::info!(delay = ?times.delay, deadline = ?times.deadline, "shutting down: not ready any more, still serving");
+    let DrainTimes { delay, deadline } = times;
+    tracing::info!(?delay, ?deadline, "shutting down: not ready any more, still serving");
     tokio::select! {
-        () = tokio::time::sleep(times.delay) => {}
+        () = tokio::time::sleep(delay) => {}
         stopped = first_to_stop(&mut rest, &mut admin) => return Err(stopped),
     }
-    close(rest, times.deadline).await;
+    close(rest, deadline).await;
     close(admin, SLACK).await;
     tracing::info!("shut down");
     Ok(())

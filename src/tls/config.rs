@@ -23,7 +23,7 @@ pub struct ServerTls {
 #[non_exhaustive]
 pub enum ServerTlsError {
     /// The file of client authorities cannot be read as PEM.
-    #[error("cannot read certificates from {}: {source}; check {flag}", file.display(), flag = CLIENT_CA_FLAG)]
+    #[error("cannot read certificates from {}: {source}; check {CLIENT_CA_FLAG}", file.display())]
     Authorities {
         /// Which file.
         file: PathBuf,
@@ -31,13 +31,13 @@ pub enum ServerTlsError {
         source: PemError,
     },
     /// The file of client authorities holds none.
-    #[error("{} holds no certificate; {flag} must name the authority that signs client certificates", file.display(), flag = CLIENT_CA_FLAG)]
+    #[error("{} holds no certificate; {CLIENT_CA_FLAG} must name the authority of client certificates", file.display())]
     NoAuthority {
         /// Which file.
         file: PathBuf,
     },
     /// An authority that cannot be one.
-    #[error("{} holds a certificate that cannot be an authority: {source}; check {flag}", file.display(), flag = CLIENT_CA_FLAG)]
+    #[error("{} holds a certificate that cannot be an authority: {source}; check {CLIENT_CA_FLAG}", file.display())]
     Authority {
         /// Which file.
         file: PathBuf,
@@ -45,7 +45,7 @@ pub enum ServerTlsError {
         source: rustls::Error,
     },
     /// The authorities are good, a verifier of them is not.
-    #[error("cannot check client certificates against {}: {source}; check {flag}", file.display(), flag = CLIENT_CA_FLAG)]
+    #[error("cannot check client certificates against {}: {source}; check {CLIENT_CA_FLAG}", file.display())]
     Verifier {
         /// Which file.
         file: PathBuf,
@@ -70,8 +70,8 @@ impl ServerTls {
         })
     }
 
-    /// The same, for clients alone that show a certificate signed by an authority in `authorities` (PEM). Every holder of
-    /// such a certificate may ask, so the authority should sign for nothing else: not the cluster's own.
+    /// The same, for clients alone that show a certificate signed by an authority in `authorities` (PEM). Every holder
+    /// of such a certificate may ask, so the authority should sign for nothing else: not the cluster's own.
     pub fn for_clients_of(resolver: Arc<Resolver>, authorities: &Path) -> Result<Self, ServerTlsError> {
         let provider = provider();
         let roots = Arc::new(roots(authorities)?);

@@ -51,7 +51,10 @@ pub enum PairError {
     #[error(transparent)]
     Material(#[from] MaterialError),
     /// A renewed certificate that clients would refuse, in place of one that they take.
-    #[error("the renewed certificate in {} is valid from {not_before} to {not_after}, not now; issue it again", file.display())]
+    #[error(
+        "the renewed certificate in {} is valid from {not_before} to {not_after}, not now; issue it again",
+        file.display()
+    )]
     NotValidNow {
         /// Which file.
         file: PathBuf,

@@ -34,8 +34,8 @@ impl Follower {
         let shown = files.read()?;
         let material = files.parse(&shown)?;
         if !material.is_valid_at(Timestamp::now()) {
-            let (from, to) = (material.not_before(), material.not_after());
-            tracing::warn!(file = %files.cert.display(), %from, %to, "the certificate is not valid now: clients will refuse it; renew it");
+            let (file, from, to) = (files.cert.display(), material.not_before(), material.not_after());
+            tracing::warn!(%file, %from, %to, "the certificate is not valid now: clients will refuse it; renew it");
         }
         Ok(Follower {
             files,
@@ -51,8 +51,8 @@ impl Follower {
         Arc::clone(&self.resolver)
     }
 
-    /// Looks at the files `every` so often, for ever. `on_reload` hears of each change once: the new end of validity, or
-    /// why the pair that is shown was kept.
+    /// Looks at the files `every` so often, for ever. `on_reload` hears of each change once: the new end of validity,
+    /// or why the pair that is shown was kept.
     pub async fn follow(mut self, every: Duration, on_reload: impl Fn(Result<Timestamp, &PairError>)) {
         loop {
             tokio::time::sleep(every).await;
@@ -66,7 +66,8 @@ impl Follower {
             match &outcome {
                 None => {}
                 Some(Ok(not_after)) => {
-                    tracing::info!(file = %self.files.cert.display(), %not_after, "serving with the certificate in the files");
+                    let file = self.files.cert.display();
+                    tracing::info!(%file, %not_after, "serving with the certificate in the files");
                     on_reload(Ok(*not_after));
                 }
                 Some(Err(error)) => {
@@ -122,8 +123,8 @@ impl Follower {
     fn warn_of_expiry(&mut self, now: Timestamp) {
         if !self.warned_of_expiry && now > self.resolver.not_after() {
             self.warned_of_expiry = true;
-            let not_after = self.resolver.not_after();
-            tracing::error!(file = %self.files.cert.display(), %not_after, "the certificate has expired: clients refuse it; renew it");
+            let (file, not_after) = (self.files.cert.display(), self.resolver.not_after());
+            tracing::error!(%file, %not_after, "the certificate has expired: clients refuse it; renew it");
         }
     }
 }

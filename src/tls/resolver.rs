@@ -10,7 +10,8 @@ use rustls::sign::CertifiedKey;
 use super::material::Material;
 
 /// One certificate for every name: what a listener is called is the client's business, checked against the names in the
-/// certificate. An apiserver that dials an IP address sends no name at all, so choosing by name would leave it with none.
+/// certificate. An apiserver that dials an IP address sends no name at all, so choosing by name would leave it with
+/// none.
 #[derive(Debug)]
 pub struct Resolver {
     current: ArcSwap<Material>,

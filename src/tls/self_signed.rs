@@ -56,9 +56,9 @@ pub enum SelfSignedError {
 }
 
 impl SelfSigned {
-    /// Makes an authority and, signed by it, a certificate for `localhost`, `127.0.0.1`, `::1` and `names` (DNS names or
-    /// IP addresses). Both are ECDSA P-256, which costs a server a tenth of the CPU of RSA for each handshake, and are
-    /// valid from the day before `now`, as clocks differ, for [`VALID_DAYS`] days.
+    /// Makes an authority and, signed by it, a certificate for `localhost`, `127.0.0.1`, `::1` and `names` (DNS names
+    /// or IP addresses). Both are ECDSA P-256, which costs a server a tenth of the CPU of RSA for each handshake, and
+    /// are valid from the day before `now`, as clocks differ, for [`VALID_DAYS`] days.
     pub fn issue(names: &[String], now: Timestamp) -> Result<Self, SelfSignedError> {
         let mut all: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
         all.extend(
