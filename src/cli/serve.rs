@@ -154,7 +154,7 @@ impl Source for Files {
 }
 
 /// Runs `serve`, until SIGTERM or SIGINT.
-pub fn run(args: Args) -> anyhow::Result<Exit> {
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     telemetry::start(args.log_format, &args.log).map_err(anyhow::Error::msg)?;
     let Some(cluster) = args.cluster.clone() else {
         bail!(
@@ -180,8 +180,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     runtime.block_on(async {
-        let (resolver, follower) = certificate(&args, &metrics)?;
-        let listeners = listeners(&args, &resolver)?;
+        let (resolver, follower) = certificate(args, &metrics)?;
+        let listeners = listeners(args, &resolver)?;
         // Before anything is served: a signal that comes now must not be lost.
         let shutdown = shutdown().context("cannot listen for signals")?;
         let reloads = tokio::spawn(reloader.follow(Arc::clone(&app), reload::INTERVAL));

@@ -198,7 +198,7 @@ impl Metrics {
         self.certificate_expiry.set(at);
     }
 
-    /// All of it, in OpenMetrics text format.
+    /// All of it, in the text format of `OpenMetrics`.
     pub(super) fn encode(&self, state: &State) -> String {
         // Held for the whole scrape: the gauges of one state are not mixed with another's.
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
