@@ -20,7 +20,7 @@ use crate::server::limits::{ByteCount, Limits};
 use crate::server::listener::{Listener, Transport};
 use crate::server::role::Role;
 use crate::server::run::run as serve_until;
-use crate::service::reload::{self, Reloader, Source};
+use crate::service::reload::{Reloader, Source};
 use crate::service::telemetry::{self, LogFormat};
 use crate::service::{App, Metrics, Settings};
 use crate::tls::config::ServerTls;
@@ -99,6 +99,10 @@ pub struct Args {
     /// Seconds for which requests are still taken after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Limits")]
     drain_delay: u16,
+
+    /// Seconds between looks at the files of policies and cluster
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    reload_interval: u16,
 
     /// What to log: off, error, warn, info, debug, trace, or a filter such as apportion=debug
     #[arg(
@@ -184,7 +188,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         let listeners = listeners(args, &resolver)?;
         // Before anything is served: a signal that comes now must not be lost.
         let shutdown = shutdown().context("cannot listen for signals")?;
-        let reloads = tokio::spawn(reloader.follow(Arc::clone(&app), reload::INTERVAL));
+        let reloads = tokio::spawn(reloader.follow(Arc::clone(&app), Duration::from_secs(args.reload_interval.into())));
         let renewals = follower.map(|follower| {
             let metrics = Arc::clone(&metrics);
             tokio::spawn(follower.follow(DEFAULT_INTERVAL, move |renewed| {

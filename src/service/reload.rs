@@ -11,9 +11,6 @@ use super::state::State;
 use crate::inventory::Inventory;
 use crate::policy::PolicySet;
 
-/// How often files are looked at. The kubelet itself takes up to a minute to bring a changed `ConfigMap` to a pod.
-pub const INTERVAL: Duration = Duration::from_secs(5);
-
 /// Where policies and cluster come from: texts, and what they mean.
 pub trait Source: Send + 'static {
     /// All that the state depends on, as text.

@@ -1,7 +1,9 @@
-//! Integration tests.
+//! Integration tests, in one binary so that they link once.
 
 mod drain;
+mod layering;
 mod patience;
+mod serve;
 mod serving;
 mod stand;
 mod tls;
