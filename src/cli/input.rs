@@ -59,12 +59,12 @@ fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<R
 
 /// The policies of a directory; every mistake in them ends the verb.
 pub fn policy_set(directory: &Path) -> anyhow::Result<PolicySet> {
-    policy_set_of(directory, &policy_texts(directory)?)
+    checked_policies(directory, &policy_texts(directory)?).map(PolicySet::new)
 }
 
-/// The policies of these texts, which came from `directory`.
-pub fn policy_set_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<PolicySet> {
-    policies_of(directory, texts)?.map(PolicySet::new).map_err(|findings| {
+/// The policies of these texts, which came from `directory`; every mistake in them is one error.
+pub fn checked_policies(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Vec<Policy>> {
+    policies_of(directory, texts)?.map_err(|findings| {
         let list = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         anyhow!("the policies in {} can not be used\n{list}", directory.display())
     })

@@ -45,10 +45,11 @@ impl Ledger {
         true
     }
 
-    /// A node is gone.
-    pub fn remove_node(&mut self, name: &str) {
-        self.inventory.remove_node(name);
-        self.stale = true;
+    /// A node is gone. Returns whether it was known.
+    pub fn remove_node(&mut self, name: &str) -> bool {
+        let known = self.inventory.remove_node(name);
+        self.stale |= known;
+        known
     }
 
     /// A namespace is there, or has changed.
@@ -60,9 +61,9 @@ impl Ledger {
         true
     }
 
-    /// A namespace is gone.
-    pub fn remove_namespace(&mut self, name: &str) {
-        self.inventory.remove_namespace(name);
+    /// A namespace is gone. Returns whether it was known.
+    pub fn remove_namespace(&mut self, name: &str) -> bool {
+        self.inventory.remove_namespace(name)
     }
 
     /// A pod is there, or has changed; `None` when it neither holds a GPU nor waits for one (any more). Returns whether that changes
@@ -126,9 +127,10 @@ impl Ledger {
     /// Finds out anew what waiting pods await, if that may have changed.
     ///
     /// A pod that nothing can hold now competes with nobody for what is free now, so only those that some node could take count.
-    pub fn refresh_awaited(&mut self) {
+    /// Returns whether it was found out.
+    pub fn refresh_awaited(&mut self) -> bool {
         if !std::mem::take(&mut self.stale) {
-            return;
+            return false;
         }
         let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
         let waiting = self.pods.values().filter_map(|record| match &record.place {
@@ -147,6 +149,7 @@ impl Ledger {
             }
         }
         self.inventory.set_awaited(&awaited);
+        true
     }
 
     fn fits(&self, whereabouts: &Whereabouts<'_>, demand: &Counts, strategy: Strategy) -> bool {
@@ -194,7 +197,7 @@ mod tests {
     fn apply(ledger: &mut Ledger, event: &Event) {
         match event {
             Event::Node(name, gpus) => drop(ledger.put_node(node(name, *gpus))),
-            Event::NodeGone(name) => ledger.remove_node(name),
+            Event::NodeGone(name) => drop(ledger.remove_node(name)),
             Event::Pod(key, record) => drop(ledger.put_pod(key, record.map(|(gpus, on)| pod(gpus, on)))),
         }
     }

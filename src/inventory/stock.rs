@@ -99,10 +99,12 @@ impl Inventory {
     }
 
     /// Takes a node away.
-    pub(super) fn remove_node(&mut self, name: &str) {
-        if let Some(node) = self.nodes.remove(name) {
-            self.withdraw(&node);
+    pub(super) fn remove_node(&mut self, name: &str) -> bool {
+        let gone = self.nodes.remove(name);
+        if let Some(node) = &gone {
+            self.withdraw(node);
         }
+        gone.is_some()
     }
 
     fn withdraw(&mut self, node: &NodeEntry) {
@@ -122,8 +124,8 @@ impl Inventory {
     }
 
     /// Takes a namespace away.
-    pub(super) fn remove_namespace(&mut self, name: &str) {
-        self.namespaces.remove(name);
+    pub(super) fn remove_namespace(&mut self, name: &str) -> bool {
+        self.namespaces.remove(name).is_some()
     }
 
     /// Says how many shares of each class are awaited; classes that are not named have none.
