@@ -128,7 +128,7 @@ fn term_admits(term: &NodeSelectorTerm<'_>, name: &str, labels: &impl LabelSourc
 }
 
 /// Whether the conjunction `all` leaves no value of the label that `wanted` would refuse.
-fn implies(all: &[&Requirement<'_>], wanted: &Requirement<'_>) -> bool {
+pub(super) fn implies(all: &[&Requirement<'_>], wanted: &Requirement<'_>) -> bool {
     let same_key = || all.iter().filter(|r| r.key == wanted.key);
     // An unsatisfiable conjunction admits no node, so it implies anything.
     if !satisfiable(same_key().copied()) {
@@ -159,7 +159,7 @@ fn implies_alone(own: &Requirement<'_>, wanted: &Requirement<'_>) -> bool {
 }
 
 /// Whether some set of labels satisfies all of `requirements`.
-fn satisfiable<'r, 'a: 'r>(requirements: impl IntoIterator<Item = &'r Requirement<'a>>) -> bool {
+pub(super) fn satisfiable<'r, 'a: 'r>(requirements: impl IntoIterator<Item = &'r Requirement<'a>>) -> bool {
     let mut by_key: BTreeMap<&str, Vec<&Requirement<'_>>> = BTreeMap::new();
     for requirement in requirements {
         by_key.entry(&requirement.key).or_default().push(requirement);
