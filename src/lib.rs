@@ -6,6 +6,7 @@ pub mod decision;
 pub mod extender;
 pub mod gpu;
 pub mod inventory;
+pub mod lint;
 pub mod object;
 pub mod policy;
 pub mod rewrite;

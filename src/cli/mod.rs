@@ -5,6 +5,8 @@ pub mod exit;
 pub mod explain;
 pub mod input;
 pub mod lint;
+pub mod output;
+pub mod page;
 pub mod serve;
 
 use std::io::Write as _;
