@@ -42,6 +42,11 @@ pub fn policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
 
 /// The policies of a directory, or what is wrong with them.
 pub fn policies(directory: &Path) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
+    Ok(parsed(&some_policy_texts(directory)?))
+}
+
+/// As [`policy_texts`], for verbs that a directory without policies is a mistake to.
+pub fn some_policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let texts = policy_texts(directory)?;
     if texts.is_empty() {
         bail!(
@@ -49,9 +54,12 @@ pub fn policies(directory: &Path) -> anyhow::Result<Result<Vec<Policy>, Vec<Find
             directory.display()
         );
     }
-    Ok(parse::parse_all(
-        texts.iter().map(|(file, text)| (file.as_str(), text.as_str())),
-    ))
+    Ok(texts)
+}
+
+/// The policies of these texts, or what is wrong with them.
+pub fn parsed(texts: &[(String, String)]) -> Result<Vec<Policy>, Vec<Finding>> {
+    parse::parse_all(texts.iter().map(|(file, text)| (file.as_str(), text.as_str())))
 }
 
 /// The policies of a directory; every mistake in them ends the verb.
