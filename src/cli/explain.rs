@@ -24,7 +24,7 @@ use crate::inventory::dump;
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A manifest that holds pods, or what makes pods: Deployment, `CronJob`, List and so on. `-` is standard input. May be repeated.
+    /// A manifest that holds pods, or what makes pods: Deployment, Job, List and so on. `-` is standard input. May be repeated.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// The namespace of objects that name none.
@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 /// Runs the verb.
-pub fn run(args: Args) -> anyhow::Result<Exit> {
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let Some(cluster) = &args.cluster else {
         bail!(
             "explain needs a cluster to decide for: give --cluster FILE, and make the file with\n  {} > cluster.json",

@@ -28,7 +28,7 @@ pub struct Args {
 }
 
 /// Runs the verb.
-pub fn run(args: Args) -> anyhow::Result<Exit> {
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let texts = input::some_policy_texts(&args.policies)?;
     let cluster = match &args.cluster {
         Some(file) => Some((file.display().to_string(), input::cluster(file)?)),
@@ -63,6 +63,8 @@ fn all(policies: Vec<Policy>, cluster: Option<&(String, Inventory)>) -> Vec<Find
     let mut findings = lint(&policies, &seen);
     if let Some((file, inventory)) = cluster {
         findings.extend(lint_cluster(&PolicySet::new(policies), inventory, file));
+        // What a policy and the cluster do not say alike stands with the rest on that policy; the cluster's own comes last.
+        findings.sort_by_key(|finding| (*finding.location.file == **file, finding.location.clone()));
     }
     findings
 }

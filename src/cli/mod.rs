@@ -22,8 +22,8 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.verb {
         Verb::Serve(args) => serve::run(args),
-        Verb::Explain(args) => explain::run(args),
-        Verb::Lint(args) => lint::run(args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Lint(args) => lint::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -60,11 +60,6 @@ impl Page {
         }
     }
 
-    /// A label and what it says, painted already and short enough for a line.
-    pub fn painted_field(&mut self, label: &str, text: &str) {
-        self.labelled(label, text);
-    }
-
     /// More of what the last label says.
     pub fn more(&mut self, text: &str) {
         self.field("", text);
@@ -84,11 +79,11 @@ impl Page {
         let mut label = label;
         for (at, row) in rows.iter().enumerate() {
             let style = styles.get(at).copied().unwrap_or(PLAIN);
-            let mut front: String = row[..N - 1]
-                .iter()
-                .zip(&widths)
+            let cells = row[..N - 1].iter().zip(&widths);
+            let mut front = cells
                 .map(|(cell, width)| format!("{cell:width$}  "))
-                .collect();
+                .collect::<Vec<_>>()
+                .concat();
             for part in wrapped(&row[N - 1], last) {
                 self.labelled(label, &painted(style, format!("{front}{part}").trim_end()));
                 (label, front) = ("", " ".repeat(before_last));
@@ -102,10 +97,11 @@ impl Page {
             let front = if at == 0 { count.to_string() } else { String::new() };
             self.labelled("", &format!("{front:>4}  {part}"));
         }
-        let mut list = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
-        if names.len() > NAMES {
-            list += &format!(" and {} more", names.len() - NAMES);
-        }
+        let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+        let list = match names.len().saturating_sub(NAMES) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        };
         for part in wrapped(&list, WIDTH - INDENT - 6) {
             self.labelled("", &format!("      {}", painted(FAINT, &part)));
         }

@@ -19,15 +19,15 @@ pub fn lint(set: &PolicySet) -> Vec<Finding> {
             findings.push(Finding::warning(policy.location.clone(), field, message));
             continue;
         }
-        match earlier.iter().find(|first| hides(first, policy)) {
-            Some(first) => findings.push(hidden(first, policy)),
-            None => findings.extend(
-                earlier
-                    .iter()
-                    .filter(|first| first.priority == policy.priority && meet(first, policy))
-                    .map(|first| tied(first, policy)),
-            ),
+        // One that never governs is nobody's rival.
+        if let Some(first) = earlier.iter().find(|first| hides(first, policy)) {
+            findings.push(hidden(first, policy));
+            continue;
         }
+        let rivals = earlier
+            .iter()
+            .filter(|first| first.priority == policy.priority && meet(first, policy));
+        findings.extend(rivals.map(|first| tied(first, policy)));
         earlier.push(policy);
     }
     findings

@@ -85,36 +85,40 @@ fn why_nobody(pod: &Pod<'_>, namespace: &str, policies: &PolicySet, inventory: &
 }
 
 fn why(pod: &Pod<'_>, namespace: &str, policy: &Policy, policies: &PolicySet, inventory: &Inventory) -> String {
-    let mut because = if policy.namespaces == Policy::default_namespaces(&policy.name) {
+    let by_namespace = if policy.namespaces == Policy::default_namespaces(&policy.name) {
         format!("namespace {namespace} is labelled {POLICY_LABEL}={}", policy.name)
     } else {
-        format!(
-            "its namespaceSelector ({}) matches namespace {namespace}",
-            list(&policy.namespaces)
-        )
+        let selector = list(&policy.namespaces);
+        format!("its namespaceSelector ({selector}) matches namespace {namespace}")
     };
-    if !policy.pods.requirements.is_empty() {
-        because += &format!(", its podSelector ({}) the pod", list(&policy.pods));
-    }
-    let rivals = policies.iter().filter(|rival| {
-        rival.name != policy.name
-            && inventory
-                .namespace(namespace)
-                .is_some_and(|labels| rival.matches(labels, &pod.metadata.labels))
-    });
-    let rivals: Vec<String> = rivals
-        .map(|rival| match rival.priority == policy.priority {
-            true => format!("{} by name, both having priority {}", rival.name, policy.priority),
-            false => format!(
-                "{} by priority, {} over {}",
-                rival.name, policy.priority, rival.priority
-            ),
+    let by_pod = match &policy.pods.requirements[..] {
+        [] => String::new(),
+        _ => format!(", its podSelector ({}) the pod", list(&policy.pods)),
+    };
+    let rivals: Vec<String> = policies
+        .iter()
+        .filter(|rival| {
+            rival.name != policy.name
+                && inventory
+                    .namespace(namespace)
+                    .is_some_and(|labels| rival.matches(labels, &pod.metadata.labels))
+        })
+        .map(|rival| {
+            if rival.priority == policy.priority {
+                format!("{} by name, both having priority {}", rival.name, policy.priority)
+            } else {
+                format!(
+                    "{} by priority, {} over {}",
+                    rival.name, policy.priority, rival.priority
+                )
+            }
         })
         .collect();
-    if !rivals.is_empty() {
-        because += &format!("; goes before {}", rivals.join(", "));
-    }
-    because
+    let order = match &rivals[..] {
+        [] => String::new(),
+        rivals => format!("; goes before {}", rivals.join(", ")),
+    };
+    format!("{by_namespace}{by_pod}{order}")
 }
 
 fn list(selector: &LabelSelector) -> String {

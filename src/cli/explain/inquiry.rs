@@ -3,7 +3,7 @@
 //! The answer is the webhook's own: the pod is put to [`admit`] as the API server would put it. What that does not say - who governs
 //! and why, what was considered - comes from the functions that it calls.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
@@ -51,8 +51,12 @@ impl Inquiry {
         defaults::fill_requests(&mut before);
         let raw = to_raw_value(&before)?;
         let named = || format!("{}: {} {}", workload.source, workload.kind, workload.name);
-        let pod: Pod<'_> =
-            serde_json::from_str(raw.get()).with_context(|| format!("{}: the pod can not be read", named()))?;
+        let pod: Pod<'_> = serde_json::from_str(raw.get()).map_err(|error| {
+            // The place is one in our own JSON, which nobody has seen.
+            let words = error.to_string();
+            let words = words.split(" at line ").next().unwrap_or_default();
+            anyhow!("{}: the pod can not be read: {words}", named())
+        })?;
         let request = Request {
             uid: "".into(),
             kind: Kind {
@@ -135,7 +139,7 @@ impl Inquiry {
             after: &serde_json::from_str(&after).context("the patched pod can not be read")?,
             memory: demand.memory,
         };
-        Ok(Nodes::of(seeker, policy.sharing_rules(), &self.inventory))
+        Ok(Nodes::of(seeker, policy, &self.inventory))
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::gpu::{Counts, MiB, SharingRule, demand};
+use crate::gpu::{Counts, MiB, demand};
 use crate::inventory::{Inventory, NodeEntry, Whereabouts};
 use crate::object::Pod;
+use crate::policy::Policy;
 
 /// The nodes, by what they can do for a pod. CPU, memory and volumes are not looked at: the scheduler adds these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,11 +81,7 @@ enum Verdict {
 
 impl Nodes {
     /// Looks at every node.
-    pub fn of<'r>(
-        seeker: Seeker<'_, '_>,
-        rules: impl Iterator<Item = &'r SharingRule> + Clone,
-        inventory: &Inventory,
-    ) -> Self {
+    pub fn of(seeker: Seeker<'_, '_>, policy: &Policy, inventory: &Inventory) -> Self {
         let wanted = demand::effective_demand(seeker.after);
         let (own, last) = (Whereabouts::of(seeker.before), Whereabouts::of(seeker.after));
         let mut nodes = Nodes {
@@ -95,7 +92,7 @@ impl Nodes {
         };
         let mut unfit: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for node in inventory.nodes() {
-            match judge(node, seeker, &own, &last, &wanted, rules.clone()) {
+            match judge(node, seeker, &own, &last, &wanted, policy) {
                 Verdict::Fits => {
                     nodes.room = nodes.room.saturating_add(room(node, &wanted));
                     nodes.fitting.push(Fit::of(node, &wanted));
@@ -120,15 +117,15 @@ impl Nodes {
 }
 
 /// The reason that would be the hardest to mend comes first: what the node is, then whether it takes the pod, then what is free.
-fn judge<'r>(
+fn judge(
     node: &NodeEntry,
     seeker: Seeker<'_, '_>,
     own: &Whereabouts<'_>,
     last: &Whereabouts<'_>,
     wanted: &Counts,
-    rules: impl Iterator<Item = &'r SharingRule>,
+    policy: &Policy,
 ) -> Verdict {
-    let held = node.hold(wanted, rules, seeker.memory);
+    let held = node.hold(wanted, policy.sharing_rules(), seeker.memory);
     if let Err(lack) = &held
         && !lack.eviction_helps()
     {

@@ -1,6 +1,7 @@
 //! What `explain` says of one pod: the structure that `--output json` prints, a list of them, and that the text is made from.
 //!
-//! A field that is absent here is `null` or an empty list there, never left out, so that a program can rely on all of them.
+//! A field that is absent here is `null` or an empty list there, never left out, so that a program can rely on all of them;
+//! docs/output-json.md says so to users.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use super::diff::{self, Line};
 use super::nodes::{Fit, Nodes};
 use super::report::{Report, Resources, Way, WayVerdict};
-use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, Page, painted};
+use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, Page};
 use crate::gpu::MiB;
 
 /// All reports, one below the other.
@@ -18,10 +18,10 @@ pub fn text(reports: &[Report]) -> anyhow::Result<String> {
         considered(&mut page, &report.considered);
         outcome(&mut page, report);
         if let Some((before, after)) = &report.documents {
-            change(&mut page, &diff::unified(before, after)?);
+            change(&mut page, watched(report), &diff::unified(before, after)?);
         }
         if let Some(nodes) = &report.nodes {
-            fits(&mut page, nodes, report.workload.replicas);
+            fits(&mut page, report, nodes);
         }
     }
     Ok(page.into_text())
@@ -42,13 +42,12 @@ fn head(page: &mut Page, report: &Report) {
     }
     page.field("From", &report.source);
     let governance = &report.governance;
-    match (&governance.policy, governance.mode) {
-        (Some(policy), Some("Enforce")) => page.field("Governed by", policy),
-        (Some(policy), Some(mode)) => {
-            page.field("Governed by", &format!("{policy}, in mode {mode}: nothing is changed"))
-        }
-        _ => page.field("Governed by", "no policy"),
-    }
+    let governor = match (&governance.policy, governance.mode) {
+        (Some(policy), Some("Enforce")) => policy.clone(),
+        (Some(policy), Some(mode)) => format!("{policy}, in mode {mode}: nothing is changed"),
+        _ => "no policy".to_owned(),
+    };
+    page.field("Governed by", &governor);
     page.more(&governance.because);
 }
 
@@ -152,8 +151,14 @@ fn outcome(page: &mut Page, report: &Report) {
     }
 }
 
-fn change(page: &mut Page, lines: &[Line]) {
-    page.field("Change", "");
+/// The mode of a policy that only watches.
+fn watched(report: &Report) -> Option<&'static str> {
+    report.governance.mode.filter(|mode| *mode != "Enforce")
+}
+
+fn change(page: &mut Page, watched: Option<&str>, lines: &[Line]) {
+    let made = watched.map_or_else(String::new, |mode| format!("not made, since the mode is {mode}"));
+    page.field("Change", &made);
     for line in lines {
         match line {
             Line::Header(text) => page.verbatim(FAINT, text),
@@ -164,22 +169,23 @@ fn change(page: &mut Page, lines: &[Line]) {
     }
 }
 
-fn fits(page: &mut Page, nodes: &Nodes, replicas: Option<u64>) {
-    let summary = match (nodes.fitting.len(), nodes.full.len()) {
-        (0, 0) => painted(BAD, "none can ever hold it"),
-        (0, _) => painted(DOUBTFUL, "none can hold it now"),
+fn fits(page: &mut Page, report: &Report, nodes: &Nodes) {
+    let (style, words) = match (nodes.fitting.len(), nodes.full.len()) {
+        (0, 0) => (BAD, "none can ever hold it".to_owned()),
+        (0, _) => (DOUBTFUL, "none can hold it now".to_owned()),
         (count, _) => {
             let room = match nodes.room {
                 1 => "room for one such pod".to_owned(),
                 room => format!("room for {room} such pods"),
             };
-            let short = replicas.is_some_and(|replicas| replicas > nodes.room);
-            let style = if short { DOUBTFUL } else { GOOD };
+            let short = report.workload.replicas.is_some_and(|replicas| replicas > nodes.room);
             let verb = if count == 1 { "fits" } else { "fit" };
-            painted(style, &format!("{count} {verb} now, with {room}"))
+            let style = if short { DOUBTFUL } else { GOOD };
+            (style, format!("{count} {verb} now, with {room}"))
         }
     };
-    page.painted_field("Nodes", &summary);
+    let when = if watched(report).is_some() { "if changed, " } else { "" };
+    page.styled_field("Nodes", style, &format!("{when}{words}"));
     let mut rows: Vec<[String; 3]> = Vec::new();
     rows.extend(nodes.fitting.iter().map(|fit| row("fits", fit)));
     rows.extend(nodes.full.iter().map(|fit| row("full", fit)));

@@ -10,24 +10,7 @@ const BOLD: Style = Style::new().bold();
 
 /// All findings, and a summary. `texts` are the sources by file name; `subject` is what was looked at.
 pub fn text(findings: &[Finding], texts: &[(String, String)], subject: &str) -> String {
-    let mut out = String::new();
-    for finding in findings {
-        let style = style(finding.severity);
-        let field = match finding.field.as_str() {
-            "" => String::new(),
-            field => format!("{field}: "),
-        };
-        out += &format!(
-            "{}: {}: {field}{}\n",
-            painted(BOLD, &finding.location.to_string()),
-            painted(style, finding.severity.as_str()),
-            finding.message
-        );
-        if let Some(snippet) = snippet(&finding.location, texts, style) {
-            out += &snippet;
-            out.push('\n');
-        }
-    }
+    let mut parts: Vec<String> = findings.iter().map(|finding| part(finding, texts)).collect();
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let summary = match (count(Severity::Error), count(Severity::Warning)) {
         (0, 0) => painted(GOOD, "nothing found"),
@@ -39,7 +22,20 @@ pub fn text(findings: &[Finding], texts: &[(String, String)], subject: &str) -> 
             painted(DOUBTFUL, &counted(warnings, "warning"))
         ),
     };
-    out + &format!("{summary} in {subject}\n")
+    parts.push(format!("{summary} in {subject}\n"));
+    parts.concat()
+}
+
+fn part(finding: &Finding, texts: &[(String, String)]) -> String {
+    let style = style(finding.severity);
+    let field = match finding.field.as_str() {
+        "" => String::new(),
+        field => format!("{field}: "),
+    };
+    let place = painted(BOLD, &finding.location.to_string());
+    let severity = painted(style, finding.severity.as_str());
+    let snippet = snippet(&finding.location, texts, style).unwrap_or_default();
+    format!("{place}: {severity}: {field}{}\n{snippet}", finding.message)
 }
 
 fn style(severity: Severity) -> Style {
@@ -58,11 +54,8 @@ fn snippet(location: &Location, texts: &[(String, String)], style: Style) -> Opt
     let number = location.line.to_string();
     let margin = " ".repeat(number.len());
     let bar = painted(FAINT, "|");
-    let mut out = format!("{margin} {bar}\n{} {bar} {line}\n", painted(FAINT, &number));
-    if let Some(before) = usize::try_from(location.column)
-        .ok()
-        .and_then(|column| column.checked_sub(1))
-    {
+    let column = usize::try_from(location.column).ok();
+    let caret = column.and_then(|column| column.checked_sub(1)).map(|before| {
         // Tabs stay tabs, so that the caret stands under its word whatever their width.
         let front: String = line
             .chars()
@@ -74,9 +67,13 @@ fn snippet(location: &Location, texts: &[(String, String)], style: Style) -> Opt
             .skip(before)
             .take_while(|c| !" \t,]}#:".contains(*c))
             .count();
-        out += &format!("{margin} {bar} {front}{}\n", painted(style, &"^".repeat(word.max(1))));
-    }
-    Some(out)
+        format!("{margin} {bar} {front}{}\n", painted(style, &"^".repeat(word.max(1))))
+    });
+    let number = painted(FAINT, &number);
+    Some(format!(
+        "{margin} {bar}\n{number} {bar} {line}\n{}\n",
+        caret.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]
