@@ -1,3 +1,5 @@
 //! Integration tests, in one binary so that they link once.
 
-mod smoke;
+mod command;
+mod explain;
+mod lint;
