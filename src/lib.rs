@@ -1,4 +1,15 @@
 //! Apportion decides how each pod of a Kubernetes cluster may share GPUs, and makes it so.
+//!
+//! ```text
+//!     namespace label, policy            node labels, allocatable, pods
+//!                  \                          /
+//!                   decision::decide(pod, policy, inventory)
+//!                  /                          \
+//!     admission: rewrites the pod        extender: keeps the nodes that can hold it
+//! ```
+//!
+//! `object`, `gpu`, `inventory`, `policy`, `decision`, `rewrite`, `admission`, `extender` and `lint` are pure: bytes and values in, values out.
+//! `service`, `tls`, `server` and `cli` do the input and output. ARCHITECTURE.md has the map.
 
 pub mod admission;
 pub mod cli;
@@ -11,3 +22,5 @@ pub mod object;
 pub mod policy;
 pub mod rewrite;
 pub mod server;
+pub mod service;
+pub mod tls;

@@ -26,6 +26,7 @@ NAMESPACES = {
     "acme": "multi-tenant",
     "apportion-system": None,
     "default": None,
+    "dev": "development",
     "globex": "multi-tenant",
     "gpu-operator": None,
     "kube-system": None,
@@ -36,6 +37,8 @@ NAMESPACES = {
     "playground": "development",
     "search": "inference",
     "serving": "inference",
+    "tenants": "multi-tenant",
+    "train": "training",
     "vision-train": "training",
 }
 

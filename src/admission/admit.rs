@@ -12,13 +12,13 @@ use crate::rewrite;
 
 /// What an answer depends on besides the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'c> {
+pub struct Context<'c, 'k> {
     /// The policies.
     pub policies: &'c PolicySet,
     /// The cluster.
     pub inventory: &'c Inventory,
     /// What was promised a moment ago.
-    pub claims: &'c Claims,
+    pub claims: &'k Claims,
     /// What to do where the cluster is not known well enough.
     pub on_unknown: OnUnknown,
     /// Our own namespace, whose pods pass: we would wait for ourselves.
@@ -112,7 +112,7 @@ impl Admission<'_> {
 }
 
 /// Answers a request.
-pub fn admit<'c>(request: &Request<'_>, context: &Context<'c>) -> Admission<'c> {
+pub fn admit<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<'c> {
     if !request.creates_pod() {
         return Admission::passed(Outcome::Skipped, "not the creation of a pod");
     }
@@ -159,7 +159,7 @@ fn may_be_governed(labels: Option<&Labels>, policies: &PolicySet) -> bool {
     }
 }
 
-fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c>) -> Admission<'c> {
+fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c, '_>) -> Admission<'c> {
     if pod.is_mirror() {
         return Admission::passed(Outcome::Ungoverned, "a mirror pod runs whatever the API says");
     }
@@ -215,7 +215,7 @@ fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c
     }
 }
 
-fn unknown<'c>(context: &Context<'_>, message: String) -> Admission<'c> {
+fn unknown<'c>(context: &Context<'_, '_>, message: String) -> Admission<'c> {
     match context.on_unknown {
         // 503 rather than 403: trying again later is the right thing to do.
         OnUnknown::Refuse => refuse(

@@ -17,7 +17,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Serve the admission webhook and the scheduler extender.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Show, step by step, what would become of pods, and where they would fit.
     Explain(explain::Args),
     /// Find what is wrong or doubtful in policies.

@@ -42,29 +42,30 @@ pub fn policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
 
 /// The policies of a directory, or what is wrong with them.
 pub fn policies(directory: &Path) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
-    Ok(parsed(&some_policy_texts(directory)?))
+    policies_of(directory, &policy_texts(directory)?)
 }
 
-/// As [`policy_texts`], for verbs that a directory without policies is a mistake to.
-pub fn some_policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let texts = policy_texts(directory)?;
+/// The policies of these texts, which came from `directory`, or what is wrong with them.
+pub fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
     if texts.is_empty() {
         bail!(
             "{} holds no policies: no file ends in .yaml, .yml or .json",
             directory.display()
         );
     }
-    Ok(texts)
-}
-
-/// The policies of these texts, or what is wrong with them.
-pub fn parsed(texts: &[(String, String)]) -> Result<Vec<Policy>, Vec<Finding>> {
-    parse::parse_all(texts.iter().map(|(file, text)| (file.as_str(), text.as_str())))
+    Ok(parse::parse_all(
+        texts.iter().map(|(file, text)| (file.as_str(), text.as_str())),
+    ))
 }
 
 /// The policies of a directory; every mistake in them ends the verb.
 pub fn policy_set(directory: &Path) -> anyhow::Result<PolicySet> {
-    policies(directory)?.map(PolicySet::new).map_err(|findings| {
+    policy_set_of(directory, &policy_texts(directory)?)
+}
+
+/// The policies of these texts, which came from `directory`.
+pub fn policy_set_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<PolicySet> {
+    policies_of(directory, texts)?.map(PolicySet::new).map_err(|findings| {
         let list = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         anyhow!("the policies in {} can not be used\n{list}", directory.display())
     })
@@ -72,9 +73,12 @@ pub fn policy_set(directory: &Path) -> anyhow::Result<PolicySet> {
 
 /// The cluster of a dump.
 pub fn cluster(file: &Path) -> anyhow::Result<Inventory> {
-    let text = text(file)?;
-    let builder = dump::read(&text).with_context(|| file.display().to_string())?;
-    Ok(builder.build())
+    cluster_of(&file.display().to_string(), &text(file)?)
+}
+
+/// The cluster of a dump's text.
+pub fn cluster_of(file: &str, text: &str) -> anyhow::Result<Inventory> {
+    Ok(dump::read(text).with_context(|| file.to_owned())?.build())
 }
 
 /// A file's text; `-` is standard input.

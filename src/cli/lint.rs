@@ -29,12 +29,12 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let texts = input::some_policy_texts(&args.policies)?;
+    let texts = input::policy_texts(&args.policies)?;
     let cluster = match &args.cluster {
         Some(file) => Some((file.display().to_string(), input::cluster(file)?)),
         None => None,
     };
-    let (findings, subject) = match input::parsed(&texts) {
+    let (findings, subject) = match input::policies_of(&args.policies, &texts)? {
         Ok(policies) => {
             let subject = subject(policies.len(), cluster.as_ref().map(|(_, inventory)| inventory));
             (all(policies, cluster.as_ref()), subject)

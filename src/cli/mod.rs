@@ -21,7 +21,7 @@ pub use exit::Exit;
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.verb {
-        Verb::Serve(args) => serve::run(args),
+        Verb::Serve(args) => serve::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
     };

@@ -34,9 +34,8 @@ impl Scheme {
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Scheme::Whole => f.write_str("nvidia.com/gpu"),
-            Scheme::MigNamed(_) | Scheme::Share(_) => write!(f, "{}", self.resource()),
-            Scheme::MigSingle(profile) => write!(f, "nvidia.com/gpu, MIG single {profile}"),
+            Scheme::Whole | Scheme::MigNamed(_) | Scheme::Share(_) => write!(f, "{}", self.resource()),
+            Scheme::MigSingle(profile) => write!(f, "{}, MIG single {profile}", self.resource()),
         }
     }
 }

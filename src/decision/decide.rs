@@ -121,36 +121,33 @@ fn weigh<'r>(
         memory: question.demand.memory,
         whereabouts,
     };
-    let (verdict, supply) = match clash {
-        Some(clash) => {
-            let (field, words) = clash.split_once(": ").unwrap_or(("spec", &clash));
-            let denial = Denial::new(
-                field,
-                format!("{words} rules out every node with {scheme} ({})", rule.strategy),
-                "remove it, or move the pod to a namespace whose policy allows what it selects",
-            );
-            (Verdict::Refused(denial), Supply::None)
-        }
-        None => {
-            let supply = inventory.supply(&wanted, question.claims);
-            (
-                if conforms {
-                    Verdict::Conforms
-                } else {
-                    Verdict::Supply(supply)
-                },
-                supply,
-            )
-        }
+    let (verdict, supply) = if let Some(clash) = clash {
+        let (field, words) = clash.split_once(": ").unwrap_or(("spec", &clash));
+        let denial = Denial::new(
+            field,
+            format!("{words} rules out every node with {scheme} ({})", rule.strategy),
+            "remove it, or move the pod to a namespace whose policy allows what it selects",
+        );
+        (Verdict::Refused(denial), Supply::None)
+    } else {
+        let supply = inventory.supply(&wanted, question.claims);
+        (
+            if conforms {
+                Verdict::Conforms
+            } else {
+                Verdict::Supply(supply)
+            },
+            supply,
+        )
     };
     let requirements = all.into_iter().filter(|r| !constraints.imply(r)).collect();
     Weighed {
+        candidate,
         demand,
         requirements,
         place,
         verdict,
         supply,
-        candidate,
     }
 }
 

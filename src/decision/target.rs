@@ -96,22 +96,20 @@ pub fn asked_profile(container: &ContainerDemand, rule: &SharingRule) -> Result<
     }
     let holds =
         |profile: &MigProfile| profile.nominal_gb() >= asked.nominal_gb() && profile.compute() >= asked.compute();
-    match rule.profiles.iter().copied().filter(holds).min() {
-        Some(profile) => Ok(Some(profile)),
-        None => {
-            let allowed = rule
-                .profiles
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
-            Err(Denial::new(
-                field(),
-                format!("asks for MIG profile {asked}, more than the policy allows"),
-                format!("ask for one of {allowed}"),
-            ))
-        }
+    if let Some(profile) = rule.profiles.iter().copied().filter(holds).min() {
+        return Ok(Some(profile));
     }
+    let allowed = rule
+        .profiles
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    Err(Denial::new(
+        field(),
+        format!("asks for MIG profile {asked}, more than the policy allows"),
+        format!("ask for one of {allowed}"),
+    ))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option
     match supply {
         Supply::Free => None,
         Supply::Exists => Some(format!(
-            "all {resource} ({strategy}) that would do is taken; the pod waits"
+            "all {resource} ({strategy}) that would do is taken or promised; the pod waits"
         )),
         Supply::None => Some(format!(
             "no node that the pod may run on offers {resource} ({strategy}); the pod waits for one"

@@ -72,19 +72,18 @@ impl<'c> Ask<'c> {
     /// Whether a node can hold the pod.
     pub fn check(&self, node: Option<&NodeEntry>) -> Result<(), Lack> {
         match (self, node) {
-            (Ask::Nothing, _) => Ok(()),
+            (Ask::Nothing, _) | (Ask::Refuse(_), Some(_)) => Ok(()),
             (_, None) => Err(Lack::UnknownNode),
-            (Ask::Refuse(_), Some(_)) => Ok(()),
             (Ask::Hold { policy, demand, memory }, Some(node)) => node.hold(demand, policy.sharing_rules(), *memory),
         }
     }
 }
 
+/// A node that is asked about, as far as it is known.
+pub(super) type Listed<'q> = (Cow<'q, str>, Option<Cow<'q, NodeEntry>>);
+
 /// The nodes that are asked about, as far as they are known.
-pub(super) fn listed<'q, 'a: 'q>(
-    args: &'q Args<'a>,
-    inventory: &'q Inventory,
-) -> Result<Vec<(Cow<'q, str>, Option<Cow<'q, NodeEntry>>)>, String> {
+pub(super) fn listed<'q, 'a: 'q>(args: &'q Args<'a>, inventory: &'q Inventory) -> Result<Vec<Listed<'q>>, String> {
     if let Some(names) = &args.node_names {
         return Ok(names
             .iter()

@@ -24,6 +24,7 @@ impl MiB {
 
     /// The share of each of `replicas`, rounded down as the MPS control daemon does
     /// (`cmd/mps-control-daemon/mps/daemon.go`).
+    #[must_use]
     pub fn split(self, replicas: u64) -> MiB {
         MiB(self.0.checked_div(replicas).unwrap_or(self.0))
     }

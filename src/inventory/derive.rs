@@ -170,8 +170,7 @@ impl<'l> Labels<'l> {
     /// The MIG profile of the devices: from the resource's name, or under MIG `single` from the product label.
     fn profile(&self) -> Result<Option<MigProfile>, Doubt> {
         match (self.resource.profile(), self.product.as_ref().map(|label| label.mig)) {
-            (Some(profile), _) => Ok(Some(profile)),
-            (None, Some(MigPart::Profile(profile))) => Ok(Some(profile)),
+            (Some(profile), _) | (None, Some(MigPart::Profile(profile))) => Ok(Some(profile)),
             (None, Some(MigPart::Invalid)) => Err((
                 "invalid MIG configuration",
                 "the product label says MIG-INVALID: strategy single needs one profile on all GPUs".into(),

@@ -210,8 +210,9 @@ fn witness(same_key: &[&Requirement<'_>]) -> Option<String> {
             .all(|r| r.operator != Operator::NotIn || r.matches_value(Some(value)))
     };
     if low.is_none() && high.is_none() {
-        // Labels of free form: some word is always left over, since NotIn lists only finitely many.
-        return (0..).map(|n| format!("v{n}")).find(|value| !taken(value));
+        // Labels of free form: NotIn can take away at most as many words as it lists.
+        let listed: usize = same_key.iter().map(|r| r.values.len()).sum();
+        return (0..=listed).map(|n| format!("v{n}")).find(|value| !taken(value));
     }
     let from = low.map_or_else(|| high.unwrap_or(0).saturating_sub(1), |low| low.saturating_add(1));
     // NotIn can take away at most as many integers as it lists.

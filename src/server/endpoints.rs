@@ -10,7 +10,7 @@ pub trait Endpoints: Send + Sync + 'static {
     fn prioritize(&self, body: &[u8]) -> Answer;
     /// Whether requests can be answered rightly; else why not yet.
     fn ready(&self) -> Result<(), String>;
-    /// The metrics in OpenMetrics text format.
+    /// The metrics in `OpenMetrics` text format.
     fn metrics(&self) -> String;
 }
 

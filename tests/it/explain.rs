@@ -1,4 +1,5 @@
 //! `apportion explain` on the example cluster.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 

@@ -122,7 +122,7 @@ impl Inquiry {
         })
     }
 
-    fn context<'c>(&'c self, policies: &'c PolicySet) -> Context<'c> {
+    fn context<'c>(&'c self, policies: &'c PolicySet) -> Context<'c, 'c> {
         Context {
             policies,
             inventory: &self.inventory,

@@ -1,0 +1,39 @@
+# Thin names for what people and CI do. `make run` shows the main job, `make test` proves it.
+
+CARGO ?= cargo
+
+.PHONY: run test fmt lint unit generated it deny fuzz clean
+
+run: ## Start the server on the example cluster, send pods through it, and keep serving
+	$(CARGO) build --quiet --bin apportion --example demo
+	@target/debug/examples/demo
+
+test: fmt lint generated unit it ## Everything that CI runs
+
+fmt: ## Formatting
+	$(CARGO) fmt --all -- --check
+
+lint: ## Clippy and documentation, warnings denied
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
+
+generated: ## Generated files are what their sources make
+	python3 examples/cluster/generate.py --check
+
+unit: ## Unit tests, documentation tests and the demo's
+	$(CARGO) test --locked --doc
+	$(CARGO) test --locked --lib --bins --examples
+
+it: ## Integration tests: real sockets, real TLS, recorded requests, the real binary
+	$(CARGO) build --locked --bins --examples
+	$(CARGO) test --locked --test it
+
+deny: ## Licences, duplicate and banned crates (needs cargo-deny)
+	$(CARGO) deny check bans licenses sources
+
+fuzz: ## A minute of each fuzz target (needs cargo-fuzz and a nightly toolchain)
+	for target in $$(cd fuzz && $(CARGO) +nightly fuzz list); do \
+		(cd fuzz && $(CARGO) +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
+
+clean:
+	$(CARGO) clean

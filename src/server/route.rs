@@ -1,0 +1,71 @@
+//! What can be asked of a listener: a method and a path.
+
+use axum::routing::MethodFilter;
+
+/// One thing that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// Rewrite or refuse a pod.
+    Mutate,
+    /// Which nodes a pod fits.
+    Filter,
+    /// Which of them it had better go to.
+    Prioritize,
+    /// Whether the process runs at all.
+    Livez,
+    /// Whether it may be sent requests.
+    Readyz,
+    /// What it counted.
+    Metrics,
+}
+
+impl Route {
+    /// Every route.
+    pub const ALL: [Route; 6] = [
+        Route::Mutate,
+        Route::Filter,
+        Route::Prioritize,
+        Route::Livez,
+        Route::Readyz,
+        Route::Metrics,
+    ];
+
+    /// Its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        &self.path()[1..]
+    }
+
+    /// Its path.
+    pub fn path(self) -> &'static str {
+        match self {
+            Route::Mutate => "/mutate",
+            Route::Filter => "/filter",
+            Route::Prioritize => "/prioritize",
+            Route::Livez => "/livez",
+            Route::Readyz => "/readyz",
+            Route::Metrics => "/metrics",
+        }
+    }
+
+    /// Whether it takes a body by POST; else it is asked by GET.
+    pub fn takes_body(self) -> bool {
+        match self {
+            Route::Mutate | Route::Filter | Route::Prioritize => true,
+            Route::Livez | Route::Readyz | Route::Metrics => false,
+        }
+    }
+
+    /// Its method and path as a person would write them.
+    pub fn summary(self) -> String {
+        let method = if self.takes_body() { "POST" } else { "GET" };
+        format!("{method} {}", self.path())
+    }
+
+    pub(super) fn method(self) -> MethodFilter {
+        if self.takes_body() {
+            MethodFilter::POST
+        } else {
+            MethodFilter::GET
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The answers to requests, from what is known.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::metrics::{FilterResult, Metrics};
+use super::state::State;
+use crate::admission::{self, Admission, Outcome};
+use crate::decision::OnUnknown;
+use crate::extender::{self, AnswerSize, Ask};
+use crate::inventory::Claims;
+use crate::server::endpoints::{Answer, Endpoints};
+
+/// What an administrator sets.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What to do with GPU pods of namespaces or policies that are not known.
+    pub on_unknown: OnUnknown,
+    /// How many nodes a filter call answers.
+    pub answer_size: AnswerSize,
+    /// The namespace that we run in, whose pods pass.
+    pub own_namespace: Option<String>,
+}
+
+/// The service behind the listeners.
+#[derive(Debug)]
+pub struct App {
+    state: ArcSwap<State>,
+    /// Held for one decision, some microseconds: the next must see what this one promised.
+    claims: Mutex<Claims>,
+    started: Instant,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+}
+
+impl App {
+    /// A service that knows `state`.
+    pub fn new(state: State, settings: Settings, metrics: Arc<Metrics>) -> Self {
+        App {
+            state: ArcSwap::from_pointee(state),
+            claims: Mutex::default(),
+            started: Instant::now(),
+            settings,
+            metrics,
+        }
+    }
+
+    /// What is known now.
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Replaces what is known.
+    pub fn replace(&self, state: State) {
+        self.state.store(Arc::new(state));
+    }
+
+    /// The metrics.
+    pub fn metrics_registry(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    fn record(&self, uid: &str, admission: &Admission<'_>) {
+        self.metrics.admitted(admission);
+        let policy = admission.policy.map_or("", |policy| policy.name.as_str());
+        let strategy = admission.strategy.map_or("", crate::gpu::Strategy::as_str);
+        let (outcome, pod, because) = (
+            admission.outcome.as_str(),
+            admission.pod.as_str(),
+            admission.because.as_str(),
+        );
+        match admission.outcome {
+            Outcome::Skipped | Outcome::Ungoverned => tracing::debug!(uid, pod, outcome, because, "passed"),
+            _ => tracing::info!(uid, pod, policy, outcome, strategy, because, "decided"),
+        }
+    }
+
+    /// Reads extender arguments and answers them, or says why not.
+    fn extend<T>(
+        &self,
+        body: &[u8],
+        answer: impl FnOnce(&extender::wire::Args<'_>, &extender::Context<'_>) -> T,
+    ) -> Result<T, Answer> {
+        let args = serde_json::from_slice(body)
+            .map_err(|error| Answer::refusal(400, format!("the body is not ExtenderArgs: {error}\n")))?;
+        let state = self.state.load();
+        let inventory = state
+            .readiness()
+            .map_err(|why| Answer::refusal(503, format!("{why}\n")))?;
+        let context = extender::Context {
+            policies: &state.policies,
+            inventory,
+            on_unknown: self.settings.on_unknown,
+        };
+        Ok(answer(&args, &context))
+    }
+}
+
+impl Endpoints for App {
+    fn mutate(&self, body: &[u8]) -> Answer {
+        let request = match admission::review::read(body) {
+            Ok(request) => request,
+            Err(error) => return Answer::refusal(400, format!("{error}\n")),
+        };
+        let state = self.state.load();
+        let inventory = match state.readiness() {
+            Ok(inventory) => inventory,
+            Err(why) => return Answer::refusal(503, format!("{why}\n")),
+        };
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.started.elapsed();
+        claims.expire(now);
+        let mut admission = admission::admit(
+            &request,
+            &admission::Context {
+                policies: &state.policies,
+                inventory,
+                claims: &claims,
+                on_unknown: self.settings.on_unknown,
+                own_namespace: self.settings.own_namespace.as_deref(),
+            },
+        );
+        if let Some(claim) = admission.claim.take() {
+            claims.add(now, claim);
+        }
+        drop(claims);
+        self.record(&request.uid, &admission);
+        Answer::json(admission.response.to_json(&request.uid))
+    }
+
+    fn filter(&self, body: &[u8]) -> Answer {
+        let answered = self.extend(body, |args, context| {
+            let passed = matches!(Ask::of(&args.pod, context), Ask::Nothing);
+            extender::filter(args, context, self.settings.answer_size, |result| {
+                let fits = result.node_names.as_ref().is_some_and(|names| !names.is_empty())
+                    || result.nodes.as_ref().is_some_and(|nodes| !nodes.items.is_empty());
+                let counted = match (passed, fits, result.error.is_empty()) {
+                    (_, _, false) => FilterResult::Error,
+                    (true, ..) => FilterResult::Passed,
+                    (false, true, _) => FilterResult::Fits,
+                    (false, false, _) => FilterResult::NoFit,
+                };
+                (counted, serde_json::to_vec(result))
+            })
+        });
+        match answered {
+            Err(answer) => answer,
+            Ok((counted, json)) => {
+                self.metrics.filtered(counted);
+                json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json)
+            }
+        }
+    }
+
+    fn prioritize(&self, body: &[u8]) -> Answer {
+        let answered = self.extend(body, |args, context| {
+            extender::prioritize(args, context, |scores| serde_json::to_vec(scores))
+        });
+        match answered {
+            Err(answer) => answer,
+            // The scheduler passes over an extender whose scores it can not have.
+            Ok(Err(error)) => Answer::refusal(400, format!("{error}\n")),
+            Ok(Ok(json)) => json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.state.load().readiness().map(drop).map_err(str::to_owned)
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.encode(&self.state.load())
+    }
+}

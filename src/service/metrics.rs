@@ -1,0 +1,234 @@
+//! What is counted, and the text that a collector reads.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::state::State;
+use super::stock_metrics::StockGauges;
+use crate::admission::Admission;
+use crate::gpu::Strategy;
+use crate::policy::Mode;
+use crate::server::observer::Observer;
+use crate::server::role::Role;
+use crate::server::route::Route;
+
+/// From a tenth of a millisecond, about what an answer takes, to the extender's default timeout of 5 s.
+const BUCKETS: [f64; 12] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0,
+];
+
+/// What became of a filter call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FilterResult {
+    /// Some node fits.
+    Fits,
+    /// None of the nodes asked about fits.
+    NoFit,
+    /// The pod is not ours to hold.
+    Passed,
+    /// The question could not be read.
+    Error,
+}
+
+impl FilterResult {
+    fn as_str(self) -> &'static str {
+        match self {
+            FilterResult::Fits => "fits",
+            FilterResult::NoFit => "no_fit",
+            FilterResult::Passed => "passed",
+            FilterResult::Error => "error",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AdmissionLabels {
+    /// Policies are few and made by administrators, so their names are fit for a label.
+    policy: String,
+    mode: &'static str,
+    outcome: &'static str,
+    strategy: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    listener: &'static str,
+    route: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabel {
+    listener: &'static str,
+}
+
+/// Every metric of the service.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    admissions: Family<AdmissionLabels, Counter>,
+    filters: Family<ResultLabel, Counter>,
+    requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    panics: Counter,
+    handshake_failures: Family<ListenerLabel, Counter>,
+    reloads: Family<ResultLabel, Counter>,
+    reload_ok: Gauge,
+    certificate_expiry: Gauge,
+    stock: StockGauges,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("apportion");
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let metrics = Metrics {
+            admissions: Family::default(),
+            filters: Family::default(),
+            requests: Family::new_with_constructor(histogram),
+            panics: Counter::default(),
+            handshake_failures: Family::default(),
+            reloads: Family::default(),
+            reload_ok: Gauge::default(),
+            certificate_expiry: Gauge::default(),
+            stock: StockGauges::default(),
+            registry: Mutex::default(),
+        };
+        registry.register(
+            "build",
+            "The version of this program",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register("admissions", "Admission reviews answered", metrics.admissions.clone());
+        registry.register(
+            "filters",
+            "Filter calls of the scheduler answered",
+            metrics.filters.clone(),
+        );
+        registry.register_with_unit(
+            "http_request_duration",
+            "From the head of a request to its answer",
+            Unit::Seconds,
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "handler_panics",
+            "Requests answered with 500 after a panic",
+            metrics.panics.clone(),
+        );
+        registry.register(
+            "tls_handshake_failures",
+            "Connections whose TLS handshake failed or took too long",
+            metrics.handshake_failures.clone(),
+        );
+        registry.register(
+            "reloads",
+            "Reloads of policies and cluster file",
+            metrics.reloads.clone(),
+        );
+        registry.register(
+            "last_reload_successful",
+            "1 when the last reload was taken over, 0 when what runs is older than the files",
+            metrics.reload_ok.clone(),
+        );
+        registry.register_with_unit(
+            "tls_certificate_not_after_timestamp",
+            "When the served certificate ends; 0 without one",
+            Unit::Seconds,
+            metrics.certificate_expiry.clone(),
+        );
+        metrics.stock.register(&mut registry);
+        Metrics {
+            registry: Mutex::new(registry),
+            ..metrics
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an admission.
+    pub(super) fn admitted(&self, admission: &Admission<'_>) {
+        self.admissions
+            .get_or_create(&AdmissionLabels {
+                policy: admission
+                    .policy
+                    .map_or_else(String::new, |policy| policy.name.to_string()),
+                mode: admission.policy.map_or("", |policy| Mode::as_str(policy.mode)),
+                outcome: admission.outcome.as_str(),
+                strategy: admission.strategy.map_or("", Strategy::as_str),
+            })
+            .inc();
+    }
+
+    /// Counts a filter call.
+    pub(super) fn filtered(&self, result: FilterResult) {
+        self.filters
+            .get_or_create(&ResultLabel {
+                result: result.as_str(),
+            })
+            .inc();
+    }
+
+    /// Counts a reload, taken over or not.
+    pub fn reloaded(&self, taken: bool) {
+        self.reloads
+            .get_or_create(&ResultLabel {
+                result: if taken { "taken" } else { "refused" },
+            })
+            .inc();
+        self.reload_ok.set(taken.into());
+    }
+
+    /// Says when the served certificate ends, in seconds since 1970.
+    pub fn certificate_ends(&self, at: i64) {
+        self.certificate_expiry.set(at);
+    }
+
+    /// All of it, in the text format of `OpenMetrics`.
+    pub(super) fn encode(&self, state: &State) -> String {
+        // Held for the whole scrape: the gauges of one state are not mixed with another's.
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stock.show(state);
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+impl Observer for Metrics {
+    fn answered(&self, role: Role, route: Option<Route>, status: u16, took: Duration) {
+        let labels = RequestLabels {
+            listener: role.as_str(),
+            route: route.map_or("", Route::as_str),
+            code: status,
+        };
+        self.requests.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    fn panicked(&self, _route: Route) {
+        self.panics.inc();
+    }
+
+    fn handshake_failed(&self, role: Role) {
+        self.handshake_failures
+            .get_or_create(&ListenerLabel {
+                listener: role.as_str(),
+            })
+            .inc();
+    }
+}

@@ -1,0 +1,15 @@
+//! The running service: what it knows at this moment, and the answers that it gives from that.
+//!
+//! [`State`] is whole and never changes; a reload puts another in its place. Requests take the one that is there and call pure
+//! functions.
+
+pub mod app;
+pub mod metrics;
+pub mod reload;
+pub mod state;
+pub mod stock_metrics;
+pub mod telemetry;
+
+pub use app::{App, Settings};
+pub use metrics::Metrics;
+pub use state::State;

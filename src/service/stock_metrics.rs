@@ -1,0 +1,116 @@
+//! Gauges that show the state: shares by class, nodes that offer nothing, policies.
+
+use std::collections::BTreeMap;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::state::State;
+use crate::inventory::{Inventory, OfferClass};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    strategy: &'static str,
+    resource: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyLabels {
+    policy: String,
+    mode: &'static str,
+}
+
+/// The gauges, set anew at every scrape.
+#[derive(Debug, Default)]
+pub(super) struct StockGauges {
+    total: Family<ClassLabels, Gauge>,
+    used: Family<ClassLabels, Gauge>,
+    awaited: Family<ClassLabels, Gauge>,
+    unusable: Family<ReasonLabel, Gauge>,
+    policies: Family<PolicyLabels, Gauge>,
+    nodes: Gauge,
+}
+
+impl StockGauges {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("offer_shares", "Shares that nodes offer", self.total.clone());
+        registry.register("offer_shares_used", "Shares that pods hold", self.used.clone());
+        registry.register(
+            "offer_shares_awaited",
+            "Shares that waiting pods ask for and could be given now",
+            self.awaited.clone(),
+        );
+        registry.register(
+            "nodes_unusable",
+            "Nodes with GPUs that are not offered",
+            self.unusable.clone(),
+        );
+        registry.register("policies", "Policies loaded", self.policies.clone());
+        registry.register("nodes", "Nodes known", self.nodes.clone());
+    }
+
+    /// Sets every gauge to what `state` says; series that it does not speak of go.
+    pub(super) fn show(&self, state: &State) {
+        for family in [&self.total, &self.used, &self.awaited] {
+            family.clear();
+        }
+        self.unusable.clear();
+        self.policies.clear();
+        for policy in state.policies.iter() {
+            let labels = PolicyLabels {
+                policy: policy.name.to_string(),
+                mode: policy.mode.as_str(),
+            };
+            self.policies.get_or_create(&labels).set(1);
+        }
+        if let Some(inventory) = state.inventory.as_deref() {
+            self.show_inventory(inventory);
+        }
+    }
+
+    fn show_inventory(&self, inventory: &Inventory) {
+        self.nodes.set(gauge(inventory.nodes().len() as u64));
+        let mut sums: BTreeMap<OfferClass, (u64, u64)> = BTreeMap::new();
+        let mut unusable: BTreeMap<String, u64> = BTreeMap::new();
+        for node in inventory.nodes() {
+            for offer in &node.offers.offers {
+                let (total, used) = sums.entry(offer.class()).or_default();
+                *total += offer.total;
+                *used += offer.total - node.free(offer);
+            }
+            let paused = node.offers.paused.as_ref().map(ToString::to_string);
+            for reason in node
+                .offers
+                .problems
+                .iter()
+                .map(|problem| problem.short.to_owned())
+                .chain(paused)
+            {
+                *unusable.entry(reason).or_default() += 1;
+            }
+        }
+        for (class, (total, used)) in sums {
+            let labels = ClassLabels {
+                strategy: class.strategy.as_str(),
+                resource: class.resource.to_string(),
+            };
+            self.total.get_or_create(&labels).set(gauge(total));
+            self.used.get_or_create(&labels).set(gauge(used));
+            self.awaited.get_or_create(&labels).set(gauge(inventory.awaited(class)));
+        }
+        for (reason, count) in unusable {
+            self.unusable.get_or_create(&ReasonLabel { reason }).set(gauge(count));
+        }
+    }
+}
+
+fn gauge(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

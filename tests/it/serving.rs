@@ -1,0 +1,230 @@
+//! Requests and answers, over real sockets.
+
+use std::sync::atomic::Ordering;
+
+use apportion::server::limits::{ByteCount, Limits};
+use apportion::server::role::Role;
+use apportion::server::route::Route;
+use reqwest::{StatusCode, Version};
+
+use crate::stand::{Raw, Setup, Stand, client, plain_client, self_signed};
+
+#[tokio::test]
+async fn each_route_answers_over_both_http_versions_by_alpn() {
+    let (tls, ca_pem) = self_signed();
+    let stand = Stand::start(Setup {
+        webhook: Some(tls.clone()),
+        extender: Some(tls),
+        ..Setup::default()
+    });
+    let h1 = client(&ca_pem).http1_only().build().unwrap();
+    let h2 = client(&ca_pem).build().unwrap();
+    for (client, version) in [(h1, Version::HTTP_11), (h2, Version::HTTP_2)] {
+        for (url, answer) in [
+            (
+                format!("https://localhost:{}/mutate?timeout=10s", stand.webhook.port()),
+                "{}",
+            ),
+            (format!("https://{}/filter", stand.extender), "filter {}"),
+            (format!("https://{}/prioritize", stand.extender), "prioritize {}"),
+        ] {
+            let response = client.post(&url).body("{}").send().await.unwrap();
+            assert_eq!(
+                (response.status(), response.version()),
+                (StatusCode::OK, version),
+                "{url}"
+            );
+            assert_eq!(response.headers()["content-type"], "application/json");
+            assert!(!response.headers().contains_key("connection"));
+            assert_eq!(response.text().await.unwrap(), answer);
+        }
+    }
+    let answered = stand.seen.answered.lock().unwrap();
+    assert_eq!(answered[0], (Role::Webhook, Some(Route::Mutate), 200));
+    assert_eq!(answered.len(), 6);
+}
+
+#[tokio::test]
+async fn admin_tells_of_life_readiness_and_metrics() {
+    let stand = Stand::start(Setup::default());
+    let client = plain_client();
+    let get = async |path: &str| {
+        let response = client
+            .get(format!("http://{}{path}", stand.admin))
+            .send()
+            .await
+            .unwrap();
+        let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (response.status().as_u16(), content_type, response.text().await.unwrap())
+    };
+    let text = |status, body: &str| (status, "text/plain; charset=utf-8".to_owned(), body.to_owned());
+    assert_eq!(get("/livez").await, text(200, "ok"));
+    assert_eq!(get("/readyz").await, text(200, "ok"));
+    stand.echo.not_ready.store(true, Ordering::Relaxed);
+    assert_eq!(get("/readyz").await, text(503, "nodes are not listed yet"));
+    assert_eq!(get("/livez").await, text(200, "ok"));
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(
+        get("/metrics").await,
+        (200, open_metrics.to_owned(), "# EOF\n".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_refused_with_what_is() {
+    let stand = Stand::start(Setup::default());
+    let client = plain_client();
+    let webhook = "this is the webhook listener, for POST /mutate\n";
+    let extender = "this is the extender listener, for POST /filter, POST /prioritize\n";
+    let admin = "this is the admin listener, for GET /livez, GET /readyz, GET /metrics\n";
+    for (request, status, said) in [
+        (
+            client.get(format!("http://{}/mutate", stand.webhook)),
+            405,
+            format!("GET /mutate is not served: {webhook}"),
+        ),
+        (
+            client.post(format!("http://{}/", stand.webhook)),
+            404,
+            format!("POST / is not served: {webhook}"),
+        ),
+        (
+            client.post(format!("http://{}/mutate/", stand.webhook)),
+            404,
+            format!("POST /mutate/ is not served: {webhook}"),
+        ),
+        (
+            client.put(format!("http://{}/filter", stand.extender)),
+            405,
+            format!("PUT /filter is not served: {extender}"),
+        ),
+        (
+            client.get(format!("http://{}/readyz", stand.extender)),
+            404,
+            format!("GET /readyz is not served: {extender}"),
+        ),
+        (
+            client.delete(format!("http://{}/livez", stand.admin)),
+            405,
+            format!("DELETE /livez is not served: {admin}"),
+        ),
+    ] {
+        let response = request.body("{}").send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(response.text().await.unwrap(), said);
+    }
+    assert_eq!(stand.seen.answered.lock().unwrap()[0], (Role::Webhook, None, 405));
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_status_and_sentence() {
+    let stand = Stand::start(Setup::default());
+    let request = plain_client()
+        .post(format!("http://{}/mutate", stand.webhook))
+        .body("refuse");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(response.text().await.unwrap(), "not a review");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_and_the_client_reads_why() {
+    let (tls, ca_pem) = self_signed();
+    let stand = Stand::start(Setup {
+        webhook: Some(tls),
+        ..Setup::default()
+    });
+    let url = format!("https://{}/mutate", stand.webhook);
+    let most = Limits::for_role(Role::Webhook).body.get();
+    for client in [
+        client(&ca_pem).http1_only().build().unwrap(),
+        client(&ca_pem).build().unwrap(),
+    ] {
+        let whole = client.post(&url).body(vec![b' '; most]).send().await.unwrap();
+        assert_eq!(whole.status(), StatusCode::OK);
+        let over = client.post(&url).body(vec![b' '; most + 1]).send().await.unwrap();
+        assert_eq!(over.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            over.text().await.unwrap(),
+            "the body is larger than 7 MiB, the most that is taken here"
+        );
+        assert_eq!(
+            client.post(&url).body("{}").send().await.unwrap().status(),
+            StatusCode::OK
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_declared_length_over_the_limit_is_refused_before_a_byte_of_it() {
+    let limits = |role| Limits::for_role(role).with_body(ByteCount::bytes(10));
+    let stand = Stand::start(Setup {
+        limits,
+        ..Setup::default()
+    });
+    let mut declared = Raw::connect(stand.webhook).await;
+    declared
+        .send("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n")
+        .await;
+    assert!(declared.receive().await.starts_with("HTTP/1.1 413 "));
+    let mut chunked = Raw::connect(stand.webhook).await;
+    chunked
+        .send("POST /mutate HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n6\r\n123456\r\n")
+        .await;
+    chunked.send("6\r\n123456\r\n").await;
+    assert!(chunked.receive().await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_still_reads_the_refusal() {
+    let limits = |role| Limits::for_role(role).with_body(ByteCount::kib(1));
+    let stand = Stand::start(Setup {
+        limits,
+        ..Setup::default()
+    });
+    let mut deaf = Raw::connect(stand.webhook).await;
+    let answer = deaf.ask(&" ".repeat(16 * 1024 * 1024)).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(deaf.ask("{}").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request() {
+    let stand = Stand::start(Setup::default());
+    let mut client = Raw::connect(stand.webhook).await;
+    let answer = client.ask("panic").await;
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(answer.ends_with("internal error; the log says more"), "{answer}");
+    assert!(client.ask("{}").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(stand.seen.panics.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn too_much_at_one_time_is_put_off() {
+    let limits = |role| Limits {
+        in_flight: 1,
+        ..Limits::for_role(role)
+    };
+    let stand = Stand::start(Setup {
+        limits,
+        ..Setup::default()
+    });
+    let mut first = Raw::connect(stand.webhook).await;
+    first.ask_half().await;
+    let url = format!("http://{}/mutate", stand.webhook);
+    let second = async || plain_client().post(&url).body("{}").send().await.unwrap();
+    let mut refused = second().await;
+    while refused.status() == StatusCode::OK {
+        refused = second().await;
+    }
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(
+        refused.text().await.unwrap(),
+        "too many requests at one time; try again"
+    );
+    assert!(first.ask_rest().await.ends_with("1234"));
+    assert_eq!(second().await.status(), StatusCode::OK);
+}

@@ -1,0 +1,230 @@
+//! A server under test, on loopback, with an echo behind it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use apportion::server::drain::DrainTimes;
+use apportion::server::endpoints::{Answer, Endpoints};
+use apportion::server::limits::Limits;
+use apportion::server::listener::{Listener, Transport};
+use apportion::server::observer::Observer;
+use apportion::server::role::Role;
+use apportion::server::route::Route;
+use apportion::server::run::{RunError, run};
+use apportion::tls::config::ServerTls;
+use apportion::tls::resolver::Resolver;
+use apportion::tls::self_signed::SelfSigned;
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How to serve.
+pub(crate) struct Setup {
+    pub(crate) limits: fn(Role) -> Limits,
+    pub(crate) times: DrainTimes,
+    /// The extender's; without, plain HTTP.
+    pub(crate) extender: Option<ServerTls>,
+    /// The webhook's; without, plain HTTP.
+    pub(crate) webhook: Option<ServerTls>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let times = DrainTimes {
+            delay: Duration::ZERO,
+            deadline: Duration::from_secs(1),
+        };
+        Setup {
+            limits: Limits::for_role,
+            times,
+            extender: None,
+            webhook: None,
+        }
+    }
+}
+
+/// A server that runs until it is told to stop, or dropped.
+pub(crate) struct Stand {
+    pub(crate) webhook: SocketAddr,
+    pub(crate) extender: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) echo: Arc<Echo>,
+    pub(crate) seen: Arc<Seen>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+impl Stand {
+    pub(crate) fn start(setup: Setup) -> Self {
+        let bind = |role: Role, tls: Option<ServerTls>| {
+            let transport = tls.map_or(Transport::Plain, Transport::Tls);
+            Listener::bind(role, "127.0.0.1:0".parse().unwrap(), transport, (setup.limits)(role)).unwrap()
+        };
+        let webhook = bind(Role::Webhook, setup.webhook);
+        let extender = bind(Role::Extender, setup.extender);
+        let admin = bind(Role::Admin, None);
+        let addresses = [webhook.local_addr(), extender.local_addr(), admin.local_addr()];
+        let (echo, seen) = (Arc::new(Echo::default()), Arc::new(Seen::default()));
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(run(
+            vec![webhook, extender, admin],
+            Arc::clone(&echo) as Arc<dyn Endpoints>,
+            Arc::clone(&seen) as Arc<dyn Observer>,
+            setup.times,
+            async move { drop(stopped.await) },
+        ));
+        let [webhook, extender, admin] = addresses;
+        Stand {
+            webhook,
+            extender,
+            admin,
+            echo,
+            seen,
+            stop,
+            task,
+        }
+    }
+
+    /// Tells the server to stop; the task ends when it has.
+    pub(crate) fn stop(self) -> JoinHandle<Result<(), RunError>> {
+        self.stop.send(()).unwrap();
+        self.task
+    }
+}
+
+/// Answers with what it was asked.
+#[derive(Default)]
+pub(crate) struct Echo {
+    pub(crate) not_ready: AtomicBool,
+}
+
+impl Endpoints for Echo {
+    fn mutate(&self, body: &[u8]) -> Answer {
+        match body {
+            b"panic" => panic!("as asked"),
+            b"refuse" => Answer::refusal(400, "not a review"),
+            _ => Answer::json(body.to_vec()),
+        }
+    }
+
+    fn filter(&self, body: &[u8]) -> Answer {
+        Answer::json([b"filter ", body].concat())
+    }
+
+    fn prioritize(&self, body: &[u8]) -> Answer {
+        Answer::json([b"prioritize ", body].concat())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.not_ready.load(Ordering::Relaxed) {
+            Err("nodes are not listed yet".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn metrics(&self) -> String {
+        "# EOF\n".to_owned()
+    }
+}
+
+/// What the server said of itself.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) answered: Mutex<Vec<(Role, Option<Route>, u16)>>,
+    pub(crate) panics: AtomicUsize,
+    pub(crate) handshakes: AtomicUsize,
+}
+
+impl Observer for Seen {
+    fn answered(&self, role: Role, route: Option<Route>, status: u16, _took: Duration) {
+        self.answered.lock().unwrap().push((role, route, status));
+    }
+
+    fn panicked(&self, _route: Route) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn handshake_failed(&self, _role: Role) {
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A throw-away certificate: TLS for a listener, and its authority for clients.
+pub(crate) fn self_signed() -> (ServerTls, String) {
+    let issued = SelfSigned::issue(&[], Timestamp::now()).unwrap();
+    (
+        ServerTls::for_any_client(Resolver::new(issued.material)).unwrap(),
+        issued.ca_pem,
+    )
+}
+
+/// A client that trusts `ca_pem` alone and speaks what the server prefers.
+pub(crate) fn client(ca_pem: &str) -> reqwest::ClientBuilder {
+    // Only reqwest needs one for the process; the server names its own.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let authority = reqwest::Certificate::from_pem(ca_pem.as_bytes()).unwrap();
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([authority])
+        .timeout(Duration::from_secs(5))
+}
+
+/// A client for plain HTTP.
+pub(crate) fn plain_client() -> reqwest::Client {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .timeout(Duration::from_secs(5))
+        .build()
+        .unwrap()
+}
+
+/// Bytes on a socket, for what no well-behaved client would send.
+pub(crate) struct Raw(TcpStream);
+
+impl Raw {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Raw(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// A whole request for the echo, by HTTP/1.1.
+    pub(crate) async fn ask(&mut self, body: &str) -> String {
+        self.send(&format!(
+            "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+        self.receive().await
+    }
+
+    /// The head of a request and half of its body: the server has begun with it and cannot end.
+    pub(crate) async fn ask_half(&mut self) {
+        self.send("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n12")
+            .await;
+    }
+
+    /// The other half, and the answer.
+    pub(crate) async fn ask_rest(&mut self) -> String {
+        self.send("34").await;
+        self.receive().await
+    }
+
+    /// What came next; nothing when the server closed the connection.
+    pub(crate) async fn receive(&mut self) -> String {
+        let mut bytes = [0; 4096];
+        let received = tokio::time::timeout(Duration::from_secs(2), self.0.read(&mut bytes)).await;
+        let length = received.expect("the server neither answered nor closed").unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+}
