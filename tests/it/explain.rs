@@ -219,6 +219,38 @@ fn a_pod_that_no_node_can_ever_hold_is_a_finding() {
 }
 
 #[test]
+fn a_count_that_can_not_be_read_is_named() {
+    let pod =
+        "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 0.5}}}]}\n";
+    let run = explain_text(pod, &["-n", "acme"]);
+    assert_eq!(run.status, 1);
+    insta::assert_snapshot!(run.shown());
+    assert_eq!(explain_text(pod, &["-n", "legacy"]).status, 0, "nobody's to judge");
+}
+
+/// Two ways to the same question: what the decision says of the way taken, and what the nodes say of the patched pod.
+#[test]
+fn the_decision_and_the_nodes_agree() {
+    for entry in fs::read_dir("examples/pods").unwrap() {
+        let file = entry.unwrap().path().display().to_string();
+        for report in reports(&explain(&file, &["--output", "json"])) {
+            let ways = report["considered"].as_array().unwrap();
+            let Some(taken) = ways.iter().find(|way| way["taken"] == true) else {
+                continue;
+            };
+            let count = |list: &str| report["nodes"][list].as_array().unwrap().len();
+            let agree = match taken["verdict"].as_str().unwrap() {
+                "free" => count("fitting") > 0,
+                "busy" => count("fitting") + count("full") > 0,
+                "absent" => count("fitting") + count("full") == 0,
+                _ => true,
+            };
+            assert!(agree, "{file}: {report:#}");
+        }
+    }
+}
+
+#[test]
 fn namespaces_and_policies_that_are_not_there_are_told() {
     let pod =
         "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 1}}}]}\n";

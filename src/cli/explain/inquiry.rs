@@ -85,7 +85,10 @@ impl Inquiry {
             &workload.namespace,
             &pod.metadata.labels,
         );
-        let demand = PodDemand::of(&pod).unwrap_or_default();
+        let (demand, unreadable) = match PodDemand::of(&pod) {
+            Ok(demand) => (demand, None),
+            Err(error) => (PodDemand::default(), Some(error.to_string())),
+        };
         let decision = match governed {
             Governed::By(policy) if !demand.is_empty() && !pod.is_mirror() => Some(decide(&Question {
                 pod: &pod,
@@ -113,7 +116,10 @@ impl Inquiry {
             namespace: workload.namespace.clone(),
             pod: pod.metadata.display_name(),
             governance: governance(&pod, &workload.namespace, governed, &self.policies, &self.inventory),
-            demand: asked(&pod, &demand, grant),
+            demand: Asked {
+                unreadable,
+                ..asked(&pod, &demand, grant)
+            },
             considered: decision.iter().flat_map(|d| &d.considered).map(way).collect(),
             outcome: verdict(&actual, &enforced, decision.as_ref()),
             documents: (before != after).then_some((before, after)),
@@ -159,6 +165,7 @@ fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Asked {
             .collect(),
         effective: resources(&demand::effective_demand(pod)),
         memory_mebibytes: demand.memory.map(|memory| memory.0),
+        unreadable: None,
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Asked {
     pub effective: Resources,
     /// GPU memory that it declares by annotation, in MiB.
     pub memory_mebibytes: Option<u64>,
+    /// Why nothing of this is known: a count or an amount that can not be read.
+    pub unreadable: Option<String>,
 }
 
 /// What one container asks for.

@@ -58,8 +58,10 @@ fn demand(page: &mut Page, report: &Report) {
         .iter()
         .map(|container| [container.name.clone(), listed(&container.before)])
         .collect();
-    if rows.is_empty() {
-        page.field("Asks for", "no GPU");
+    match &asked.unreadable {
+        Some(error) => page.styled_field("Asks for", BAD, &format!("what can not be read: {error}")),
+        None if rows.is_empty() => page.field("Asks for", "no GPU"),
+        None => {}
     }
     if rows.len() > 1 {
         rows.push(["at once".to_owned(), listed(&asked.effective)]);
