@@ -78,7 +78,7 @@ pub fn cluster(file: &Path) -> anyhow::Result<Inventory> {
 
 /// The cluster of a dump's text.
 pub fn cluster_of(file: &str, text: &str) -> anyhow::Result<Inventory> {
-    Ok(dump::read(text).with_context(|| file.to_owned())?.build())
+    Ok(dump::read(text).with_context(|| file.to_owned())?.inventory().clone())
 }
 
 /// A file's text; `-` is standard input.

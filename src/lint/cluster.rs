@@ -78,7 +78,6 @@ fn unserved(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {
 fn is_served(rule: &SharingRule, inventory: &Inventory) -> bool {
     inventory
         .nodes()
-        .iter()
         .flat_map(|node| &node.offers.offers)
         .any(|offer| offer.serves(rule, None).is_ok())
 }
@@ -137,7 +136,7 @@ mod tests {
             .collect();
         let set = PolicySet::new(parse("p.yaml", &texts.join("---\n")).unwrap());
         let dump = format!("kind: List\nitems:\n- {{kind: Node, metadata: {{name: empty}}}}\n{items}");
-        lint_cluster(&set, &dump::read(&dump).unwrap().build(), "c.json")
+        lint_cluster(&set, dump::read(&dump).unwrap().inventory(), "c.json")
             .iter()
             .map(ToString::to_string)
             .collect()
