@@ -45,7 +45,8 @@ pub fn policies(directory: &Path) -> anyhow::Result<Result<Vec<Policy>, Vec<Find
     policies_of(directory, &policy_texts(directory)?)
 }
 
-fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
+/// The policies of these texts, which came from `directory`, or what is wrong with them.
+pub fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
     if texts.is_empty() {
         bail!(
             "{} holds no policies: no file ends in .yaml, .yml or .json",

@@ -7,8 +7,11 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod command;
 mod drain;
+mod explain;
 mod layering;
+mod lint;
 mod patience;
 mod serve;
 mod serving;
