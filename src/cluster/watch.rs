@@ -23,6 +23,8 @@ pub enum Change<K: Kind> {
     Gone(String),
     /// The list is whole.
     Synced,
+    /// The cluster does not have the kind.
+    NotInstalled,
     /// The watch broke; it is being taken up again.
     Broken(String),
 }
@@ -73,11 +75,7 @@ pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
             }
             // A kind that is not installed has no objects. The watch goes on asking, so it is seen when it comes.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
-                let why = format!("{}: not installed", K::PLURAL);
-                match changes.send(Change::Broken(why)).await {
-                    Ok(()) => changes.send(Change::Synced).await,
-                    told => told,
-                }
+                changes.send(Change::NotInstalled).await
             }
             Err(error) => changes.send(Change::Broken(format!("{}: {error}", K::PLURAL))).await,
         };

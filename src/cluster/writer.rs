@@ -104,6 +104,7 @@ impl Writer {
             Change::Put(_, node) => self.changed |= self.ledger.put_node(node),
             Change::Gone(name) => self.changed |= self.ledger.remove_node(&name),
             Change::Synced => drop(self.whole.insert("nodes")),
+            Change::NotInstalled => return self.broke("nodes", "the API server does not know the kind"),
             Change::Broken(why) => return self.broke("nodes", &why),
         }
         self.heard("nodes");
@@ -114,6 +115,7 @@ impl Writer {
             Change::Put(name, labels) => self.changed |= self.ledger.put_namespace(&name, labels),
             Change::Gone(name) => self.changed |= self.ledger.remove_namespace(&name),
             Change::Synced => drop(self.whole.insert("namespaces")),
+            Change::NotInstalled => return self.broke("namespaces", "the API server does not know the kind"),
             Change::Broken(why) => return self.broke("namespaces", &why),
         }
         self.heard("namespaces");
@@ -124,6 +126,7 @@ impl Writer {
             Change::Put(key, record) => self.changed |= self.ledger.put_pod(&key, record.map(|record| *record)),
             Change::Gone(key) => self.changed |= self.ledger.put_pod(&key, None),
             Change::Synced => drop(self.whole.insert("pods")),
+            Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
             Change::Broken(why) => return self.broke("pods", &why),
         }
         self.heard("pods");
@@ -134,6 +137,12 @@ impl Writer {
             Change::Put(name, object) => self.book.put(&name, object),
             Change::Gone(name) => self.book.remove(&name),
             Change::Synced => drop(self.whole.insert("gpusharingpolicies")),
+            Change::NotInstalled => {
+                if self.whole.insert("gpusharingpolicies") {
+                    tracing::info!("GpuSharingPolicy is not installed in this cluster: policies of files govern alone");
+                }
+                return;
+            }
             Change::Broken(why) => return self.broke("gpusharingpolicies", &why),
         }
         self.changed = true;

@@ -77,6 +77,7 @@ pub fn decide(question: &Question<'_, '_>) -> Decision {
     let chosen = conforming
         .or_else(|| supplied(Supply::Free))
         .or_else(|| supplied(Supply::Exists))
+        .or_else(|| supplied(Supply::Closed))
         .or_else(|| supplied(Supply::None))
         .map(|(at, _)| at);
     let outcome = match chosen {

@@ -11,6 +11,8 @@ use crate::gpu::{Counts, MiB, SharingRule};
 pub enum Supply {
     /// No node that the pod may run on has such an offer, or none is large enough.
     None,
+    /// Only nodes have it that take no pods now: not ready, cordoned, tainted, or being reconfigured.
+    Closed,
     /// Some node has it, and all is taken.
     Exists,
     /// Some node has it free, also when all who wait have been served.
@@ -52,9 +54,9 @@ impl Inventory {
             .map(|(r, _)| self.awaited(class(r)).saturating_add(claims.of(class(r))))
             .collect();
         let mut free_in_all = vec![0u64; promised.len()];
-        let (mut exists, mut fits_somewhere) = (false, false);
+        let (mut closed, mut exists, mut fits_somewhere) = (false, false, false);
         for node in stock.nodes.values() {
-            if node.offers.paused.is_some() || !node.is_reachable(wanted.whereabouts) {
+            if !wanted.whereabouts.constraints.admit(&node.name, &node.labels) {
                 continue;
             }
             let offers: Result<Vec<_>, _> = wanted
@@ -67,6 +69,10 @@ impl Inventory {
                 .collect();
             let Ok(offers) = offers else { continue };
             if offers.iter().any(|(offer, needs)| offer.total < *needs) {
+                continue;
+            }
+            if node.offers.paused.is_some() || !node.open || !wanted.whereabouts.tolerate(&node.taints) {
+                closed = true;
                 continue;
             }
             exists = true;
@@ -85,7 +91,11 @@ impl Inventory {
                 return Supply::Free;
             }
         }
-        if exists { Supply::Exists } else { Supply::None }
+        match (exists, closed) {
+            (true, _) => Supply::Exists,
+            (false, true) => Supply::Closed,
+            (false, false) => Supply::None,
+        }
     }
 }
 
@@ -218,6 +228,6 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.put_node(cordoned);
         ledger.put_node(paused);
-        assert_eq!(supply(ledger, 1, None, &Claims::default()), Supply::None);
+        assert_eq!(supply(ledger, 1, None, &Claims::default()), Supply::Closed);
     }
 }

@@ -142,6 +142,8 @@ pub enum WayVerdict {
     Busy,
     /// No node that the pod may run on has it.
     Absent,
+    /// It is on nodes alone that take no pods now: not ready, cordoned, tainted, or being reconfigured.
+    Closed,
     /// The pod can not be served so.
     Refused,
 }

@@ -105,6 +105,7 @@ fn came(way: &Way) -> String {
         WayVerdict::Conforms => "what the pod asks for already".to_owned(),
         WayVerdict::Free => "free".to_owned(),
         WayVerdict::Busy => "all taken".to_owned(),
+        WayVerdict::Closed => "on nodes alone that take no pods now".to_owned(),
         WayVerdict::Absent => "on no node that the pod may run on".to_owned(),
         WayVerdict::Refused => format!("no: {}", way.reason.as_deref().unwrap_or_default()),
     };
