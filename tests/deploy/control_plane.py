@@ -56,10 +56,10 @@ class ControlPlane:
                 process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def run(self, name: str, *arguments: str) -> subprocess.Popen:
+    def run(self, name: str, *arguments: str, cwd: pathlib.Path | None = None) -> subprocess.Popen:
         """Starts one of the binaries; its output goes to a file named for it."""
         with open(self.directory / f"{name}.log", "wb") as log:
-            process = subprocess.Popen([ASSETS / name, *arguments], cwd=self.directory, stdout=log, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([ASSETS / name, *arguments], cwd=cwd or self.directory, stdout=log, stderr=subprocess.STDOUT)
         self.processes.append(process)
         return process
 
@@ -127,7 +127,7 @@ class ControlPlane:
             "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{client}", "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none", f"--secure-port={self.port}",
             f"--cert-dir={self.directory}/run", "--tls-cert-file=api.crt", "--tls-private-key-file=api.key",
-            "--client-ca-file=ca.crt", f"--service-account-issuer=https://127.0.0.1:{self.port}",
+            "--client-ca-file=ca.crt", "--requestheader-client-ca-file=ca.crt", "--requestheader-allowed-names=nobody", f"--service-account-issuer=https://127.0.0.1:{self.port}",
             "--service-account-key-file=sa.pub", "--service-account-signing-key-file=sa.key",
             "--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC",
         )  # fmt: skip
