@@ -3,7 +3,7 @@
 import base64
 import http.server
 import json
-import pathlib
+import re
 import ssl
 import subprocess
 import threading
@@ -51,13 +51,11 @@ class Answering(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def serve(test, answer, certificate: pathlib.Path | None = None) -> http.server.ThreadingHTTPServer:
+def serve(test, answer, tls: ssl.SSLContext | None = None) -> http.server.ThreadingHTTPServer:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     server.asked, server.answer = [], answer
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate / "api.crt", certificate / "api.key")
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     test.addClassCleanup(server.server_close)
     test.addClassCleanup(server.shutdown)
@@ -173,7 +171,9 @@ class Manifests(unittest.TestCase):
             self.assertFalse(self.can(account, verb, resource, *more), f"{account} must not {verb} {resource}")
 
     def test_the_webhook_is_called_for_what_it_should_be(self):
-        server = serve(type(self), self.admit, self.cluster.directory)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.cluster.directory / "api.crt", self.cluster.directory / "api.key")
+        server = serve(type(self), self.admit, context)
         configuration = objects("install.yaml")["MutatingWebhookConfiguration", "apportion"]
         bundle = self.authority()
         for webhook in configuration["webhooks"]:
@@ -253,51 +253,43 @@ class Manifests(unittest.TestCase):
     def admit(asked: dict) -> dict:
         return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": asked["request"]["uid"], "allowed": True}}
 
-    def test_kube_scheduler_takes_the_configuration_with_the_rights_it_has(self):
-        def keep_the_second(asked: dict) -> dict:
-            return {"NodeNames": [name for name in asked["NodeNames"] if name == "n2"], "FailedNodes": {"n1": "not this one"}}
-
-        # Prioritize is not called when one node is left.
-        extender = serve(type(self), keep_the_second)
-        text = objects("install.yaml")["ConfigMap", "apportion-scheduler"]["data"]["config.yaml"]
-        directory = self.cluster.directory
-        token = self.kubectl("-n", NAMESPACE, "create", "token", "apportion-scheduler").stdout.strip()
-        kubeconfig = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{self.cluster.port}", "certificate-authority": str(directory / "ca.crt")}}],
-            "users": [{"name": "u", "user": {"token": token}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        (directory / "account.conf").write_text(json.dumps(kubeconfig))
-        # All that differs from the pod: where the API server and the extender are.
-        self.assertIn("http://127.0.0.1:8444\n", text)
-        text = text.replace("http://127.0.0.1:8444\n", f"http://127.0.0.1:{extender.server_port}\n")
-        text += f"clientConnection:\n  kubeconfig: {directory}/account.conf\n"
-        (directory / "config.yaml").write_text(text)
-        empty = directory / "empty"
-        empty.mkdir()
+    def nodes(self):
+        """Two nodes with eight GPUs each."""
         for name in ("n1", "n2"):
-            self.kubectl("create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}))
+            self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}))
             self.kubectl("patch", "node", name, "--type=merge", "-p", '{"spec":{"taints":null}}')
             allocatable = {"cpu": "8", "memory": "32Gi", "pods": "110", "nvidia.com/gpu": "8"}
             status = {"capacity": allocatable, "allocatable": allocatable, "conditions": [{"type": "Ready", "status": "True"}]}
             self.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+
+    @staticmethod
+    def keep_the_second(asked: dict) -> dict:
+        """An extender's answer. With one node left, kube-scheduler does not call prioritize."""
+        return {"NodeNames": [name for name in asked["NodeNames"] if name == "n2"], "FailedNodes": {"n1": "not this one"}}
+
+    def schedule(self, extender, config: str, account: str, scheduler: str):
+        """Runs kube-scheduler with this configuration, and lets it place a pod with a GPU and one without."""
+        directory = self.cluster.directory
+        (directory / "config.yaml").write_text(config)
+        self.nodes()
+        empty = directory / scheduler
+        empty.mkdir()
         port = control_plane.free_port()
-        self.cluster.run(
+        process = self.cluster.run(
             "kube-scheduler", f"--config={directory}/config.yaml", "--v=2", "--bind-address=127.0.0.1", f"--secure-port={port}",
-            f"--authentication-kubeconfig={directory}/account.conf", f"--authorization-kubeconfig={directory}/account.conf",
-            cwd=empty,
+            f"--authentication-kubeconfig={account}", f"--authorization-kubeconfig={account}", cwd=empty,
         )  # fmt: skip
-        self.cluster.wait_for("the lease", lambda: not self.kubectl("-n", NAMESPACE, "get", "lease", "apportion-scheduler", check=False).returncode)
+        self.addCleanup(self.cluster.processes.remove, process)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
         for path in ("livez", "readyz"):
             probe = ["curl", "-sk", f"https://127.0.0.1:{port}/{path}"]
             self.cluster.wait_for(path, lambda: subprocess.run(probe, capture_output=True, text=True).stdout == "ok")
         self.cluster.wait_for("the default service account", lambda: not self.kubectl("-n", "free", "get", "sa", "default", check=False).returncode)
         for name, gpus in (("with", {"nvidia.com/gpu": 1}), ("without", {"cpu": 1})):
-            given = pod(name, gpus, schedulerName="apportion-scheduler")
+            given = pod(name, gpus, schedulerName=scheduler)
             self.kubectl("create", "-n", "free", "-f", "-", input=json.dumps(given))
+            self.addCleanup(self.kubectl, "delete", "-n", "free", "pod", name, "--force", "--grace-period=0")
             self.kubectl("wait", "-n", "free", f"pod/{name}", "--for=condition=PodScheduled", "--timeout=60s")
         self.assertEqual(self.cluster.get("pod", "with", "-n", "free")["spec"]["nodeName"], "n2")
         asked = [(path, body["Pod"]["metadata"]["name"], sorted(body["NodeNames"]), body["Nodes"]) for path, body in extender.asked]
@@ -309,10 +301,53 @@ class Manifests(unittest.TestCase):
             if ("forbidden" in line or line.startswith("E")) and "The manifest file is empty, ignoring" not in line
         ]
         self.assertEqual(complaints, [], "\n".join(complaints))
-        # It runs on a root file system that it cannot write.
+        # In a pod it runs on a root file system that it cannot write.
         self.assertEqual(list(empty.iterdir()), [])
+
+    def test_kube_scheduler_takes_the_configuration_with_the_rights_it_has(self):
+        extender = serve(type(self), self.keep_the_second)
+        directory = self.cluster.directory
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{self.cluster.port}", "certificate-authority": str(directory / "ca.crt")}}],
+            "users": [{"name": "u", "user": {"token": self.kubectl("-n", NAMESPACE, "create", "token", "apportion-scheduler").stdout.strip()}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        account = directory / "account.conf"
+        account.write_text(json.dumps(kubeconfig))
+        # All that differs from the pod: where the API server and the extender are.
+        text = objects("install.yaml")["ConfigMap", "apportion-scheduler"]["data"]["config.yaml"]
+        self.assertIn("http://127.0.0.1:8444\n", text)
+        text = text.replace("http://127.0.0.1:8444\n", f"http://127.0.0.1:{extender.server_port}\n")
+        self.schedule(extender, f"{text}clientConnection:\n  kubeconfig: {account}\n", str(account), "apportion-scheduler")
         lease = self.cluster.get("lease", "apportion-scheduler", "-n", NAMESPACE)
-        print(f"\nlease {lease['metadata']['name']} held by {lease['spec']['holderIdentity'].split('_')[0]}; asked of the extender: {asked}")
+        self.assertTrue(lease["spec"]["holderIdentity"])
+
+    def test_the_documented_configuration_of_another_kube_scheduler(self):
+        directory = self.cluster.directory
+        certificates = directory / "certificates"
+        subprocess.run([ROOT / "certs/make.sh", certificates], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificates / "tls.crt", certificates / "tls.key")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificates / "ca.crt")
+        extender = serve(type(self), self.keep_the_second, context)
+        self.cluster.kubeconfig("scheduler", "/CN=system:kube-scheduler")
+        text = re.search(r"```yaml\n(apiVersion: kubescheduler.*?)```", (ROOT / "docs/install.md").read_text(), re.S)[1]
+        [documented] = yaml.safe_load(text)["extenders"]
+        [installed] = yaml.safe_load(objects("install.yaml")["ConfigMap", "apportion-scheduler"]["data"]["config.yaml"])["extenders"]
+        for field in installed.keys() - {"urlPrefix", "managedResources"}:
+            self.assertEqual(documented[field], installed[field], field)
+        for there, here in [
+            ("https://10.96.0.44\n", f"https://127.0.0.1:{extender.server_port}\n"),
+            ("/etc/kubernetes/scheduler.conf", f"{directory}/scheduler.conf"),
+            ("/etc/kubernetes/apportion/", f"{certificates}/"),
+        ]:
+            self.assertIn(there, text)
+            text = text.replace(there, here)
+        self.schedule(extender, text, f"{directory}/scheduler.conf", "default-scheduler")
 
 
 if __name__ == "__main__":
