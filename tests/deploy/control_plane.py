@@ -3,12 +3,14 @@
 The binaries are looked for where envtest looks: $KUBEBUILDER_ASSETS, then /usr/local/kubebuilder/bin.
 """
 
+import functools
 import json
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -16,12 +18,18 @@ ASSETS = pathlib.Path(os.environ.get("KUBEBUILDER_ASSETS") or "/usr/local/kubebu
 BINARIES = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"]
 
 
+@functools.cache
 def missing() -> str:
     """Why no control plane can run here, or an empty text."""
     absent = [name for name in BINARIES if not (ASSETS / name).is_file()]
     if not shutil.which("openssl"):
         absent.append("openssl")
-    return f"NOT TESTED: {', '.join(absent)} not in {ASSETS} (set KUBEBUILDER_ASSETS)" if absent else ""
+    if not absent:
+        return ""
+    reason = f"NOT TESTED: {', '.join(absent)} not found (looked in {ASSETS}; set KUBEBUILDER_ASSETS)"
+    # unittest shows why it skipped only when asked to be verbose.
+    print(reason, file=sys.stderr)
+    return reason
 
 
 def free_port() -> int:

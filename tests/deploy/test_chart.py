@@ -159,6 +159,10 @@ class Chart(unittest.TestCase):
         self.render({"webhook": {"failurePolicy": "Ignore"}, "image": {"repository": "registry.example.org/apportion"}})
         self.assertIn("failurePolicy is Ignore", self.notes)
         self.assertNotIn("without a registry", self.notes)
+        self.render({"scheduler": {"image": {"tag": "v1.99.0"}}})
+        self.assertIn("WARNING: kube-scheduler v1.99.0 is newer than the API server", self.notes)
+        self.render({"scheduler": {"image": {"tag": "v1.30.1"}}})
+        self.assertNotIn("WARNING", self.notes)
         self.assertFalse(re.search(r"\n\n\n|<no value>", self.notes), self.notes)
 
 
