@@ -23,7 +23,7 @@ class TablesOfTheProgram(unittest.TestCase):
 
     def listed(self, words: str) -> set[str]:
         [rule] = [rule for rule in self.entry_rules() if words in rule]
-        return set(re.findall(r"'([^']+)'", rule[rule.index("[") :]))
+        return set(re.findall(r"'([^']+)'", rule.split(words)[1]))
 
     def test_profiles(self):
         self.assertEqual(self.listed("profile in ["), profiles_of_the_program())
@@ -69,6 +69,8 @@ class Validation(unittest.TestCase):
                 self.assertNotEqual(done.returncode, 0, answer)
                 for words in case["refused"]:
                     self.assertIn(words, answer)
+                for words in case.get("unsaid", []):
+                    self.assertNotIn(words, answer)
 
     def test_shipped_policies_are_accepted_and_listed(self):
         self.cluster.kubectl("apply", "-f", str(ROOT / "policies"))
