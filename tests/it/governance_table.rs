@@ -7,8 +7,8 @@ use apportion::decision::OnUnknown;
 use apportion::policy::PolicySet;
 use serde_json::json;
 
-use super::fixtures::{World, a100, a100_mixed, inventory, pod, review, shipped, t4, with};
-use super::rows::{gpu, taken};
+use super::fixtures::{Node, World, a100, a100_mixed, inventory, pod, review, shipped, t4, with};
+use super::rows::{gpu, selecting, taken};
 
 #[test]
 fn records_that_somebody_else_wrote_are_replaced() {
@@ -203,4 +203,19 @@ fn claims_keep_a_burst_off_the_last_slice() {
         world.claims.add(Duration::from_secs(second), answer.claim.unwrap());
     }
     assert_eq!(strategies, ["mig", "mig", "mps", "mps"], "1 two slices are free");
+}
+
+#[test]
+fn shrunken_cases_of_the_properties() {
+    // A second pass came to an earlier rule of the same strategy, and narrowed the pod to that rule's products.
+    let h100 = Node::whole("NVIDIA-H100-80GB-HBM3", 2, 81559).label("zone", "b");
+    let spec = "{strategies: [{strategy: exclusive, products: [A100]}, {strategy: exclusive}]}";
+    let world = World::of(spec, &[a100(), h100], &[]);
+    let first = world.admit("ns", &selecting(gpu("1"), "zone", "b"));
+    assert_eq!(
+        world.admit("ns", &first.pod).outcome,
+        Outcome::Unchanged,
+        "{}",
+        first.pod
+    );
 }
