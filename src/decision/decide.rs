@@ -104,7 +104,7 @@ fn weigh<'r>(question: &Question<'_, '_>, candidate: Candidate<'r>, whereabouts:
             .against(&all)
             .unwrap_or_else(|| "spec.nodeSelector and spec.affinity: their combination".to_owned())
     };
-    let clash = reach::pinned_product_clash(scheme, rule, constraints)
+    let clash = reach::pinned_product_clash(&candidate, constraints)
         .map(|words| format!("the pod's node selection: {words}"))
         .or_else(|| (!constraints.allow(&all)).then(against));
     let wanted = Wanted {

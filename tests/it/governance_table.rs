@@ -8,7 +8,7 @@ use apportion::policy::PolicySet;
 use serde_json::json;
 
 use super::fixtures::{Node, World, a100, a100_mixed, inventory, pod, review, shipped, t4, with};
-use super::rows::{gpu, selecting, taken};
+use super::rows::{gpu, pod_of, selecting, show, taken};
 
 #[test]
 fn records_that_somebody_else_wrote_are_replaced() {
@@ -212,6 +212,20 @@ fn shrunken_cases_of_the_properties() {
     let spec = "{strategies: [{strategy: exclusive, products: [A100]}, {strategy: exclusive}]}";
     let world = World::of(spec, &[a100(), h100], &[]);
     let first = world.admit("ns", &selecting(gpu("1"), "zone", "b"));
+    assert_eq!(
+        world.admit("ns", &first.pod).outcome,
+        Outcome::Unchanged,
+        "{}",
+        first.pod
+    );
+
+    // A container's own profile was not held against the product that the pod pins, only the profile of the others was.
+    let spec = "{strategies: [{strategy: mig, profiles: [1g.10gb+me, 2g.12gb], products: [A100, A30]}, {strategy: mig, profiles: [2g.12gb]}]}";
+    let world = World::of(spec, &[], &[]);
+    let pod = pod_of(&[("i", false, "mig-1g.10gb", "1")], &[("c", "gpu", "1")]);
+    let first = world.admit("ns", &selecting(pod, "nvidia.com/gpu.product", "NVIDIA-A30"));
+    let expected = "i: mig-2g.12gb 1; c: mig-2g.12gb 1 | mig-2g.12gb.sharing-strategy NotIn time-slicing";
+    assert_eq!(show(&first), expected, "an A30 has no 1g.10gb+me");
     assert_eq!(
         world.admit("ns", &first.pod).outcome,
         Outcome::Unchanged,
