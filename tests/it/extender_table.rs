@@ -189,6 +189,22 @@ fn which_nodes_can_hold_what() {
             vec![],
             "t4-16 | ",
         ),
+        (
+            "a demand that can not be read is not an empty one",
+            "training",
+            pod(&[("gpu", "1"), ("mig-huge", "0")]),
+            vec![sliced()],
+            vec![],
+            " | t4-16: spec.containers[0].resources.limits[nvidia.com/mig-huge]: `nvidia.com/mig-huge` names no MIG profile: `huge` is not a MIG profile; write one as NVIDIA does, such as 1g.10gb or 1g.10gb+me",
+        ),
+        (
+            "what is unreadable beside it hides no GPU that is taken",
+            "training",
+            eight(),
+            vec![a100()],
+            vec![on(pod(&[("gpu", "1"), ("mig-huge", "1")]), "a100")],
+            " | a100: 7 of 8 gpu free",
+        ),
     ] {
         let world = World::shipped(&nodes, &others);
         let names: Vec<&str> = nodes.iter().map(|node| &*node.name).collect();
