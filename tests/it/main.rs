@@ -7,9 +7,12 @@
 mod decision_table;
 mod extender_table;
 mod fixtures;
+mod generate;
 mod governance_table;
 mod oracle;
+mod properties;
 mod recorded;
 mod rewrite_table;
+mod robustness;
 mod rows;
 mod tree;
