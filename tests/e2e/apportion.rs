@@ -215,7 +215,9 @@ impl Apportion {
         });
         let all: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
         let params = PatchParams::apply("e2e").force();
-        all.patch("apportion", &params, &Patch::Apply(configuration)).await.unwrap();
+        all.patch("apportion", &params, &Patch::Apply(configuration))
+            .await
+            .unwrap();
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -83,9 +83,32 @@ impl Cluster {
         .await;
     }
 
-    /// A namespace of its own for a scenario, governed by `policy`.
-    pub(crate) async fn governed(&self, name: &str, policy: &str) {
+    /// A namespace of its own for a scenario, governed by `policy` as soon as this returns; says how long that took.
+    pub(crate) async fn governed(&self, name: &str, policy: &str) -> Duration {
         self.namespace(name, json!({"apportion.dev/policy": policy})).await;
+        let start = Instant::now();
+        let what = format!("namespace {name} to be governed by {policy}");
+        until(&what, async || (self.policy_of(name).await? == policy).then_some(())).await;
+        start.elapsed()
+    }
+
+    /// The policy that decides a pod of this namespace, by a dry run.
+    pub(crate) async fn policy_of(&self, namespace: &str) -> Option<String> {
+        let probe = json!({
+            "metadata": {"name": "probe"},
+            "spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]},
+        });
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let answer = self
+            .pods(namespace)
+            .create(&params, &serde_json::from_value(probe).unwrap())
+            .await
+            .ok()?;
+        let decision: Value = serde_json::from_str(answer.annotations().get("apportion.dev/decision")?).ok()?;
+        Some(decision["policy"].as_str()?.to_owned())
     }
 
     /// Changes labels of a node; `null` takes one away.
@@ -142,16 +165,6 @@ impl Cluster {
             (scheduled["status"] == "False").then(|| scheduled["message"].as_str().unwrap_or_default().to_owned())
         })
         .await
-    }
-
-    /// Removes all pods of a namespace and what owns them, and waits for it: the next scenario finds its GPUs free.
-    pub(crate) async fn clear(&self, namespace: &str) {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        namespaces.delete(namespace, &DeleteParams::default()).await.unwrap();
-        until("a namespace to go", async || {
-            matches!(namespaces.get_opt(namespace).await, Ok(None)).then_some(())
-        })
-        .await;
     }
 
     /// Where pods are: node to how many.

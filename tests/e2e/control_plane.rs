@@ -66,12 +66,7 @@ impl ControlPlane {
             ("authorization-mode", &"RBAC"),
             ("allow-privileged", &true),
         ]);
-        let apiserver = Process::start(
-            "kube-apiserver",
-            &binaries.path("kube-apiserver"),
-            &apiserver_args,
-            dir,
-        );
+        let apiserver = Process::start("kube-apiserver", &binaries.path("kube-apiserver"), &apiserver_args, dir);
         let config = |user: &str, pair: &Pair| kubeconfig(dir, &url, &authority.file(), user, pair);
         config("admin", &authority.client("admin", Some("system:masters")));
         let name = "system:kube-controller-manager";

@@ -63,7 +63,11 @@ async fn round(client: &Client, finish: bool) -> kube::Result<()> {
         };
         // It may be gone by now.
         let _ = pods
-            .patch_status(&name, &PatchParams::default(), &Patch::Strategic(json!({"status": status})))
+            .patch_status(
+                &name,
+                &PatchParams::default(),
+                &Patch::Strategic(json!({"status": status})),
+            )
             .await;
     }
     Ok(())

@@ -17,9 +17,13 @@ mod cluster;
 mod control_plane;
 mod kubectl;
 mod kubelet;
+mod messages;
 mod pki;
 mod policies;
 mod process;
+mod traps;
+mod untouched;
+mod workloads;
 mod world;
 
 use binaries::Binaries;
@@ -54,5 +58,45 @@ fn pods_get_what_their_policy_says() {
             .await;
         run.scenario("no policy: nothing changes", policies::ungoverned(world))
             .await;
+    });
+}
+
+#[test]
+fn every_way_of_making_pods() {
+    in_a_world(async |world, run| {
+        run.scenario("Deployment", workloads::deployment(world)).await;
+        run.scenario("StatefulSet", workloads::stateful_set(world)).await;
+        run.scenario("Job, to its end", workloads::job(world)).await;
+        let sidecar = workloads::sidecar_and_init_container(world);
+        run.scenario("sidecar and init container", sidecar).await;
+        run.scenario("generateName", workloads::generate_name(world)).await;
+        run.scenario(
+            "server-side dry run: answered, nothing taken",
+            workloads::dry_run(world),
+        )
+        .await;
+        run.scenario(
+            "LimitRange default: only the rewritten name remains",
+            traps::limit_range_default(world),
+        )
+        .await;
+        run.scenario(
+            "LimitRange max: refused by the API server, in words",
+            traps::limit_range_max(world),
+        )
+        .await;
+        run.scenario("ResourceQuota counts the rewritten name", traps::quota(world))
+            .await;
+        run.scenario("pods/resize untouched", untouched::resize(world)).await;
+        run.scenario("ephemeral containers untouched", untouched::debug(world))
+            .await;
+        run.scenario("updates untouched", untouched::update(world)).await;
+        run.scenario("eviction untouched", untouched::eviction(world)).await;
+        run.scenario("binding untouched", untouched::binding(world)).await;
+        run.scenario("denial as kubectl shows it", messages::denied(world))
+            .await;
+        run.scenario("warning as kubectl shows it", messages::warned(world))
+            .await;
+        run.scenario("waiting pod says why", messages::waiting(world)).await;
     });
 }

@@ -31,11 +31,7 @@ impl World {
         let start = Instant::now();
         println!("{}", binaries.versions());
         let plane = ControlPlane::start(binaries).await;
-        let kubectl = Kubectl::new(
-            plane.binaries().path("kubectl"),
-            plane.kubeconfig("admin"),
-            plane.dir(),
-        );
+        let kubectl = Kubectl::new(plane.binaries().path("kubectl"), plane.kubeconfig("admin"), plane.dir());
         let cluster = Cluster::fill(plane.client().await).await;
         kubectl
             .feed(&["apply", "-f", "-"], include_str!("rights.yaml"))
