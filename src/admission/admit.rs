@@ -23,6 +23,8 @@ pub struct Context<'c, 'k> {
     pub on_unknown: OnUnknown,
     /// Our own namespace, whose pods pass: we would wait for ourselves.
     pub own_namespace: Option<&'c str>,
+    /// The scheduler that governed GPU pods are given to.
+    pub scheduler_name: Option<&'c str>,
 }
 
 /// What was done with a pod, for logs and metrics.
@@ -210,7 +212,7 @@ fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c
         }
     };
     match decision {
-        Ok(grant) => granted(pod, policy, &grant, dry_run),
+        Ok(grant) => granted(pod, policy, &grant, dry_run, context.scheduler_name),
         Err(denial) => denied(policy, &denial),
     }
 }
@@ -248,8 +250,15 @@ fn refuse<'c>(outcome: Outcome, code: u16, reason: &'static str, message: String
     }
 }
 
-fn granted<'c>(pod: &Pod<'_>, policy: &'c Policy, grant: &Grant, dry_run: bool) -> Admission<'c> {
-    let edits = rewrite::edits(pod, &policy.name, grant);
+fn granted<'c>(
+    pod: &Pod<'_>,
+    policy: &'c Policy,
+    grant: &Grant,
+    dry_run: bool,
+    scheduler: Option<&str>,
+) -> Admission<'c> {
+    let mut edits = rewrite::edits(pod, &policy.name, grant);
+    edits.extend(scheduler.and_then(|name| rewrite::edit::scheduler(pod, name)));
     let changes = !edits.is_empty();
     let (outcome, patch) = match (policy.mode, changes) {
         (_, false) => (Outcome::Unchanged, Vec::new()),

@@ -133,7 +133,6 @@ fn product_labels(
             strategy: rule.strategy,
             resource,
         })
-        .iter()
         .filter(|offer| rule.allows_product(offer.product.as_ref()))
         .filter_map(|offer| offer.product_label.as_deref())
         .filter(|label| wanted(&ProductLabel::parse(label)))

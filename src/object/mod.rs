@@ -5,6 +5,7 @@
 
 pub mod constraint;
 pub mod container;
+pub mod defaults;
 pub mod manifest;
 pub mod node;
 pub mod pod;

@@ -4,9 +4,11 @@
 //! [`edit`] says what changes, in our own words; [`patch`] writes it as RFC 6902 for the document at hand.
 
 pub mod annotation;
+pub mod apply;
 pub mod edit;
 pub mod patch;
 
 pub use annotation::{DecisionRecord, annotation};
+pub use apply::{ApplyError, apply};
 pub use edit::{Edit, edits};
 pub use patch::{Operation, patch};

@@ -20,6 +20,8 @@ pub struct Settings {
     pub on_unknown: OnUnknown,
     /// How many nodes a filter call answers.
     pub answer_size: AnswerSize,
+    /// The scheduler that governed GPU pods are given to.
+    pub scheduler_name: Option<String>,
     /// The namespace that we run in, whose pods pass.
     pub own_namespace: Option<String>,
 }
@@ -120,6 +122,7 @@ impl Endpoints for App {
                 claims: &claims,
                 on_unknown: self.settings.on_unknown,
                 own_namespace: self.settings.own_namespace.as_deref(),
+                scheduler_name: self.settings.scheduler_name.as_deref(),
             },
         );
         if let Some(claim) = admission.claim.take() {

@@ -14,9 +14,11 @@ const LAYERS: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "lint",
     "tls",
     "server",
     "service",
+    "cluster",
     "cli",
 ];
 /// Layers of one height, which do not name each other although the list has them in an order.
@@ -37,6 +39,7 @@ const PURE: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "lint",
 ];
 /// What pure modules do not touch: the world, and whoever does.
 const IMPURE: &[&str] = &[
