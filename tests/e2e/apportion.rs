@@ -21,7 +21,6 @@ const MANAGED: [&str; 5] = ["gpu", "gpu.shared", "mig-1g.10gb", "mig-2g.20gb", "
 
 /// The program, its files and ports. It can be killed and started again; ports and certificates stay.
 pub(crate) struct Apportion {
-    _dump: Option<Process>,
     process: RefCell<Option<Process>>,
     dir: PathBuf,
     args: Vec<String>,
@@ -66,23 +65,7 @@ impl Apportion {
             "--reload-interval=1".to_owned(),
             "--drain-delay=1".to_owned(),
         ];
-        // DEV
-        let mut args = args;
-        let dump = std::env::var_os("APPORTION_E2E_DUMP").map(|_| {
-            let file = dir.join("dump.json");
-            args.push(format!("--cluster={}", file.display()));
-            let script = format!(
-                "while :; do {} --kubeconfig {} get nodes,namespaces,pods -A -o json > tmp.json && mv tmp.json dump.json; sleep 0.5; done",
-                plane.binaries().path("kubectl").display(),
-                plane.kubeconfig("admin").display()
-            );
-            Process::start("dump", Path::new("/bin/sh"), &["-c".to_owned(), script], &dir)
-        });
-        if dump.is_some() {
-            until("a dump", async || dir.join("dump.json").exists().then_some(())).await;
-        }
         let apportion = Apportion {
-            _dump: dump,
             process: RefCell::new(None),
             kubeconfig: plane.kubeconfig("apportion"),
             dir,
@@ -161,6 +144,16 @@ impl Apportion {
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         let answer = answer.json().await.unwrap();
         (start.elapsed(), answer)
+    }
+
+    /// What the extender says of this pod and node: `None` when it fits.
+    pub(crate) async fn refusal(&self, pod: &Value, node: &str) -> Option<String> {
+        let question = json!({"Pod": pod, "Nodes": null, "NodeNames": [node]});
+        let (_, answer) = self.post("/filter", question.to_string()).await;
+        assert_eq!(answer["Error"], "");
+        ["FailedNodes", "FailedAndUnresolvableNodes"]
+            .iter()
+            .find_map(|list| Some(answer[*list][node].as_str()?.to_owned()))
     }
 
     /// The part of a scheduler's configuration that brings us in, over TLS with client certificates.

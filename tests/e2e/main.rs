@@ -13,11 +13,14 @@
 
 mod apportion;
 mod binaries;
+mod burst;
+mod changes;
 mod cluster;
 mod control_plane;
 mod kubectl;
 mod kubelet;
 mod messages;
+mod outages;
 mod pki;
 mod policies;
 mod process;
@@ -98,5 +101,46 @@ fn every_way_of_making_pods() {
         run.scenario("warning as kubectl shows it", messages::warned(world))
             .await;
         run.scenario("waiting pod says why", messages::waiting(world)).await;
+    });
+}
+
+#[test]
+fn changes_and_outages() {
+    in_a_world(async |world, run| {
+        let relabelled = changes::namespace_relabelled(world);
+        run.scenario("namespace relabelled while running", relabelled).await;
+        run.scenario("policy changed, broken, mended", changes::policy_file(world))
+            .await;
+        run.scenario(
+            "MIG change under way between admission and scheduling",
+            changes::mig_reconfigured(world),
+        )
+        .await;
+        run.scenario("node's labels begin to contradict it", changes::node_relabelled(world))
+            .await;
+        run.scenario("API server killed and restarted", outages::api_server(world))
+            .await;
+        run.scenario(
+            "apportion killed and restarted while a Job makes pods",
+            outages::apportion(world),
+        )
+        .await;
+        run.scenario("extender away when a pod is to be placed", outages::extender(world))
+            .await;
+    });
+}
+
+#[test]
+fn many_pods_at_once() {
+    in_a_world(async |world, run| {
+        run.scenario("100 pods of four policies at once", burst::four_policies(world))
+            .await;
+        run.scenario("60 pods for 32 slices", burst::more_than_there_are(world))
+            .await;
+        run.scenario(
+            "100 pods of a Job, with the extender and without",
+            burst::hundred(world),
+        )
+        .await;
     });
 }

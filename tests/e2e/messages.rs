@@ -1,6 +1,5 @@
 //! What people read, word for word as `kubectl` prints it.
 
-use crate::cluster::until;
 use crate::world::{World, gpus, pod, pod_with};
 
 pub(crate) async fn denied(world: &World) {
@@ -36,43 +35,17 @@ pub(crate) async fn warned(world: &World) {
     world.kubectl.clear("warned-e2e").await;
 }
 
-/// A pod that has to wait says why, in its events, in our words.
+/// More than a node has: the in-tree filter's words, after our warning.
 pub(crate) async fn waiting(world: &World) {
     let namespace = "waiting-e2e";
     world.cluster.governed(namespace, "inference").await;
-    let selector = "{kubernetes.io/hostname: a30-1}";
     let nine = "{resources: {limits: {nvidia.com/mig-2g.12gb: 9}}}";
-    let said = world
-        .kubectl
-        .create(&pod_with(namespace, "large", nine, selector))
-        .await;
-    println!("      {}", said.err.trim_end());
-    if said.ok {
-        println!("      {}", world.cluster.waits(namespace, "large").await);
-    }
-    // In-tree filters pass what the extender alone knows: a MIG change is under way.
-    let nodes = ("a30-1", "nvidia.com/mig.config.state");
-    world
-        .cluster
-        .label_node(nodes.0, serde_json::json!({nodes.1: "pending"}))
-        .await;
-    let small = "{resources: {limits: {nvidia.com/mig-2g.12gb: 1}}}";
-    until("the extender to see the MIG change", async || {
-        let metrics = world.apportion.metrics().await?;
-        metrics.contains("mig").then_some(())
-    })
-    .await;
-    world
-        .kubectl
-        .create(&pod_with(namespace, "small", small, selector))
-        .await
-        .fine();
-    let message = world.cluster.waits(namespace, "small").await;
+    let manifest = pod_with(namespace, "large", nine, "{kubernetes.io/hostname: a30-1}");
+    let said = world.kubectl.create(&manifest).await.fine();
+    println!("      {}", said.err.trim_end().replace('\n', "\n      "));
+    assert!(said.err.contains("the pod waits for one"), "{}", said.err);
+    let message = world.cluster.waits(namespace, "large").await;
     println!("      {message}");
-    world
-        .cluster
-        .label_node(nodes.0, serde_json::json!({nodes.1: "success"}))
-        .await;
-    world.cluster.bound(namespace, "small").await;
+    assert!(message.contains("1 Insufficient nvidia.com/mig-2g.12gb"), "{message}");
     world.kubectl.clear(namespace).await;
 }
