@@ -2,6 +2,7 @@
 
 use super::response::{Refusal, Response};
 use super::review::Request;
+use super::workload;
 use crate::decision::{Decision, Denial, Grant, OnUnknown, Question, decide, governing, is_exempt};
 use crate::gpu::{PodDemand, Strategy};
 use crate::inventory::{Claim, Claims, Inventory};
@@ -32,6 +33,8 @@ pub struct Context<'c, 'k> {
 pub enum Outcome {
     /// Not the creation of a pod.
     Skipped,
+    /// A workload, whose pods were spoken of.
+    Advised,
     /// No policy governs it, or it asks for no GPU.
     Ungoverned,
     /// It was as its policy wants it.
@@ -52,8 +55,9 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 9] = [
+    pub const ALL: [Outcome; 10] = [
         Outcome::Skipped,
+        Outcome::Advised,
         Outcome::Ungoverned,
         Outcome::Unchanged,
         Outcome::Rewritten,
@@ -68,6 +72,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Skipped => "skipped",
+            Outcome::Advised => "advised",
             Outcome::Ungoverned => "ungoverned",
             Outcome::Unchanged => "unchanged",
             Outcome::Rewritten => "rewritten",
@@ -100,7 +105,7 @@ pub struct Admission<'c> {
 }
 
 impl Admission<'_> {
-    fn passed(outcome: Outcome, because: impl Into<String>) -> Self {
+    pub(super) fn passed(outcome: Outcome, because: impl Into<String>) -> Self {
         Admission {
             response: Response::default(),
             outcome,
@@ -115,6 +120,9 @@ impl Admission<'_> {
 
 /// Answers a request.
 pub fn admit<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<'c> {
+    if workload::is_workload(request) {
+        return workload::advise(request, context);
+    }
     if !request.creates_pod() {
         return Admission::passed(Outcome::Skipped, "not the creation of a pod");
     }
@@ -161,7 +169,7 @@ fn may_be_governed(labels: Option<&Labels>, policies: &PolicySet) -> bool {
     }
 }
 
-fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c, '_>) -> Admission<'c> {
+pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c, '_>) -> Admission<'c> {
     if pod.is_mirror() {
         return Admission::passed(Outcome::Ungoverned, "a mirror pod runs whatever the API says");
     }

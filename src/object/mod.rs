@@ -13,6 +13,7 @@ pub mod quantity;
 pub mod request;
 pub mod selector;
 pub mod taint;
+pub mod template;
 pub mod text;
 
 pub use constraint::Constraints;

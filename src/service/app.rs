@@ -74,7 +74,9 @@ impl App {
             admission.because.as_str(),
         );
         match admission.outcome {
-            Outcome::Skipped | Outcome::Ungoverned => tracing::debug!(uid, pod, outcome, because, "passed"),
+            Outcome::Skipped | Outcome::Advised | Outcome::Ungoverned => {
+                tracing::debug!(uid, pod, outcome, because, "passed");
+            }
             _ => tracing::info!(uid, pod, policy, outcome, strategy, because, "decided"),
         }
     }

@@ -1,9 +1,9 @@
 //! From manifests to the pods that they make.
 
 use anyhow::{Context as _, anyhow, bail};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::object::manifest;
+use crate::object::{manifest, template};
 
 /// An object that makes pods, and the pod that it makes.
 #[derive(Clone, Debug)]
@@ -81,27 +81,34 @@ impl Reader<'_> {
         let namespace = self
             .namespace(object)
             .with_context(|| format!("{place}: {kind} {name}"))?;
-        let template = match template_of(kind, object) {
-            Ok(Some(template)) => template,
-            Ok(None) => {
-                self.found.others.push(format!("{kind} {name}"));
-                return Ok(());
-            }
-            Err(path) => bail!("{place}: {kind} {name} holds no pod: {path} is missing"),
+        let pods: Vec<Option<Value>> = if kind == "Pod" {
+            vec![whole(object, &namespace)]
+        } else {
+            let pods = template::templates(kind, object).into_iter();
+            pods.map(|template| template::pod_of(template, name, &namespace))
+                .collect()
         };
-        let pod = match template {
-            Template::Whole => whole(object, &namespace),
-            Template::In(template) => from_template(template, name, &namespace),
+        let pods: Vec<Value> = pods
+            .into_iter()
+            .collect::<Option<_>>()
+            .with_context(|| format!("{place}: {kind} {name}: metadata has no fields"))?;
+        if pods.is_empty() {
+            if let Some(places) = template::places(kind) {
+                let path = places[0].trim_start_matches('/').replace("/*", "[*]").replace('/', ".");
+                bail!("{place}: {kind} {name} holds no pod: {path} is missing or has no containers");
+            }
+            self.found.others.push(format!("{kind} {name}"));
         }
-        .with_context(|| format!("{place}: {kind} {name}"))?;
-        self.found.workloads.push(Workload {
-            source: self.source.to_owned(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            replicas: replicas(kind, object),
-            namespace,
-            pod,
-        });
+        for pod in pods {
+            self.found.workloads.push(Workload {
+                source: self.source.to_owned(),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                replicas: replicas(kind, object),
+                namespace: namespace.clone(),
+                pod,
+            });
+        }
         Ok(())
     }
 
@@ -117,63 +124,10 @@ impl Reader<'_> {
     }
 }
 
-/// Where the pod is.
-enum Template<'v> {
-    /// The object is it.
-    Whole,
-    /// Here.
-    In(&'v Value),
-}
-
-/// The pod template of an object: at a fixed place in the kinds of Kubernetes itself, and in the place that most others chose too.
-fn template_of<'v>(kind: &str, object: &'v Value) -> Result<Option<Template<'v>>, &'static str> {
-    let fixed = match kind {
-        "Pod" => return Ok(Some(Template::Whole)),
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => "/spec/template",
-        "CronJob" => "/spec/jobTemplate/spec/template",
-        "PodTemplate" => "/template",
-        _ => {
-            let template = object.pointer("/spec/template");
-            let holds_pod = |template: &&Value| template.pointer("/spec/containers").is_some_and(Value::is_array);
-            return Ok(template.filter(holds_pod).map(Template::In));
-        }
-    };
-    match object.pointer(fixed) {
-        Some(template) => Ok(Some(Template::In(template))),
-        None => Err(match kind {
-            "CronJob" => "spec.jobTemplate.spec.template",
-            "PodTemplate" => "template",
-            _ => "spec.template",
-        }),
-    }
-}
-
-fn whole(object: &Value, namespace: &str) -> anyhow::Result<Value> {
+fn whole(object: &Value, namespace: &str) -> Option<Value> {
     let mut pod = object.clone();
-    let fields = pod.as_object_mut().context("not an object")?;
-    metadata(fields)?.insert("namespace".to_owned(), json!(namespace));
-    Ok(pod)
-}
-
-/// The pod that a controller makes of its template: its name is generated, its labels are the template's.
-fn from_template(template: &Value, name: &str, namespace: &str) -> anyhow::Result<Value> {
-    let mut pod = template.clone();
-    let fields = pod.as_object_mut().context("the pod template has no fields")?;
-    fields.insert("apiVersion".to_owned(), json!("v1"));
-    fields.insert("kind".to_owned(), json!("Pod"));
-    let metadata = metadata(fields)?;
-    metadata.remove("name");
-    metadata.insert("generateName".to_owned(), json!(format!("{name}-")));
-    metadata.insert("namespace".to_owned(), json!(namespace));
-    Ok(pod)
-}
-
-fn metadata(fields: &mut Map<String, Value>) -> anyhow::Result<&mut Map<String, Value>> {
-    let metadata = fields.entry("metadata").or_insert(Value::Null);
-    if metadata.is_null() {
-        *metadata = json!({});
-    }
-    metadata.as_object_mut().context("metadata has no fields")
+    template::metadata(pod.as_object_mut()?)?.insert("namespace".to_owned(), json!(namespace));
+    Some(pod)
 }
 
 fn replicas(kind: &str, object: &Value) -> Option<u64> {
@@ -301,7 +255,7 @@ mod tests {
             ),
             (
                 "kind: Deployment\nmetadata: {name: d}\nspec: {template: 7}",
-                "f: Deployment d: the pod template has no fields",
+                "f: Deployment d holds no pod: spec.template is missing or has no containers",
             ),
             ("kind: Pod\nmetadata: 7", "f: Pod : metadata has no fields"),
             ("a: [1", "f: line 1, column"),
