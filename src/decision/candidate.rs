@@ -142,7 +142,7 @@ fn mig<'r>(rule: &'r SharingRule, demand: &PodDemand, inventory: &Inventory) -> 
                 .map(|(container, profile)| Target {
                     container: container.clone(),
                     resource: resource(*profile),
-                    count: target::mig_count(container),
+                    count: target::mig_count(container, resource(*profile)),
                 })
                 .collect(),
         };
