@@ -6,6 +6,7 @@
 pub mod client;
 pub mod feed;
 pub mod kind;
+pub mod look;
 pub mod policies;
 pub mod watch;
 pub mod writer;

@@ -77,10 +77,20 @@ pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
                 changes.send(Change::NotInstalled).await
             }
-            Err(error) => changes.send(Change::Broken(format!("{}: {error}", K::PLURAL))).await,
+            Err(error) => changes.send(Change::Broken(reason(&error))).await,
         };
         if told.is_err() {
             return;
         }
+    }
+}
+
+/// What to tell a person: the API server's own sentence where there is one.
+fn reason(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.message.clone(),
+        other => other.to_string(),
     }
 }

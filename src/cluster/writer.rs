@@ -27,8 +27,8 @@ pub struct Writer {
     whole: BTreeSet<&'static str>,
     /// Which kinds must have been, before anything is published.
     wanted: BTreeSet<&'static str>,
-    /// Since when each broken watch is silent.
-    broken: BTreeMap<&'static str, Instant>,
+    /// Since when each broken watch is silent, and why.
+    broken: BTreeMap<&'static str, (Instant, String)>,
     /// Whether something has changed since the last state.
     changed: bool,
 }
@@ -78,7 +78,12 @@ impl Writer {
 
     fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
-        let silent = self.broken.values().map(Instant::elapsed).max().unwrap_or_default();
+        let silent = self
+            .broken
+            .values()
+            .map(|(since, _)| since.elapsed())
+            .max()
+            .unwrap_or_default();
         self.app.metrics_registry().cluster_stale(silent);
     }
 
@@ -157,11 +162,10 @@ impl Writer {
 
     fn broke(&mut self, resource: &'static str, why: &str) {
         self.app.metrics_registry().watch_broke(resource);
-        if self
-            .broken
-            .insert(resource, *self.broken.get(resource).unwrap_or(&Instant::now()))
-            .is_none()
-        {
+        if let Some((_, known)) = self.broken.get_mut(resource) {
+            why.clone_into(known);
+        } else {
+            self.broken.insert(resource, (Instant::now(), why.to_owned()));
             tracing::warn!(
                 resource,
                 why,
@@ -170,9 +174,30 @@ impl Writer {
         }
     }
 
+    /// Says what the first state waits for, and why, to whoever asks whether we are ready.
+    fn publish_waiting(&self) {
+        let missing = self
+            .wanted
+            .difference(&self.whole)
+            .map(|resource| match self.broken.get(resource) {
+                Some((_, why)) => format!("{resource} ({why})"),
+                None => (*resource).to_owned(),
+            });
+        let waiting_for = format!(
+            "waiting for the first list of {}",
+            missing.collect::<Vec<_>>().join(", ")
+        );
+        if self.app.state().waiting_for != waiting_for {
+            self.app.replace(State {
+                waiting_for,
+                ..State::default()
+            });
+        }
+    }
+
     fn publish(&mut self) {
         if self.whole != self.wanted {
-            return;
+            return self.publish_waiting();
         }
         let first = self.app.state().inventory.is_none();
         if first {
@@ -188,6 +213,7 @@ impl Writer {
             self.app.replace(State {
                 policies: self.book.set(),
                 inventory,
+                waiting_for: String::new(),
             });
         }
     }
