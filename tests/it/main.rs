@@ -3,6 +3,7 @@
 mod drain;
 mod layering;
 mod patience;
+mod rollover;
 mod serve;
 mod serving;
 mod stand;
