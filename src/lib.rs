@@ -9,10 +9,11 @@
 //! ```
 //!
 //! `object`, `gpu`, `inventory`, `policy`, `decision`, `rewrite`, `admission` and `extender` are pure: bytes and values in, values out.
-//! `service`, `tls`, `server` and `cli` do the input and output. ARCHITECTURE.md has the map.
+//! `service`, `tls`, `server`, `cluster` and `cli` do the input and output. ARCHITECTURE.md has the map.
 
 pub mod admission;
 pub mod cli;
+pub mod cluster;
 pub mod decision;
 pub mod extender;
 pub mod gpu;

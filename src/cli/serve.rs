@@ -171,7 +171,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     runtime.block_on(async {
-        let certificate = args.certificate.start(&metrics)?;
+        let certificate = args.certificate.start(args.own_namespace.as_deref(), &metrics).await?;
+        app.wait_for(Arc::clone(&certificate.resolver));
         let listeners = listeners(args, &certificate.resolver)?;
         // Before anything is served: a signal that comes now must not be lost.
         let shutdown = shutdown().context("cannot listen for signals")?;

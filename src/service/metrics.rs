@@ -89,6 +89,7 @@ pub struct Metrics {
     reloads: Family<ResultLabel, Counter>,
     reload_ok: Gauge,
     certificate_expiry: Gauge,
+    authority_expiry: Gauge,
     stock: StockGauges,
 }
 
@@ -105,6 +106,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             reload_ok: Gauge::default(),
             certificate_expiry: Gauge::default(),
+            authority_expiry: Gauge::default(),
             stock: StockGauges::default(),
             registry: Mutex::default(),
         };
@@ -151,6 +153,12 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.certificate_expiry.clone(),
         );
+        registry.register_with_unit(
+            "tls_authority_not_after_timestamp",
+            "When the authority ends that Apportion manages itself; 0 without one",
+            Unit::Seconds,
+            metrics.authority_expiry.clone(),
+        );
         metrics.stock.register(&mut registry);
         Metrics {
             registry: Mutex::new(registry),
@@ -196,6 +204,11 @@ impl Metrics {
     /// Says when the served certificate ends, in seconds since 1970.
     pub fn certificate_ends(&self, at: i64) {
         self.certificate_expiry.set(at);
+    }
+
+    /// Says when the authority ends that signs our certificates, in seconds since 1970.
+    pub fn authority_ends(&self, at: i64) {
+        self.authority_expiry.set(at);
     }
 
     /// All of it, in the text format of `OpenMetrics`.

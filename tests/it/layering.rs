@@ -17,6 +17,7 @@ const LAYERS: &[&str] = &[
     "tls",
     "server",
     "service",
+    "cluster",
     "cli",
 ];
 /// Layers of one height, which do not name each other although the list has them in an order.

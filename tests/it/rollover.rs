@@ -217,7 +217,8 @@ proptest! {
             start: "2026-03-01T12:00:00Z".parse().unwrap(),
             version: 0,
             secret: Data::new(),
-            bundles: Vec::new(),
+            // Before the first is written, callers hold none.
+            bundles: vec![(i64::MIN, Vec::new())],
             plans: Vec::new(),
             leaves: 0,
             verified: 0,
