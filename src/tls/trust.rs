@@ -81,7 +81,7 @@ mod tests {
             assert_eq!(waited, Duration::from_secs(wait), "{case}");
         }
         let week = i64::try_from(lifetimes.overlap().as_secs()).unwrap();
-        let mut late = |now| Trust::default().wait(&first, Sight::Held, at(now), &lifetimes);
+        let late = |now| Trust::default().wait(&first, Sight::Held, at(now), &lifetimes);
         assert_eq!(late(60), lifetimes.settle(), "who told them may have done so just now");
         assert_eq!(
             late(week + 1),

@@ -2,6 +2,7 @@
 
 mod drain;
 mod layering;
+mod managed;
 mod patience;
 mod rollover;
 mod serve;
