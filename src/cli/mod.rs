@@ -1,6 +1,7 @@
 //! The command line: what was typed, and who carries it out.
 
 pub mod args;
+pub mod certificate;
 pub mod exit;
 pub mod explain;
 pub mod input;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use jiff::Timestamp;
 use tokio::task::JoinSet;
 
+use super::certificate::CertificateArgs;
 use super::exit::Exit;
 use super::input;
 use crate::cluster::feed::Feed;
@@ -26,10 +26,7 @@ use crate::service::reload::{Reloader, Source};
 use crate::service::telemetry::{self, LogFormat};
 use crate::service::{App, Metrics, Settings, State};
 use crate::tls::config::ServerTls;
-use crate::tls::files::PairFiles;
-use crate::tls::follower::{DEFAULT_INTERVAL, Follower};
 use crate::tls::resolver::Resolver;
-use crate::tls::self_signed::{SelfSigned, VALID_DAYS};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -78,18 +75,8 @@ pub struct Args {
     #[arg(long, help_heading = "Listeners")]
     extender_plain_http: bool,
 
-    /// PEM file with the server's certificate and its issuers; read again when it changes
-    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
-    tls_cert: Option<PathBuf>,
-    /// PEM file with the certificate's key
-    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
-    tls_key: Option<PathBuf>,
-    /// Make a certificate for this run, to try things out
-    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"], help_heading = "TLS")]
-    tls_self_signed: bool,
-    /// Write the authority of --tls-self-signed here, for clients to trust
-    #[arg(long, value_name = "FILE", requires = "tls_self_signed", help_heading = "TLS")]
-    tls_self_signed_ca: Option<PathBuf>,
+    #[command(flatten)]
+    certificate: CertificateArgs,
     /// Take extender calls only from clients with a certificate of these authorities (PEM)
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     extender_client_ca: Option<PathBuf>,
@@ -224,21 +211,16 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             Some(cluster) => follow_files(args, cluster, &app, &metrics, &mut tasks)?,
             None => follow_cluster(args, &app, &metrics, &mut tasks).await?,
         }
-        let resolver = if args.needs_certificate() {
-            Some(certificate(args, &metrics)?)
+        let certificate = if args.needs_certificate() {
+            Some(args.certificate.start(args.own_namespace.as_deref(), &metrics).await?)
         } else {
             None
         };
-        let (resolver, follower) = resolver.unzip();
-        if let Some(follower) = follower.flatten() {
-            let metrics = Arc::clone(&metrics);
-            tasks.spawn(follower.follow(DEFAULT_INTERVAL, move |renewed| {
-                if let Ok(end) = renewed {
-                    metrics.certificate_ends(end.as_second());
-                }
-            }));
+        let resolver = certificate.as_ref().map(|certificate| &certificate.resolver);
+        if let Some(resolver) = resolver {
+            app.wait_for(Arc::clone(resolver));
         }
-        let listeners = listeners(args, resolver.as_ref())?;
+        let listeners = listeners(args, resolver)?;
         // Before anything is served: a signal that comes now must not be lost.
         let shutdown = shutdown().context("cannot listen for signals")?;
         let times = DrainTimes {
@@ -246,6 +228,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             ..DrainTimes::default()
         };
         let served = serve_until(listeners, app, metrics, times, shutdown).await;
+        if let Some(renewals) = certificate.and_then(|certificate| certificate.renewals) {
+            renewals.abort();
+        }
         served.map(|()| Exit::Fine).map_err(anyhow::Error::from)
     })
 }
@@ -293,30 +278,6 @@ async fn follow_cluster(
     let feed = Feed::start(&client, true);
     tasks.spawn(Writer::new(Arc::clone(app), policies).run(feed, files));
     Ok(())
-}
-
-fn certificate(args: &Args, metrics: &Metrics) -> anyhow::Result<(Arc<Resolver>, Option<Follower>)> {
-    let (resolver, follower) = match (&args.tls_cert, &args.tls_key) {
-        (Some(cert), Some(key)) => {
-            let follower = Follower::start(PairFiles {
-                cert: cert.clone(),
-                key: key.clone(),
-            })?;
-            (follower.resolver(), Some(follower))
-        }
-        _ if args.tls_self_signed => {
-            let made = SelfSigned::issue(&[], Timestamp::now())?;
-            if let Some(file) = &args.tls_self_signed_ca {
-                std::fs::write(file, &made.ca_pem)
-                    .with_context(|| format!("cannot write {} (--tls-self-signed-ca)", file.display()))?;
-            }
-            tracing::warn!("serving with a certificate of my own, for trials: it ends in {VALID_DAYS} days");
-            (Resolver::new(made.material), None)
-        }
-        _ => bail!("the webhook needs a certificate: give --tls-cert and --tls-key, or --tls-self-signed for a trial"),
-    };
-    metrics.certificate_ends(resolver.not_after().as_second());
-    Ok((resolver, follower))
 }
 
 /// All of them bound before any is served: a server with half of its ports is worse than none.

@@ -1,6 +1,6 @@
 //! The answers to requests, from what is known.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use crate::decision::OnUnknown;
 use crate::extender::{self, AnswerSize, Ask};
 use crate::inventory::Claims;
 use crate::server::endpoints::{Answer, Endpoints};
+use crate::tls::resolver::Resolver;
 
 /// What an administrator sets.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ pub struct App {
     started: Instant,
     settings: Settings,
     metrics: Arc<Metrics>,
+    /// What callers are shown, where that may not be there from the start.
+    certificate: OnceLock<Arc<Resolver>>,
 }
 
 impl App {
@@ -46,6 +49,7 @@ impl App {
             started: Instant::now(),
             settings,
             metrics,
+            certificate: OnceLock::new(),
         }
     }
 
@@ -57,6 +61,11 @@ impl App {
     /// Replaces what is known.
     pub fn replace(&self, state: State) {
         self.state.store(Arc::new(state));
+    }
+
+    /// Is not ready before `certificate` has something to show. The first that is given counts.
+    pub fn wait_for(&self, certificate: Arc<Resolver>) {
+        let _ = self.certificate.set(certificate);
     }
 
     /// The metrics.
@@ -172,6 +181,13 @@ impl Endpoints for App {
     }
 
     fn ready(&self) -> Result<(), String> {
+        if self
+            .certificate
+            .get()
+            .is_some_and(|certificate| certificate.is_waiting())
+        {
+            return Err("there is no certificate yet that callers trust".to_owned());
+        }
         self.state.load().readiness().map(drop).map_err(str::to_owned)
     }
 

@@ -97,6 +97,7 @@ pub struct Metrics {
     certificate_expiry: Gauge,
     watch_breaks: Family<ResourceLabel, Counter>,
     staleness: Gauge<f64, AtomicU64>,
+    authority_expiry: Gauge,
     stock: StockGauges,
 }
 
@@ -115,6 +116,7 @@ impl Default for Metrics {
             certificate_expiry: Gauge::default(),
             watch_breaks: Family::default(),
             staleness: Gauge::default(),
+            authority_expiry: Gauge::default(),
             stock: StockGauges::default(),
             registry: Mutex::default(),
         };
@@ -172,6 +174,12 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.staleness.clone(),
         );
+        registry.register_with_unit(
+            "tls_authority_not_after_timestamp",
+            "When the authority ends that Apportion manages itself; 0 without one",
+            Unit::Seconds,
+            metrics.authority_expiry.clone(),
+        );
         metrics.stock.register(&mut registry);
         Metrics {
             registry: Mutex::new(registry),
@@ -227,6 +235,11 @@ impl Metrics {
     /// Says for how long what is known may have been out of date.
     pub fn cluster_stale(&self, silent: Duration) {
         self.staleness.set(silent.as_secs_f64());
+    }
+
+    /// Says when the authority ends that signs our certificates, in seconds since 1970.
+    pub fn authority_ends(&self, at: i64) {
+        self.authority_expiry.set(at);
     }
 
     /// All of it, in the text format of `OpenMetrics`.

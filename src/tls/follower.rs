@@ -22,6 +22,7 @@ pub struct Follower {
     resolver: Arc<Resolver>,
     /// What the resolver shows.
     shown: Pair,
+    material: Material,
     /// What was said about files that could not be used, so that it is said once and not every ten seconds.
     trouble: Option<String>,
     warned_of_expiry: bool,
@@ -39,11 +40,17 @@ impl Follower {
         }
         Ok(Follower {
             files,
-            resolver: Resolver::new(material),
+            resolver: Resolver::new(material.clone()),
+            material,
             shown,
             trouble: None,
             warned_of_expiry: false,
         })
+    }
+
+    /// Until when what is shown is valid.
+    pub fn not_after(&self) -> Timestamp {
+        self.material.not_after()
     }
 
     /// What listeners serve with.
@@ -90,12 +97,13 @@ impl Follower {
                 self.shown = pair;
                 self.trouble = None;
                 self.warned_of_expiry = false;
-                self.resolver.replace(material);
-                Some(Ok(self.resolver.not_after()))
+                self.resolver.replace(material.clone());
+                self.material = material;
+                Some(Ok(self.material.not_after()))
             }
             Ok(None) => {
                 self.warn_of_expiry(now);
-                self.trouble.take().map(|_| Ok(self.resolver.not_after()))
+                self.trouble.take().map(|_| Ok(self.material.not_after()))
             }
             Err(error) => {
                 self.warn_of_expiry(now);
@@ -109,7 +117,7 @@ impl Follower {
 
     fn replacement(&self, pair: &Pair, now: Timestamp) -> Result<Material, PairError> {
         let material = self.files.parse(pair)?;
-        if !material.is_valid_at(now) && self.resolver.current().is_valid_at(now) {
+        if !material.is_valid_at(now) && self.material.is_valid_at(now) {
             let (not_before, not_after) = (material.not_before(), material.not_after());
             return Err(PairError::NotValidNow {
                 file: self.files.cert.clone(),
@@ -121,9 +129,9 @@ impl Follower {
     }
 
     fn warn_of_expiry(&mut self, now: Timestamp) {
-        if !self.warned_of_expiry && now > self.resolver.not_after() {
+        if !self.warned_of_expiry && now > self.material.not_after() {
             self.warned_of_expiry = true;
-            let (file, not_after) = (self.files.cert.display(), self.resolver.not_after());
+            let (file, not_after) = (self.files.cert.display(), self.material.not_after());
             tracing::error!(%file, %not_after, "the certificate has expired: clients refuse it; renew it");
         }
     }
@@ -168,7 +176,7 @@ mod tests {
     fn a_broken_pair_is_reported_once_and_never_shown() {
         let (_dir, mut follower) = started();
         let now = Timestamp::now();
-        let before = follower.resolver.current();
+        let before = follower.resolver.current().unwrap();
         assert!(follower.look(now).is_none());
         let good = fs::read(&follower.files.key).unwrap();
         fs::write(&follower.files.key, "garbage").unwrap();
@@ -179,7 +187,7 @@ mod tests {
         assert!(follower.look(now).is_none());
         fs::remove_file(&follower.files.key).unwrap();
         assert!(matches!(follower.look(now), Some(Err(PairError::Read { .. }))));
-        assert!(Arc::ptr_eq(&before, &follower.resolver.current()));
+        assert!(Arc::ptr_eq(&before, &follower.resolver.current().unwrap()));
         fs::write(&follower.files.key, good).unwrap();
         assert_eq!(follower.look(now).unwrap().unwrap(), before.not_after());
         assert!(follower.look(now).is_none());
@@ -188,12 +196,12 @@ mod tests {
     #[test]
     fn a_renewed_pair_is_shown() {
         let (_dir, mut follower) = started();
-        let before = follower.resolver.current();
+        let before = follower.resolver.current().unwrap();
         write(&follower.files);
         assert!(follower.look(Timestamp::now()).unwrap().is_ok());
         assert_ne!(
             before.certified_key().cert,
-            follower.resolver.current().certified_key().cert
+            follower.resolver.current().unwrap().certified_key().cert
         );
     }
 

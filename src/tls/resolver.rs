@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use jiff::Timestamp;
+use arc_swap::ArcSwapOption;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -14,35 +13,45 @@ use super::material::Material;
 /// none.
 #[derive(Debug)]
 pub struct Resolver {
-    current: ArcSwap<Material>,
+    current: ArcSwapOption<Material>,
 }
 
 impl Resolver {
     /// Starts with `material`.
     pub fn new(material: Material) -> Arc<Self> {
         Arc::new(Resolver {
-            current: ArcSwap::from_pointee(material),
+            current: ArcSwapOption::from_pointee(material),
         })
+    }
+
+    /// Starts with nothing to show: until there is something, no handshake succeeds.
+    pub fn waiting() -> Arc<Self> {
+        Arc::new(Resolver {
+            current: ArcSwapOption::empty(),
+        })
+    }
+
+    /// Whether there is nothing to show yet.
+    pub fn is_waiting(&self) -> bool {
+        self.current.load().is_none()
     }
 
     /// Shows `material` to every connection that begins from now on. Those that have begun keep what they were shown.
     pub fn replace(&self, material: Material) {
-        self.current.store(Arc::new(material));
+        self.current.store(Some(Arc::new(material)));
     }
 
     /// What is shown now.
-    pub fn current(&self) -> Arc<Material> {
+    pub fn current(&self) -> Option<Arc<Material>> {
         self.current.load_full()
-    }
-
-    /// Until when what is shown now is valid.
-    pub fn not_after(&self) -> Timestamp {
-        self.current.load().not_after()
     }
 }
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(self.current.load().certified_key()))
+        self.current
+            .load()
+            .as_ref()
+            .map(|material| Arc::clone(material.certified_key()))
     }
 }

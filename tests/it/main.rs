@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::similar_names,
     unreachable_pub,
     reason = "a test that can not go on should stop"
 )]
@@ -18,12 +19,14 @@ mod generate;
 mod governance_table;
 mod layering;
 mod lint;
+mod managed;
 mod oracle;
 mod patience;
 mod properties;
 mod recorded;
 mod rewrite_table;
 mod robustness;
+mod rollover;
 mod rows;
 mod serve;
 mod serving;
