@@ -242,7 +242,7 @@ async fn the_ca_bundle_is_written_only_when_it_is_wrong() {
     }
     assert_eq!(api.writes(), ["PATCH 200", "POST 201"]);
     api.change(|objects| {
-        objects.configuration.as_mut().unwrap()["webhooks"][1]["clientConfig"]["caBundle"] = Value::Null
+        objects.configuration.as_mut().unwrap()["webhooks"][1]["clientConfig"]["caBundle"] = Value::Null;
     });
     replica.look(at(180)).await.unwrap();
     assert_eq!((api.writes(), api.trusted().len()), (vec!["PATCH 200".to_owned()], 1));
