@@ -120,15 +120,16 @@ impl Admission<'_> {
 
 /// Answers a request.
 pub fn admit<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<'c> {
-    if workload::is_workload(request) {
-        return workload::advise(request, context);
-    }
-    if !request.creates_pod() {
+    let is_workload = workload::is_workload(request);
+    if !is_workload && !request.creates_pod() {
         return Admission::passed(Outcome::Skipped, "not the creation of a pod");
     }
     let namespace = request.namespace.as_deref().unwrap_or_default();
     if is_exempt(namespace) || context.own_namespace == Some(namespace) {
         return Admission::passed(Outcome::Ungoverned, format!("namespace {namespace} is exempt"));
+    }
+    if is_workload {
+        return workload::advise(request, context);
     }
     let labels = context.inventory.namespace(namespace);
     let parsed = match request.object {

@@ -72,7 +72,12 @@ pub fn decide(question: &Question<'_, '_>) -> Decision {
             .enumerate()
             .filter(|(_, w)| !matches!(w.verdict, Verdict::Refused(_)))
     };
-    let conforming = possible().find(|(_, w)| w.verdict == Verdict::Conforms);
+    let conforming = || possible().filter(|(_, w)| w.verdict == Verdict::Conforms);
+    // One that needs nothing more goes first: on a second pass that is our own choice, and an earlier rule of the same strategy, which
+    // was passed over, would narrow it to other products.
+    let conforming = conforming()
+        .find(|(_, w)| w.requirements.is_empty())
+        .or_else(|| conforming().next());
     let supplied = |supply: Supply| possible().find(move |(_, w)| w.supply == supply);
     let chosen = conforming
         .or_else(|| supplied(Supply::Free))
@@ -113,7 +118,7 @@ fn weigh<'r>(
             .against(&all)
             .unwrap_or_else(|| "spec.nodeSelector and spec.affinity: their combination".to_owned())
     };
-    let clash = reach::pinned_product_clash(scheme, rule, constraints)
+    let clash = reach::pinned_product_clash(&candidate, constraints)
         .map(|words| format!("the pod's node selection: {words}"))
         .or_else(|| (!constraints.allow(&all)).then(against));
     let wanted = Wanted {

@@ -1,6 +1,6 @@
 //! What the cluster's nodes offer, and how much of it is taken.
 //!
-//! Labels and allocatable become [`Offer`]s in one place ([`derive`]); the webhook chooses among offers, the extender checks
+//! Labels and allocatable become [`Offer`]s in one place ([`mod@derive`]); the webhook chooses among offers, the extender checks
 //! them. Pure: objects come in, an immutable [`Inventory`] comes out.
 
 pub mod claims;

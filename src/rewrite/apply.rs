@@ -1,7 +1,7 @@
 //! Our own operations applied to a document, to show what a patch would make of it.
 //!
 //! The API server applies what the webhook sends; this is for `explain`, which has no API server. So it knows the two operations
-//! that [`super::patch`] writes, and follows RFC 6902 to the letter in these.
+//! that [`mod@super::patch`] writes, and follows RFC 6902 to the letter in these.
 
 use serde_json::Value;
 

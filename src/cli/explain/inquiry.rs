@@ -1,6 +1,6 @@
 //! From a pod to what is to be said of it.
 //!
-//! The answer is the webhook's own: the pod is put to [`admit`] as the API server would put it. What that does not say - who governs
+//! The answer is the webhook's own: the pod is put to [`admit`](fn@crate::admission::admit) as the API server would put it. What that does not say - who governs
 //! and why, what was considered - comes from the functions that it calls.
 
 use anyhow::{Context as _, anyhow};
