@@ -13,7 +13,7 @@ use crate::kubectl::Kubectl;
 use crate::kubelet::Kubelet;
 
 /// Longest time of one scenario.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// All that a scenario can touch.
 pub(crate) struct World {
