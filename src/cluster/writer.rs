@@ -11,6 +11,7 @@ use super::feed::Feed;
 use super::kind::{Namespaces, Nodes, Pods, Policies};
 use super::policies::PolicyBook;
 use super::watch::Change;
+use crate::gpu::Counts;
 use crate::inventory::Ledger;
 use crate::policy::Policy;
 use crate::service::{App, State};
@@ -31,6 +32,10 @@ pub struct Writer {
     broken: BTreeMap<&'static str, (Instant, String)>,
     /// Whether something has changed since the last state.
     changed: bool,
+    /// Pods that have come since what is awaited was found out last, by namespace and demand.
+    arrived: Vec<(Box<str>, Counts)>,
+    /// Those before: with the next state they count in full.
+    counted: Vec<(Box<str>, Counts)>,
 }
 
 impl Writer {
@@ -44,6 +49,8 @@ impl Writer {
             wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
             broken: BTreeMap::new(),
             changed: false,
+            arrived: Vec::new(),
+            counted: Vec::new(),
         }
     }
 
@@ -78,6 +85,7 @@ impl Writer {
 
     fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
+        self.counted.append(&mut self.arrived);
         let silent = self
             .broken
             .values()
@@ -128,7 +136,14 @@ impl Writer {
 
     fn pod(&mut self, change: Change<Pods>) {
         match change {
-            Change::Put(key, record) => self.changed |= self.ledger.put_pod(&key, record.map(|record| *record)),
+            Change::Put(key, record) => {
+                if let Some(record) = &record
+                    && !self.ledger.knows_pod(&key)
+                {
+                    self.arrived.push((record.namespace.clone(), record.demand.clone()));
+                }
+                self.changed |= self.ledger.put_pod(&key, record.map(|record| *record));
+            }
             Change::Gone(key) => self.changed |= self.ledger.put_pod(&key, None),
             Change::Synced => drop(self.whole.insert("pods")),
             Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
@@ -215,6 +230,11 @@ impl Writer {
                 inventory,
                 waiting_for: String::new(),
             });
+        }
+        if !self.counted.is_empty() {
+            let settled = std::mem::take(&mut self.counted);
+            self.app
+                .settle(settled.iter().map(|(namespace, demand)| (&**namespace, demand)));
         }
     }
 }
