@@ -2,13 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: run test fmt lint unit generated it deny fuzz clean
+.PHONY: run test fmt lint unit generated deploy it deny fuzz clean
 
 run: ## Start the server on the example cluster, send pods through it, and keep serving
 	$(CARGO) build --quiet --bin apportion --example demo
 	@target/debug/examples/demo
 
-test: fmt lint generated unit it ## Everything that CI runs
+test: fmt lint generated deploy unit it ## Everything that CI runs
 
 fmt: ## Formatting
 	$(CARGO) fmt --all -- --check
@@ -19,6 +19,16 @@ lint: ## Clippy and documentation, warnings denied
 
 generated: ## Generated files are what their sources make
 	python3 examples/cluster/generate.py --check
+
+# Helm's own renderer as a Python package: no helm binary is needed.
+.venv/ready: tests/deploy/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/deploy/requirements.txt
+	touch $@
+
+deploy: .venv/ready ## Chart, manifests and CRD; on a real control plane where its binaries are
+	.venv/bin/python deploy/render.py --check
+	.venv/bin/python -m unittest discover -s tests/deploy
 
 unit: ## Unit tests, documentation tests and the demo's
 	$(CARGO) test --locked --doc

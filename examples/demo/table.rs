@@ -20,11 +20,7 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const WIDTH: usize = 110;
 
 pub(crate) fn head(cluster: &Inventory) {
-    let gpu_nodes = cluster
-        .nodes()
-        .iter()
-        .filter(|node| !node.offers.offers.is_empty())
-        .count();
+    let gpu_nodes = cluster.nodes().filter(|node| !node.offers.offers.is_empty()).count();
     println!();
     println!(
         "{BOLD}Apportion on the example cluster{BOLD:#}: {} nodes, {gpu_nodes} of them with GPUs to offer",

@@ -2,6 +2,7 @@
 
 use super::response::{Refusal, Response};
 use super::review::Request;
+use super::workload;
 use crate::decision::{Decision, Denial, Grant, OnUnknown, Question, decide, governing, is_exempt};
 use crate::gpu::{PodDemand, Strategy};
 use crate::inventory::{Claim, Claims, Inventory};
@@ -23,6 +24,8 @@ pub struct Context<'c, 'k> {
     pub on_unknown: OnUnknown,
     /// Our own namespace, whose pods pass: we would wait for ourselves.
     pub own_namespace: Option<&'c str>,
+    /// The scheduler that governed GPU pods are given to.
+    pub scheduler_name: Option<&'c str>,
 }
 
 /// What was done with a pod, for logs and metrics.
@@ -30,6 +33,8 @@ pub struct Context<'c, 'k> {
 pub enum Outcome {
     /// Not the creation of a pod.
     Skipped,
+    /// A workload, whose pods were spoken of.
+    Advised,
     /// No policy governs it, or it asks for no GPU.
     Ungoverned,
     /// It was as its policy wants it.
@@ -50,8 +55,9 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 9] = [
+    pub const ALL: [Outcome; 10] = [
         Outcome::Skipped,
+        Outcome::Advised,
         Outcome::Ungoverned,
         Outcome::Unchanged,
         Outcome::Rewritten,
@@ -66,6 +72,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Skipped => "skipped",
+            Outcome::Advised => "advised",
             Outcome::Ungoverned => "ungoverned",
             Outcome::Unchanged => "unchanged",
             Outcome::Rewritten => "rewritten",
@@ -98,7 +105,7 @@ pub struct Admission<'c> {
 }
 
 impl Admission<'_> {
-    fn passed(outcome: Outcome, because: impl Into<String>) -> Self {
+    pub(super) fn passed(outcome: Outcome, because: impl Into<String>) -> Self {
         Admission {
             response: Response::default(),
             outcome,
@@ -113,12 +120,16 @@ impl Admission<'_> {
 
 /// Answers a request.
 pub fn admit<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<'c> {
-    if !request.creates_pod() {
+    let is_workload = workload::is_workload(request);
+    if !is_workload && !request.creates_pod() {
         return Admission::passed(Outcome::Skipped, "not the creation of a pod");
     }
     let namespace = request.namespace.as_deref().unwrap_or_default();
     if is_exempt(namespace) || context.own_namespace == Some(namespace) {
         return Admission::passed(Outcome::Ungoverned, format!("namespace {namespace} is exempt"));
+    }
+    if is_workload {
+        return workload::advise(request, context);
     }
     let labels = context.inventory.namespace(namespace);
     let parsed = match request.object {
@@ -159,7 +170,7 @@ fn may_be_governed(labels: Option<&Labels>, policies: &PolicySet) -> bool {
     }
 }
 
-fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c, '_>) -> Admission<'c> {
+pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c, '_>) -> Admission<'c> {
     if pod.is_mirror() {
         return Admission::passed(Outcome::Ungoverned, "a mirror pod runs whatever the API says");
     }
@@ -210,7 +221,7 @@ fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c
         }
     };
     match decision {
-        Ok(grant) => granted(pod, policy, &grant, dry_run),
+        Ok(grant) => granted(pod, policy, &grant, dry_run, context.scheduler_name),
         Err(denial) => denied(policy, &denial),
     }
 }
@@ -248,8 +259,15 @@ fn refuse<'c>(outcome: Outcome, code: u16, reason: &'static str, message: String
     }
 }
 
-fn granted<'c>(pod: &Pod<'_>, policy: &'c Policy, grant: &Grant, dry_run: bool) -> Admission<'c> {
-    let edits = rewrite::edits(pod, &policy.name, grant);
+fn granted<'c>(
+    pod: &Pod<'_>,
+    policy: &'c Policy,
+    grant: &Grant,
+    dry_run: bool,
+    scheduler: Option<&str>,
+) -> Admission<'c> {
+    let mut edits = rewrite::edits(pod, &policy.name, grant);
+    edits.extend(scheduler.and_then(|name| rewrite::edit::scheduler(pod, name)));
     let changes = !edits.is_empty();
     let (outcome, patch) = match (policy.mode, changes) {
         (_, false) => (Outcome::Unchanged, Vec::new()),

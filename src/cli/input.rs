@@ -45,7 +45,8 @@ pub fn policies(directory: &Path) -> anyhow::Result<Result<Vec<Policy>, Vec<Find
     policies_of(directory, &policy_texts(directory)?)
 }
 
-fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
+/// The policies of these texts, which came from `directory`, or what is wrong with them.
+pub fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
     if texts.is_empty() {
         bail!(
             "{} holds no policies: no file ends in .yaml, .yml or .json",
@@ -59,12 +60,12 @@ fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<R
 
 /// The policies of a directory; every mistake in them ends the verb.
 pub fn policy_set(directory: &Path) -> anyhow::Result<PolicySet> {
-    policy_set_of(directory, &policy_texts(directory)?)
+    checked_policies(directory, &policy_texts(directory)?).map(PolicySet::new)
 }
 
-/// The policies of these texts, which came from `directory`.
-pub fn policy_set_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<PolicySet> {
-    policies_of(directory, texts)?.map(PolicySet::new).map_err(|findings| {
+/// The policies of these texts, which came from `directory`; every mistake in them is one error.
+pub fn checked_policies(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Vec<Policy>> {
+    policies_of(directory, texts)?.map_err(|findings| {
         let list = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         anyhow!("the policies in {} can not be used\n{list}", directory.display())
     })
@@ -77,7 +78,7 @@ pub fn cluster(file: &Path) -> anyhow::Result<Inventory> {
 
 /// The cluster of a dump's text.
 pub fn cluster_of(file: &str, text: &str) -> anyhow::Result<Inventory> {
-    Ok(dump::read(text).with_context(|| file.to_owned())?.build())
+    Ok(dump::read(text).with_context(|| file.to_owned())?.inventory().clone())
 }
 
 /// A file's text; `-` is standard input.

@@ -6,6 +6,8 @@ pub mod exit;
 pub mod explain;
 pub mod input;
 pub mod lint;
+pub mod output;
+pub mod page;
 pub mod serve;
 
 use std::io::Write as _;
@@ -21,8 +23,8 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.verb {
         Verb::Serve(args) => serve::run(&args),
-        Verb::Explain(args) => explain::run(args),
-        Verb::Lint(args) => lint::run(args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Lint(args) => lint::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

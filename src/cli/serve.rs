@@ -1,20 +1,22 @@
 //! `apportion serve`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use tokio::task::JoinSet;
 
 use super::certificate::CertificateArgs;
 use super::exit::Exit;
 use super::input;
+use crate::cluster::feed::Feed;
+use crate::cluster::writer::Writer;
 use crate::decision::OnUnknown;
 use crate::extender::AnswerSize;
-use crate::inventory::Inventory;
-use crate::policy::PolicySet;
+use crate::policy::{Policy, PolicySet};
 use crate::server::drain::DrainTimes;
 use crate::server::limits::{ByteCount, Limits};
 use crate::server::listener::{Listener, Transport};
@@ -22,17 +24,20 @@ use crate::server::role::Role;
 use crate::server::run::run as serve_until;
 use crate::service::reload::{Reloader, Source};
 use crate::service::telemetry::{self, LogFormat};
-use crate::service::{App, Metrics, Settings};
+use crate::service::{App, Metrics, Settings, State};
 use crate::tls::config::ServerTls;
 use crate::tls::resolver::Resolver;
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct Args {
-    /// Directory of policies (*.yaml, *.yml, *.json); changes are taken over while running
-    #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES", default_value = "policies")]
-    policies: PathBuf,
-    /// Serve this dump of a cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints
+    /// Directory of policies (*.yaml, *.yml, *.json); changes are taken over while running. With --cluster, ./policies by
+    /// default; without it, they stand beside the cluster's own and win over those of the same name
+    #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
+    policies: Option<PathBuf>,
+    /// Serve this dump of a cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster
+    /// of the kubeconfig or the service account
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
 
@@ -60,6 +65,12 @@ pub struct Args {
         help_heading = "Listeners"
     )]
     admin_listen: SocketAddr,
+    /// Serve no webhook
+    #[arg(long, help_heading = "Listeners")]
+    no_webhook: bool,
+    /// Serve no extender
+    #[arg(long, conflicts_with = "no_webhook", help_heading = "Listeners")]
+    no_extender: bool,
     /// Serve the extender without TLS, for a scheduler in the same pod; on a loopback address only
     #[arg(long, help_heading = "Listeners")]
     extender_plain_http: bool,
@@ -79,6 +90,10 @@ pub struct Args {
     /// Our own namespace, whose pods pass untouched
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", help_heading = "Decisions")]
     own_namespace: Option<String>,
+
+    /// The scheduler that governed GPU pods are given to; without it theirs stays
+    #[arg(long, value_name = "NAME", help_heading = "Decisions")]
+    scheduler_name: Option<String>,
 
     /// The largest extender body, in MiB; full nodes (nodeCacheCapable: false) need about 14 KiB each
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Limits")]
@@ -113,6 +128,17 @@ enum Unknown {
     Admit,
 }
 
+impl Args {
+    /// A scheduler's own extender on loopback needs none.
+    fn needs_certificate(&self) -> bool {
+        !self.no_webhook || !self.no_extender && !self.extender_plain_http
+    }
+
+    fn reload_every(&self) -> Duration {
+        Duration::from_secs(self.reload_interval.into())
+    }
+}
+
 fn answer_size(text: &str) -> Result<AnswerSize, String> {
     match text.parse::<usize>() {
         _ if text == "all" => Ok(AnswerSize::All),
@@ -128,37 +154,43 @@ struct Files {
 }
 
 impl Source for Files {
+    type Made = State;
+
     fn texts(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut texts = input::policy_texts(&self.policies)?;
         texts.push((self.cluster.display().to_string(), input::text(&self.cluster)?));
         Ok(texts)
     }
 
-    fn policies(&self, texts: &[(String, String)]) -> anyhow::Result<PolicySet> {
-        input::policy_set_of(&self.policies, texts.split_last().map_or(&[], |(_, policies)| policies))
+    fn make(&self, texts: &[(String, String)]) -> anyhow::Result<State> {
+        let ((file, text), policies) = texts.split_last().context("no cluster file")?;
+        let policies = PolicySet::new(input::checked_policies(&self.policies, policies)?);
+        Ok(State {
+            policies: Arc::new(policies),
+            inventory: Some(Arc::new(input::cluster_of(file, text)?)),
+        })
+    }
+}
+
+/// Policies in a directory, for a live cluster.
+struct PolicyFiles(PathBuf);
+
+impl Source for PolicyFiles {
+    type Made = Vec<Policy>;
+
+    fn texts(&self) -> anyhow::Result<Vec<(String, String)>> {
+        input::policy_texts(&self.0)
     }
 
-    fn inventory(&self, texts: &[(String, String)]) -> anyhow::Result<Option<Inventory>> {
-        let (file, text) = texts.last().context("no cluster file")?;
-        input::cluster_of(file, text).map(Some)
+    fn make(&self, texts: &[(String, String)]) -> anyhow::Result<Vec<Policy>> {
+        input::checked_policies(&self.0, texts)
     }
 }
 
 /// Runs `serve`, until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     telemetry::start(args.log_format, &args.log).map_err(anyhow::Error::msg)?;
-    let Some(cluster) = args.cluster.clone() else {
-        bail!(
-            "give a cluster with --cluster FILE; make one with `{}`",
-            crate::inventory::dump::COMMAND
-        );
-    };
-    let (reloader, state) = Reloader::start(Files {
-        policies: args.policies.clone(),
-        cluster,
-    })?;
     let metrics = Arc::new(Metrics::default());
-    metrics.reloaded(true);
     let settings = Settings {
         on_unknown: match args.on_unknown {
             Unknown::Refuse => OnUnknown::Refuse,
@@ -166,63 +198,124 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         },
         answer_size: args.filter_answer_size,
         own_namespace: args.own_namespace.clone(),
+        scheduler_name: args.scheduler_name.clone(),
     };
-    let app = Arc::new(App::new(state, settings, Arc::clone(&metrics)));
+    let app = Arc::new(App::new(State::default(), settings, Arc::clone(&metrics)));
 
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     runtime.block_on(async {
-        let certificate = args.certificate.start(args.own_namespace.as_deref(), &metrics).await?;
-        app.wait_for(Arc::clone(&certificate.resolver));
-        let listeners = listeners(args, &certificate.resolver)?;
+        // All of these end with this block.
+        let mut tasks = JoinSet::new();
+        match &args.cluster {
+            Some(cluster) => follow_files(args, cluster, &app, &metrics, &mut tasks)?,
+            None => follow_cluster(args, &app, &metrics, &mut tasks).await?,
+        }
+        let resolver = if args.needs_certificate() {
+            let namespace = args.own_namespace.as_deref();
+            Some(args.certificate.start(namespace, &metrics, &mut tasks).await?)
+        } else {
+            None
+        };
+        if let Some(resolver) = &resolver {
+            app.wait_for(Arc::clone(resolver));
+        }
+        let listeners = listeners(args, resolver.as_ref())?;
         // Before anything is served: a signal that comes now must not be lost.
         let shutdown = shutdown().context("cannot listen for signals")?;
-        let reloads = tokio::spawn(reloader.follow(Arc::clone(&app), Duration::from_secs(args.reload_interval.into())));
         let times = DrainTimes {
             delay: Duration::from_secs(args.drain_delay.into()),
             ..DrainTimes::default()
         };
         let served = serve_until(listeners, app, metrics, times, shutdown).await;
-        reloads.abort();
-        if let Some(renewals) = certificate.renewals {
-            renewals.abort();
-        }
         served.map(|()| Exit::Fine).map_err(anyhow::Error::from)
     })
 }
 
+/// The cluster and the policies of files.
+fn follow_files(
+    args: &Args,
+    cluster: &Path,
+    app: &Arc<App>,
+    metrics: &Arc<Metrics>,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    let policies = args.policies.clone().unwrap_or_else(|| "policies".into());
+    let source = Files {
+        policies,
+        cluster: cluster.to_owned(),
+    };
+    let (reloader, state) = Reloader::start(source, Arc::clone(metrics))?;
+    app.replace(state);
+    let app = Arc::clone(app);
+    tasks.spawn(reloader.follow(args.reload_every(), async move |state| app.replace(state)));
+    Ok(())
+}
+
+/// The live cluster and its policies, and those of files beside them.
+async fn follow_cluster(
+    args: &Args,
+    app: &Arc<App>,
+    metrics: &Arc<Metrics>,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    let (changed, files) = tokio::sync::mpsc::channel(1);
+    let policies = match &args.policies {
+        None => Vec::new(),
+        Some(directory) => {
+            let (reloader, policies) = Reloader::start(PolicyFiles(directory.clone()), Arc::clone(metrics))?;
+            tasks.spawn(reloader.follow(args.reload_every(), async move |policies| {
+                // Without a writer the process is about to end.
+                let _ = changed.send(policies).await;
+            }));
+            policies
+        }
+    };
+    let client = crate::cluster::client::connect().await?;
+    let feed = Feed::start(&client, true);
+    tasks.spawn(Writer::new(Arc::clone(app), policies).run(feed, files));
+    Ok(())
+}
+
 /// All of them bound before any is served: a server with half of its ports is worse than none.
-fn listeners(args: &Args, resolver: &Arc<Resolver>) -> anyhow::Result<Vec<Listener>> {
-    let any_client = || ServerTls::for_any_client(Arc::clone(resolver));
-    let extender = match &args.extender_client_ca {
+fn listeners(args: &Args, resolver: Option<&Arc<Resolver>>) -> anyhow::Result<Vec<Listener>> {
+    let resolver = || resolver.map(Arc::clone).context("no certificate");
+    let any_client = || anyhow::Ok(ServerTls::for_any_client(resolver()?)?);
+    let extender = || match &args.extender_client_ca {
         Some(_) if args.extender_plain_http => {
             bail!("--extender-client-ca needs TLS; leave out --extender-plain-http")
         }
-        Some(authorities) => Transport::Tls(ServerTls::for_clients_of(Arc::clone(resolver), authorities)?),
-        None if args.extender_plain_http => Transport::Plain,
-        None => Transport::Tls(any_client()?),
+        Some(authorities) => Ok(Transport::Tls(ServerTls::for_clients_of(resolver()?, authorities)?)),
+        None if args.extender_plain_http => Ok(Transport::Plain),
+        None => Ok(Transport::Tls(any_client()?)),
     };
     let body = ByteCount::mib(args.extender_body_limit.into());
-    let bind = |role, address, transport, limits| Listener::bind(role, address, transport, limits);
-    Ok(vec![
-        bind(
+    let mut listeners = Vec::new();
+    if !args.no_webhook {
+        let tls = Transport::Tls(any_client()?);
+        listeners.push(Listener::bind(
             Role::Webhook,
             args.webhook_listen,
-            Transport::Tls(any_client()?),
+            tls,
             Limits::for_role(Role::Webhook),
-        )?,
-        bind(
+        )?);
+    }
+    if !args.no_extender {
+        let limits = Limits::for_role(Role::Extender).with_body(body);
+        listeners.push(Listener::bind(
             Role::Extender,
             args.extender_listen,
-            extender,
-            Limits::for_role(Role::Extender).with_body(body),
-        )?,
-        bind(
-            Role::Admin,
-            args.admin_listen,
-            Transport::Plain,
-            Limits::for_role(Role::Admin),
-        )?,
-    ])
+            extender()?,
+            limits,
+        )?);
+    }
+    let limits = Limits::for_role(Role::Admin);
+    listeners.push(Listener::bind(
+        Role::Admin,
+        args.admin_listen,
+        Transport::Plain,
+        limits,
+    )?);
+    Ok(listeners)
 }
 
 fn shutdown() -> std::io::Result<impl Future<Output = ()>> {

@@ -142,7 +142,7 @@ fn mig<'r>(rule: &'r SharingRule, demand: &PodDemand, inventory: &Inventory) -> 
                 .map(|(container, profile)| Target {
                     container: container.clone(),
                     resource: resource(*profile),
-                    count: target::mig_count(container),
+                    count: target::mig_count(container, resource(*profile)),
                 })
                 .collect(),
         };
@@ -155,7 +155,6 @@ fn mig<'r>(rule: &'r SharingRule, demand: &PodDemand, inventory: &Inventory) -> 
             };
             inventory
                 .sorts(class)
-                .iter()
                 .any(|offer| offer.profile == Some(profile) && offer.serves(rule, None).is_ok())
         };
         if profiles.iter().all(|profile| *profile == choice) && is_single(choice) {
@@ -230,7 +229,6 @@ fn most_memory(profile: MigProfile, rule: &SharingRule, inventory: &Inventory) -
     };
     inventory
         .sorts(named)
-        .iter()
         .chain(inventory.sorts(single))
         .filter(|offer| offer.profile == Some(profile) && offer.serves(rule, None).is_ok())
         .filter_map(Offer::assured_memory)

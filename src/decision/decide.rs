@@ -29,6 +29,8 @@ struct Weighed<'r> {
     demand: Counts,
     /// What the pod's own selectors do not imply yet.
     requirements: Vec<Requirement<'static>>,
+    /// Its place among all that was considered.
+    place: usize,
     verdict: Verdict,
     supply: Supply,
 }
@@ -40,16 +42,17 @@ struct Weighed<'r> {
 pub fn decide(question: &Question<'_, '_>) -> Decision {
     let whereabouts = Whereabouts::of(question.pod);
     let mut weighed: Vec<Weighed<'_>> = Vec::new();
-    let mut considered = Vec::new();
+    let mut considered: Vec<Considered> = Vec::new();
     for rule in question.policy.sharing_rules() {
         match candidates(rule, question.demand, question.inventory) {
             Ok(list) => {
                 for candidate in list {
-                    let weighed_one = weigh(question, candidate, &whereabouts);
+                    let weighed_one = weigh(question, candidate, considered.len(), &whereabouts);
                     considered.push(Considered {
                         strategy: rule.strategy,
                         scheme: Some(weighed_one.candidate.scheme),
                         verdict: weighed_one.verdict.clone(),
+                        taken: false,
                     });
                     weighed.push(weighed_one);
                 }
@@ -58,6 +61,7 @@ pub fn decide(question: &Question<'_, '_>) -> Decision {
                 strategy: rule.strategy,
                 scheme: None,
                 verdict: Verdict::Refused(denial),
+                taken: false,
             }),
         }
     }
@@ -68,21 +72,36 @@ pub fn decide(question: &Question<'_, '_>) -> Decision {
             .enumerate()
             .filter(|(_, w)| !matches!(w.verdict, Verdict::Refused(_)))
     };
-    let conforming = possible().find(|(_, w)| w.verdict == Verdict::Conforms);
+    let conforming = || possible().filter(|(_, w)| w.verdict == Verdict::Conforms);
+    // One that needs nothing more goes first: on a second pass that is our own choice, and an earlier rule of the same strategy, which
+    // was passed over, would narrow it to other products.
+    let conforming = conforming()
+        .find(|(_, w)| w.requirements.is_empty())
+        .or_else(|| conforming().next());
     let supplied = |supply: Supply| possible().find(move |(_, w)| w.supply == supply);
     let chosen = conforming
         .or_else(|| supplied(Supply::Free))
         .or_else(|| supplied(Supply::Exists))
+        .or_else(|| supplied(Supply::Closed))
         .or_else(|| supplied(Supply::None))
         .map(|(at, _)| at);
     let outcome = match chosen {
-        Some(at) => Ok(grant(question, weighed.swap_remove(at), at == 0)),
+        Some(at) => {
+            let weighed = weighed.swap_remove(at);
+            considered[weighed.place].taken = true;
+            Ok(grant(question, weighed, at == 0))
+        }
         None => Err(denial(&considered)),
     };
     Decision { outcome, considered }
 }
 
-fn weigh<'r>(question: &Question<'_, '_>, candidate: Candidate<'r>, whereabouts: &Whereabouts<'_>) -> Weighed<'r> {
+fn weigh<'r>(
+    question: &Question<'_, '_>,
+    candidate: Candidate<'r>,
+    place: usize,
+    whereabouts: &Whereabouts<'_>,
+) -> Weighed<'r> {
     let Candidate { rule, scheme, .. } = candidate;
     let (inventory, constraints) = (question.inventory, &whereabouts.constraints);
     let identity = reach::identity(&candidate, inventory);
@@ -99,7 +118,7 @@ fn weigh<'r>(question: &Question<'_, '_>, candidate: Candidate<'r>, whereabouts:
             .against(&all)
             .unwrap_or_else(|| "spec.nodeSelector and spec.affinity: their combination".to_owned())
     };
-    let clash = reach::pinned_product_clash(scheme, rule, constraints)
+    let clash = reach::pinned_product_clash(&candidate, constraints)
         .map(|words| format!("the pod's node selection: {words}"))
         .or_else(|| (!constraints.allow(&all)).then(against));
     let wanted = Wanted {
@@ -132,6 +151,7 @@ fn weigh<'r>(question: &Question<'_, '_>, candidate: Candidate<'r>, whereabouts:
         candidate,
         demand,
         requirements,
+        place,
         verdict,
         supply,
     }
@@ -162,6 +182,7 @@ fn grant(question: &Question<'_, '_>, weighed: Weighed<'_>, first: bool) -> Gran
         requirements,
         verdict,
         supply,
+        ..
     } = weighed;
     let (strategy, scheme) = (candidate.rule.strategy, candidate.scheme);
     let several = question.demand.containers.len() > 1;

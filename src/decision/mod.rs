@@ -1,6 +1,6 @@
 //! The decision: what a governed pod may ask for, and why.
 //!
-//! [`decide`] takes values and returns values. It makes [`Candidate`]s - ways to serve the pod under each rule of its policy -
+//! [`decide()`] takes values and returns values. It makes [`Candidate`]s - ways to serve the pod under each rule of its policy -
 //! and takes the first that the pod already is, else the first that is free, else the first that exists, else the first.
 
 pub mod candidate;

@@ -89,6 +89,8 @@ pub struct Considered {
     pub scheme: Option<Scheme>,
     /// What came of it.
     pub verdict: Verdict,
+    /// Whether it is the one that the pod gets.
+    pub taken: bool,
 }
 
 /// What came of one way to serve a pod.

@@ -89,17 +89,21 @@ pub fn narrowing(
     requirements
 }
 
-/// Whether the products that the pod pins by its own selector can be what the scheme needs; else the selector's words.
+/// Whether the products that the pod pins by its own selector can be what the candidate needs; else the selector's words.
 ///
 /// Labels alone do not show it: `nvidia.com/gpu.product=Tesla-T4` contradicts no label of `nvidia.com/mig-1g.10gb`, and still no T4
 /// has one.
-pub fn pinned_product_clash(scheme: Scheme, rule: &SharingRule, constraints: &Constraints<'_>) -> Option<String> {
+pub fn pinned_product_clash(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Option<String> {
+    let Candidate { rule, scheme, .. } = candidate;
     let values = constraints.pinned_values(gpu_label::PRODUCT)?;
     let may_serve = |value: &String| {
         let label = ProductLabel::parse(value);
-        let profile_fits = |profile| match geometry::model_of(&label.product, None) {
+        // Each container has a profile of its own, and all of them run on one node.
+        let profiles = || candidate.resources().into_iter().filter_map(GpuResource::profile);
+        let profiles_fit = || match geometry::model_of(&label.product, None) {
             // One name can stand for models of different memory: any of them will do.
-            Some(_) => geometry::models_named_by(&label.product).any(|model| model.row(profile).is_some()),
+            Some(_) => geometry::models_named_by(&label.product)
+                .any(|model| profiles().all(|profile| model.row(profile).is_some())),
             None => !product::WITHOUT_MIG.iter().any(|name| {
                 crate::gpu::ProductPattern::parse(name).is_ok_and(|pattern| pattern.matches(&label.product))
             }),
@@ -107,11 +111,11 @@ pub fn pinned_product_clash(scheme: Scheme, rule: &SharingRule, constraints: &Co
         rule.allows_product(Some(&label.product))
             && match scheme {
                 Scheme::Whole => !label.shared && label.mig == MigPart::None,
-                Scheme::MigNamed(profile) => label.mig == MigPart::None && profile_fits(profile),
-                Scheme::MigSingle(profile) => label.mig == MigPart::Profile(profile) && !label.shared,
+                Scheme::MigNamed(_) => label.mig == MigPart::None && profiles_fit(),
+                Scheme::MigSingle(profile) => label.mig == MigPart::Profile(*profile) && !label.shared,
                 Scheme::Share(GpuResource::GpuShared) => !label.shared,
                 Scheme::Share(GpuResource::Gpu) => label.shared,
-                Scheme::Share(GpuResource::Mig(profile) | GpuResource::MigShared(profile)) => profile_fits(profile),
+                Scheme::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => profiles_fit(),
             }
     };
     if values.iter().any(may_serve) {
@@ -133,7 +137,6 @@ fn product_labels(
             strategy: rule.strategy,
             resource,
         })
-        .iter()
         .filter(|offer| rule.allows_product(offer.product.as_ref()))
         .filter_map(|offer| offer.product_label.as_deref())
         .filter(|label| wanted(&ProductLabel::parse(label)))

@@ -3,8 +3,22 @@
 use super::outcome::{Denial, Target};
 use crate::gpu::{ContainerDemand, GpuResource, MigProfile, SharingRule, geometry};
 
+/// How many a container asks for under the very name that it is to get. Then other names beside it add nothing: they are what a
+/// `LimitRange` puts back on a pod that was rewritten (`LimitRanger` runs again after us), and to add them up would give the pod more
+/// at each pass.
+fn settled(container: &ContainerDemand, resource: GpuResource) -> Option<u64> {
+    Some(container.counts.get(resource)).filter(|count| *count > 0)
+}
+
 /// Whole GPUs for a container: counts of GPUs and shares carry over, MIG devices become the GPUs that would hold them.
 pub fn whole(container: &ContainerDemand) -> Result<Target, Denial> {
+    if let Some(count) = settled(container, GpuResource::Gpu) {
+        return Ok(Target {
+            container: container.clone(),
+            resource: GpuResource::Gpu,
+            count,
+        });
+    }
     let mut slices: Vec<(MigProfile, u64)> = Vec::new();
     let mut gpus = 0u64;
     for (resource, count) in container.counts.iter() {
@@ -51,9 +65,12 @@ pub fn share(container: &ContainerDemand, resource: GpuResource) -> Target {
     }
 }
 
-/// How many MIG devices a container gets: as many as it asked for, one for each GPU that it asked for, and one for any number of
-/// shares.
-pub fn mig_count(container: &ContainerDemand) -> u64 {
+/// How many MIG devices of this name a container gets: as many as it asked for, one for each GPU that it asked for, and one for
+/// any number of shares.
+pub fn mig_count(container: &ContainerDemand, resource: GpuResource) -> u64 {
+    if let Some(count) = settled(container, resource) {
+        return count;
+    }
     let mut devices = 0u64;
     let mut shares = false;
     for (resource, count) in container.counts.iter() {
@@ -136,12 +153,13 @@ mod tests {
         for (counts, gpus) in [
             (vec![("nvidia.com/gpu", 8)], 8),
             (vec![("nvidia.com/gpu.shared", 4)], 4),
-            (vec![("nvidia.com/gpu", 1), ("nvidia.com/gpu.shared", 2)], 3),
+            (vec![("nvidia.com/gpu", 1), ("nvidia.com/gpu.shared", 2)], 1),
             (vec![("nvidia.com/mig-1g.10gb", 7)], 1),
             (vec![("nvidia.com/mig-1g.10gb", 8)], 2),
             (vec![("nvidia.com/mig-3g.40gb", 3)], 2),
             (vec![("nvidia.com/mig-3g.40gb", 2), ("nvidia.com/mig-1g.10gb", 1)], 2),
-            (vec![("nvidia.com/gpu", 2), ("nvidia.com/mig-2g.20gb", 1)], 3),
+            (vec![("nvidia.com/gpu", 2), ("nvidia.com/mig-2g.20gb", 1)], 2),
+            (vec![("nvidia.com/gpu.shared", 2), ("nvidia.com/mig-2g.20gb", 1)], 3),
         ] {
             let target = whole(&container(&counts)).unwrap();
             assert_eq!((target.resource, target.count), (GpuResource::Gpu, gpus), "{counts:?}");
@@ -160,10 +178,14 @@ mod tests {
         for (counts, devices) in [
             (vec![("nvidia.com/gpu", 2)], 2),
             (vec![("nvidia.com/mig-1g.10gb", 3)], 3),
-            (vec![("nvidia.com/mig-1g.10gb", 1), ("nvidia.com/gpu", 1)], 2),
+            (vec![("nvidia.com/mig-2g.20gb", 3)], 3),
+            (vec![("nvidia.com/mig-2g.20gb", 1), ("nvidia.com/gpu", 1)], 2),
+            // What a LimitRange put back beside what we wrote.
+            (vec![("nvidia.com/mig-1g.10gb", 2), ("nvidia.com/gpu", 1)], 2),
             (vec![("nvidia.com/gpu.shared", 4)], 1),
         ] {
-            assert_eq!(mig_count(&container(&counts)), devices, "{counts:?}");
+            let resource = GpuResource::Mig("1g.10gb".parse().unwrap());
+            assert_eq!(mig_count(&container(&counts), resource), devices, "{counts:?}");
         }
     }
 

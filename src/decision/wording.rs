@@ -67,6 +67,9 @@ pub fn because(strategy: Strategy, scheme: Scheme, supply: Supply, conforms: boo
         (Supply::Exists, _) => {
             format!("nothing that the policy allows is free now; {scheme} ({strategy}) comes first among what exists")
         }
+        (Supply::Closed, _) => format!(
+            "what the policy allows is on nodes alone that take no pods now; {scheme} ({strategy}) comes first among it"
+        ),
         (Supply::None, _) => {
             format!("no node offers anything that the policy allows; {scheme} ({strategy}) is its first choice")
         }
@@ -79,6 +82,9 @@ pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option
         Supply::Free => None,
         Supply::Exists => Some(format!(
             "all {resource} ({strategy}) that would do is taken or promised; the pod waits"
+        )),
+        Supply::Closed => Some(format!(
+            "the nodes that offer {resource} ({strategy}) take no pods now; the pod waits for one"
         )),
         Supply::None => Some(format!(
             "no node that the pod may run on offers {resource} ({strategy}); the pod waits for one"

@@ -41,8 +41,9 @@ pub enum Ask<'c> {
 impl<'c> Ask<'c> {
     /// What this pod means.
     pub fn of(pod: &Pod<'_>, context: &Context<'c>) -> Self {
-        let demand = demand::effective_demand(pod);
-        if demand.is_empty() {
+        let (demand, read) = (demand::effective_demand(pod), PodDemand::of(pod));
+        // A demand that can not be read is not an empty one.
+        if demand.is_empty() && read.as_ref().is_ok_and(PodDemand::is_empty) {
             return Ask::Nothing;
         }
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
@@ -59,7 +60,7 @@ impl<'c> Ask<'c> {
             Governed::By(policy) if policy.mode != Mode::Enforce => return Ask::Nothing,
             Governed::By(policy) => policy,
         };
-        match PodDemand::of(pod) {
+        match read {
             Ok(read) => Ask::Hold {
                 policy,
                 demand,

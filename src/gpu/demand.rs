@@ -171,19 +171,19 @@ impl PodDemand {
 
 /// What a pod asks of its node: Kubernetes' effective request for each GPU resource.
 ///
-/// Counts that can not be read count as zero here: this is for pods that the API server has already taken.
+/// What can not be read counts as nothing here, and takes nothing else with it: this is for pods that the API server has already taken.
 pub fn effective_demand(pod: &Pod<'_>) -> Demand {
     let each: Vec<Counts> = pod
         .spec
         .containers()
-        .map(|(_, _, container)| container_counts(container).unwrap_or_default())
+        .map(|(_, _, Container { resources, .. })| merged(&readable(&resources.limits), &readable(&resources.requests)))
         .collect();
     effective_of(pod, &each)
 }
 
 /// The effective request when `each` says what the containers ask for, in the order of [`crate::object::pod::PodSpec::containers`].
 pub fn effective_of(pod: &Pod<'_>, each: &[Counts]) -> Demand {
-    let overhead: Counts = read_list(&pod.spec.overhead).unwrap_or_default();
+    let overhead = readable(&pod.spec.overhead);
     let mut resources: Vec<GpuResource> = each
         .iter()
         .chain([&overhead])
@@ -235,11 +235,23 @@ fn container_counts(container: &Container<'_>) -> Result<Counts, Misread> {
             return Err(("requests", key.to_string(), reason));
         }
     }
-    // A request without a limit is refused by Kubernetes; counting it keeps the answer right until then.
-    Ok(limits
+    Ok(merged(&limits, &requests))
+}
+
+/// A request without a limit is refused by Kubernetes; counting it keeps the answer right until then.
+fn merged(limits: &Counts, requests: &Counts) -> Counts {
+    limits
         .iter()
         .chain(requests.iter().filter(|(resource, _)| limits.get(*resource) == 0))
-        .collect())
+        .collect()
+}
+
+/// The counts of a list that can be read.
+fn readable(list: &List<'_>) -> Counts {
+    list.iter()
+        .filter(|(key, _)| GpuResource::is_gpu_name(key))
+        .filter_map(|(key, quantity)| Some((key.parse().ok()?, quantity.to_count().ok()?)))
+        .collect()
 }
 
 fn read_list(list: &List<'_>) -> Result<Counts, (String, String)> {

@@ -234,6 +234,11 @@ impl Model {
         self.rows.iter().find(|row| row.profile.parse() == Ok(profile))
     }
 
+    /// The shortest word by which a policy can mean it.
+    pub fn word(&self) -> &'static str {
+        self.pattern
+    }
+
     /// Whether a policy that writes `pattern` means this model: its word is part of the pattern, or the other way around.
     pub fn is_meant_by(&self, pattern: &ProductPattern) -> bool {
         self.is_named_by(&pattern.as_str().into()) || pattern.matches(&self.pattern.into())

@@ -202,6 +202,9 @@ impl<'l> Labels<'l> {
             (Sharing::TimeSlicing | Sharing::Mps, false, Some(false)) => {
                 Err(self.contradicts("the labels are those of renamed shares, the resource is not renamed"))
             }
+            (Sharing::TimeSlicing | Sharing::Mps, true, Some(true)) => {
+                Err(self.contradicts("the labels are those of shares that are not renamed, the resource is renamed"))
+            }
             _ => Ok(()),
         }
     }
@@ -404,6 +407,12 @@ mod tests {
                 "SHARED, yet not shared",
                 WHOLE.replace("80GB", "80GB-SHARED"),
                 "gpu=8",
+                "labels contradict allocatable",
+            ),
+            (
+                "not renamed by labels, renamed by name",
+                shared.to_owned(),
+                "gpu.shared=16",
                 "labels contradict allocatable",
             ),
             (

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::ledger::Ledger;
 use super::node::NodeEntry;
 use super::record::PodRecord;
-use super::stock::InventoryBuilder;
 use crate::object::manifest::{self, ManifestError};
 use crate::object::node::Namespace;
 use crate::object::text::Labels;
@@ -43,7 +43,7 @@ pub enum DumpError {
 }
 
 /// Reads a dump. Items of other kinds are passed over.
-pub fn read(text: &str) -> Result<InventoryBuilder, DumpError> {
+pub fn read(text: &str) -> Result<Ledger, DumpError> {
     if text.trim_start().starts_with('{') {
         return read_json(text);
     }
@@ -53,7 +53,7 @@ pub fn read(text: &str) -> Result<InventoryBuilder, DumpError> {
     }
 }
 
-fn read_json(text: &str) -> Result<InventoryBuilder, DumpError> {
+fn read_json(text: &str) -> Result<Ledger, DumpError> {
     #[derive(Deserialize)]
     struct List<'a> {
         #[serde(default, borrow)]
@@ -70,7 +70,7 @@ fn read_json(text: &str) -> Result<InventoryBuilder, DumpError> {
     if &*list.kind != "List" {
         return Err(DumpError::NotAList(list.kind.to_string()));
     }
-    let mut builder = InventoryBuilder::default();
+    let mut ledger = Ledger::default();
     let (mut nodes, mut namespaces) = (0usize, 0usize);
     for (index, item) in list.items.unwrap_or_default().into_iter().enumerate() {
         let kind = serde_json::from_str::<Kind<'_>>(item.get())
@@ -84,19 +84,20 @@ fn read_json(text: &str) -> Result<InventoryBuilder, DumpError> {
         match &*kind {
             "Node" => {
                 let node: Node<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
-                builder.node(NodeEntry::of(node));
+                ledger.put_node(NodeEntry::of(node));
                 nodes += 1;
             }
             "Namespace" => {
                 let namespace: Namespace<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
                 let name = namespace.metadata.name.as_deref().unwrap_or_default();
-                builder.namespace(name, Labels::from(&namespace.metadata.labels));
+                ledger.put_namespace(name, Labels::from(&namespace.metadata.labels));
                 namespaces += 1;
             }
             "Pod" => {
                 let pod: Pod<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
                 if let Some(record) = PodRecord::of(&pod) {
-                    builder.pod(record);
+                    let key = format!("{}/{}", record.namespace, record.name);
+                    ledger.put_pod(&key, Some(record));
                 }
             }
             _ => {}
@@ -105,7 +106,10 @@ fn read_json(text: &str) -> Result<InventoryBuilder, DumpError> {
     match (nodes, namespaces) {
         (0, _) => Err(DumpError::Missing("nodes")),
         (_, 0) => Err(DumpError::Missing("namespaces")),
-        _ => Ok(builder),
+        _ => {
+            ledger.refresh_awaited();
+            Ok(ledger)
+        }
     }
 }
 
@@ -138,7 +142,8 @@ mod tests {
         let json = r#"{"kind":"List","apiVersion":"v1","items":[{"kind":"Node","metadata":{"name":"n"}},{"kind":"Namespace","metadata":{"name":"s","labels":{"a":"b"}}},{"kind":"ConfigMap"}]}"#;
         let yaml = "apiVersion: v1\nkind: List\nitems:\n- kind: Node\n  metadata: {name: n}\n- kind: Namespace\n  metadata: {name: s, labels: {a: b}}\n- kind: ConfigMap\n";
         for text in [json, yaml] {
-            let inventory = read(text).unwrap().build();
+            let inventory = read(text).unwrap();
+            let inventory = inventory.inventory();
             assert!(inventory.node("n").is_some() && inventory.namespace("s").is_some());
         }
     }

@@ -1,12 +1,13 @@
 //! What the cluster's nodes offer, and how much of it is taken.
 //!
-//! Labels and allocatable become [`Offer`]s in one place ([`derive`]); the webhook chooses among offers, the extender checks
+//! Labels and allocatable become [`Offer`]s in one place ([`mod@derive`]); the webhook chooses among offers, the extender checks
 //! them. Pure: objects come in, an immutable [`Inventory`] comes out.
 
 pub mod claims;
 pub mod derive;
 pub mod dump;
 pub mod lack;
+pub mod ledger;
 pub mod node;
 pub mod offer;
 pub mod record;
@@ -16,9 +17,10 @@ pub mod whereabouts;
 
 pub use claims::{Claim, Claims};
 pub use lack::Lack;
+pub use ledger::Ledger;
 pub use node::NodeEntry;
 pub use offer::{NodeOffers, Offer, OfferClass};
 pub use record::PodRecord;
-pub use stock::{Inventory, InventoryBuilder};
+pub use stock::Inventory;
 pub use supply::{Supply, Wanted};
 pub use whereabouts::Whereabouts;

@@ -19,6 +19,8 @@ pub struct NodeEntry {
     pub taints: Box<[Taint<'static>]>,
     /// Whether it takes new pods: ready and not cordoned.
     pub open: bool,
+    /// Whether an administrator keeps new pods away. Such a node is not open; one that is neither open nor cordoned is not ready.
+    pub cordoned: bool,
     /// What it gives.
     pub offers: NodeOffers,
     /// What the pods on it hold.
@@ -32,6 +34,7 @@ impl NodeEntry {
             name: node.metadata.name.as_deref().unwrap_or_default().into(),
             offers: derive(&node),
             open: node.is_ready() && !node.is_cordoned(),
+            cordoned: node.is_cordoned(),
             labels: Labels::from(&node.metadata.labels),
             taints: node.spec.taints.into_iter().map(Taint::into_owned).collect(),
             used: Counts::default(),

@@ -1,155 +1,62 @@
 //! The inventory of a cluster: every node's offers, what is taken, and which namespaces there are.
+//!
+//! A copy shares all that did not change with its original, so a new one for each event costs what the event changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use super::node::NodeEntry;
 use super::offer::{Offer, OfferClass};
-use super::record::{Place, PodRecord};
-use crate::gpu::{Counts, SharingRule, Strategy};
+use crate::gpu::Counts;
 use crate::object::text::Labels;
 
-/// Everything that decisions read of the cluster. Immutable: a change makes a new one.
+/// Everything that decisions read of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
-    nodes: Vec<NodeEntry>,
-    by_name: HashMap<Box<str>, usize>,
+    nodes: OrdMap<Box<str>, Arc<NodeEntry>>,
     classes: BTreeMap<OfferClass, OfferStock>,
-    namespaces: HashMap<Box<str>, Labels>,
+    namespaces: OrdMap<Box<str>, Arc<Labels>>,
 }
 
 /// All offers of one class.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OfferStock {
-    /// Places in `Inventory::nodes`.
-    pub(super) nodes: Vec<usize>,
-    /// One offer of each sort that the class has: same product label, profile and memory.
-    sorts: Vec<Offer>,
+    /// The nodes that have one.
+    pub(super) nodes: OrdMap<Box<str>, Arc<NodeEntry>>,
+    /// One offer of each sort that the class has, and on how many nodes: same product label, profile and memory.
+    sorts: Vec<(Offer, usize)>,
     /// Shares that waiting pods ask for and could be given now.
-    pub(super) awaited: u64,
-}
-
-/// Collects objects in any order and makes an [`Inventory`] of them.
-#[derive(Clone, Debug, Default)]
-pub struct InventoryBuilder {
-    nodes: Vec<NodeEntry>,
-    pods: Vec<PodRecord>,
-    namespaces: HashMap<Box<str>, Labels>,
-}
-
-impl InventoryBuilder {
-    /// Adds a node.
-    pub fn node(&mut self, node: NodeEntry) {
-        self.nodes.push(node);
-    }
-
-    /// Adds a pod.
-    pub fn pod(&mut self, pod: PodRecord) {
-        self.pods.push(pod);
-    }
-
-    /// Adds a namespace.
-    pub fn namespace(&mut self, name: &str, labels: Labels) {
-        self.namespaces.insert(name.into(), labels);
-    }
-
-    /// The inventory of all that was added.
-    pub fn build(mut self) -> Inventory {
-        self.nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        self.nodes.dedup_by(|later, earlier| later.name == earlier.name);
-        let by_name: HashMap<Box<str>, usize> = self
-            .nodes
-            .iter()
-            .enumerate()
-            .map(|(at, node)| (node.name.clone(), at))
-            .collect();
-
-        let mut waiting = Vec::new();
-        for pod in &self.pods {
-            match &pod.place {
-                Place::Node(name) => {
-                    if let Some(at) = by_name.get(name) {
-                        for (resource, count) in pod.demand.iter() {
-                            self.nodes[*at].used.add(resource, count);
-                        }
-                    }
-                }
-                Place::Waiting(whereabouts) => waiting.push((whereabouts, &pod.demand)),
-            }
-        }
-
-        let mut classes: BTreeMap<OfferClass, OfferStock> = BTreeMap::new();
-        for (at, node) in self.nodes.iter().enumerate() {
-            for offer in &node.offers.offers {
-                let stock = classes.entry(offer.class()).or_default();
-                stock.nodes.push(at);
-                let same = |sort: &Offer| {
-                    (&sort.product_label, sort.profile, sort.memory)
-                        == (&offer.product_label, offer.profile, offer.memory)
-                };
-                if !stock.sorts.iter().any(same) {
-                    stock.sorts.push(offer.clone());
-                }
-            }
-        }
-        let mut inventory = Inventory {
-            nodes: self.nodes,
-            by_name,
-            classes,
-            namespaces: self.namespaces,
-        };
-        let awaited: Vec<(OfferClass, u64)> = waiting
-            .into_iter()
-            .flat_map(|(whereabouts, demand)| {
-                let fits = |strategy| {
-                    inventory.nodes.iter().any(|node| {
-                        node.is_reachable(whereabouts) && node.hold(demand, [&SharingRule::any(strategy)], None).is_ok()
-                    })
-                };
-                // A pod that nothing can hold now competes with nobody for what is free now.
-                Strategy::ALL
-                    .into_iter()
-                    .filter(|strategy| fits(*strategy))
-                    .flat_map(|strategy| {
-                        demand
-                            .iter()
-                            .map(move |(resource, count)| (OfferClass { strategy, resource }, count))
-                    })
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        for (class, count) in awaited {
-            if let Some(stock) = inventory.classes.get_mut(&class) {
-                stock.awaited = stock.awaited.saturating_add(count);
-            }
-        }
-        inventory
-    }
+    awaited: u64,
 }
 
 impl Inventory {
     /// Every node, by name.
-    pub fn nodes(&self) -> &[NodeEntry] {
-        &self.nodes
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &NodeEntry> {
+        self.nodes.values().map(|node| &**node)
     }
 
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&NodeEntry> {
-        self.by_name.get(name).map(|at| &self.nodes[*at])
+        self.nodes.get(name).map(|node| &**node)
     }
 
     /// The labels of a namespace, if it is known.
     pub fn namespace(&self, name: &str) -> Option<&Labels> {
-        self.namespaces.get(name)
+        self.namespaces.get(name).map(|labels| &**labels)
     }
 
-    /// The names of all namespaces that are known.
+    /// Every namespace that is known, with its labels.
     pub fn namespaces(&self) -> impl Iterator<Item = (&str, &Labels)> {
-        self.namespaces.iter().map(|(name, labels)| (&**name, labels))
+        self.namespaces.iter().map(|(name, labels)| (&**name, &**labels))
     }
 
     /// The sorts of offers in a class: one of each product label, profile and memory, whatever its node and numbers.
-    pub fn sorts(&self, class: OfferClass) -> &[Offer] {
-        self.stock(class).map_or(&[], |stock| &stock.sorts)
+    pub fn sorts(&self, class: OfferClass) -> impl Iterator<Item = &Offer> {
+        self.stock(class)
+            .into_iter()
+            .flat_map(|stock| stock.sorts.iter().map(|(offer, _)| offer))
     }
 
     /// Every class that some node offers.
@@ -164,10 +71,91 @@ impl Inventory {
 
     /// What all pods on all nodes hold.
     pub fn used(&self) -> Counts {
-        self.nodes.iter().flat_map(|node| node.used.iter()).collect()
+        self.nodes().flat_map(|node| node.used.iter()).collect()
     }
 
     pub(super) fn stock(&self, class: OfferClass) -> Option<&OfferStock> {
         self.classes.get(&class)
     }
+
+    /// Adds a node, or replaces it.
+    pub(super) fn put_node(&mut self, node: NodeEntry) {
+        let node = Arc::new(node);
+        let before = self.nodes.insert(node.name.clone(), Arc::clone(&node));
+        if before.as_ref().is_some_and(|before| before.offers == node.offers) {
+            for offer in &node.offers.offers {
+                if let Some(stock) = self.classes.get_mut(&offer.class()) {
+                    stock.nodes.insert(node.name.clone(), Arc::clone(&node));
+                }
+            }
+            return;
+        }
+        if let Some(before) = before {
+            self.withdraw(&before);
+        }
+        for offer in &node.offers.offers {
+            self.classes.entry(offer.class()).or_default().add(&node, offer);
+        }
+    }
+
+    /// Takes a node away.
+    pub(super) fn remove_node(&mut self, name: &str) -> bool {
+        let gone = self.nodes.remove(name);
+        if let Some(node) = &gone {
+            self.withdraw(node);
+        }
+        gone.is_some()
+    }
+
+    fn withdraw(&mut self, node: &NodeEntry) {
+        for offer in &node.offers.offers {
+            if let Some(stock) = self.classes.get_mut(&offer.class()) {
+                stock.remove(&node.name, offer);
+                if stock.nodes.is_empty() {
+                    self.classes.remove(&offer.class());
+                }
+            }
+        }
+    }
+
+    /// Adds a namespace, or replaces its labels.
+    pub(super) fn put_namespace(&mut self, name: &str, labels: Labels) {
+        self.namespaces.insert(name.into(), Arc::new(labels));
+    }
+
+    /// Takes a namespace away.
+    pub(super) fn remove_namespace(&mut self, name: &str) -> bool {
+        self.namespaces.remove(name).is_some()
+    }
+
+    /// Says how many shares of each class are awaited; classes that are not named have none.
+    pub(super) fn set_awaited(&mut self, awaited: &BTreeMap<OfferClass, u64>) {
+        for (class, stock) in &mut self.classes {
+            stock.awaited = awaited.get(class).copied().unwrap_or(0);
+        }
+    }
+}
+
+impl OfferStock {
+    fn add(&mut self, node: &Arc<NodeEntry>, offer: &Offer) {
+        self.nodes.insert(node.name.clone(), Arc::clone(node));
+        match self.sorts.iter_mut().find(|(sort, _)| same_sort(sort, offer)) {
+            Some((_, count)) => *count += 1,
+            None => self.sorts.push((offer.clone(), 1)),
+        }
+    }
+
+    fn remove(&mut self, node: &str, offer: &Offer) {
+        self.nodes.remove(node);
+        if let Some(at) = self.sorts.iter().position(|(sort, _)| same_sort(sort, offer)) {
+            self.sorts[at].1 -= 1;
+            if self.sorts[at].1 == 0 {
+                self.sorts.remove(at);
+            }
+        }
+    }
+}
+
+fn same_sort(a: &Offer, b: &Offer) -> bool {
+    (&a.product_label, a.profile, a.memory) == (&b.product_label, b.profile, b.memory)
 }

@@ -11,6 +11,8 @@ use crate::gpu::{Counts, MiB, SharingRule};
 pub enum Supply {
     /// No node that the pod may run on has such an offer, or none is large enough.
     None,
+    /// Only nodes have it that take no pods now: not ready, cordoned, tainted, or being reconfigured.
+    Closed,
     /// Some node has it, and all is taken.
     Exists,
     /// Some node has it free, also when all who wait have been served.
@@ -52,9 +54,9 @@ impl Inventory {
             .map(|(r, _)| self.awaited(class(r)).saturating_add(claims.of(class(r))))
             .collect();
         let mut free_in_all = vec![0u64; promised.len()];
-        let (mut exists, mut fits_somewhere) = (false, false);
-        for node in stock.nodes.iter().map(|at| &self.nodes()[*at]) {
-            if node.offers.paused.is_some() || !node.is_reachable(wanted.whereabouts) {
+        let (mut closed, mut exists, mut fits_somewhere) = (false, false, false);
+        for node in stock.nodes.values() {
+            if !wanted.whereabouts.constraints.admit(&node.name, &node.labels) {
                 continue;
             }
             let offers: Result<Vec<_>, _> = wanted
@@ -67,6 +69,10 @@ impl Inventory {
                 .collect();
             let Ok(offers) = offers else { continue };
             if offers.iter().any(|(offer, needs)| offer.total < *needs) {
+                continue;
+            }
+            if node.offers.paused.is_some() || !node.open || !wanted.whereabouts.tolerate(&node.taints) {
+                closed = true;
                 continue;
             }
             exists = true;
@@ -85,7 +91,11 @@ impl Inventory {
                 return Supply::Free;
             }
         }
-        if exists { Supply::Exists } else { Supply::None }
+        match (exists, closed) {
+            (true, _) => Supply::Exists,
+            (false, true) => Supply::Closed,
+            (false, false) => Supply::None,
+        }
     }
 }
 
@@ -93,7 +103,7 @@ impl Inventory {
 mod tests {
     use super::*;
     use crate::gpu::{GpuResource, Strategy};
-    use crate::inventory::{Claim, InventoryBuilder, NodeEntry, PodRecord};
+    use crate::inventory::{Claim, Ledger, NodeEntry, PodRecord};
     use std::time::Duration;
 
     fn node(name: &str, gpus: u64) -> NodeEntry {
@@ -110,8 +120,9 @@ mod tests {
         PodRecord::of(&serde_json::from_str(&json).unwrap()).unwrap()
     }
 
-    fn supply(builder: InventoryBuilder, gpus: u64, memory: Option<u64>, claims: &Claims) -> Supply {
-        builder.build().supply(
+    fn supply(mut ledger: Ledger, gpus: u64, memory: Option<u64>, claims: &Claims) -> Supply {
+        ledger.refresh_awaited();
+        ledger.inventory().supply(
             &Wanted {
                 rule: &SharingRule::any(Strategy::Exclusive),
                 demand: &Counts::one(GpuResource::Gpu, gpus),
@@ -198,13 +209,13 @@ mod tests {
             ("too little memory", vec![], 1, Some(90_000), &none, Supply::None),
             ("enough memory", vec![], 1, Some(81_920), &none, Supply::Free),
         ] {
-            let mut builder = InventoryBuilder::default();
-            builder.node(node("a", 8));
-            builder.node(node("b", 8));
-            for (count, rest) in pods {
-                builder.pod(pod(count, rest));
+            let mut ledger = Ledger::default();
+            ledger.put_node(node("a", 8));
+            ledger.put_node(node("b", 8));
+            for (at, (count, rest)) in pods.into_iter().enumerate() {
+                ledger.put_pod(&format!("n/{at}"), Some(pod(count, rest)));
             }
-            assert_eq!(supply(builder, gpus, memory, claims), expected, "{case}");
+            assert_eq!(supply(ledger, gpus, memory, claims), expected, "{case}");
         }
     }
 
@@ -214,9 +225,9 @@ mod tests {
         cordoned.open = false;
         let mut paused = node("b", 8);
         paused.offers.paused = Some(crate::inventory::offer::Pause::DevicePlugin);
-        let mut builder = InventoryBuilder::default();
-        builder.node(cordoned);
-        builder.node(paused);
-        assert_eq!(supply(builder, 1, None, &Claims::default()), Supply::None);
+        let mut ledger = Ledger::default();
+        ledger.put_node(cordoned);
+        ledger.put_node(paused);
+        assert_eq!(supply(ledger, 1, None, &Claims::default()), Supply::Closed);
     }
 }

@@ -39,10 +39,15 @@ impl<'a> Whereabouts<'a> {
     /// Taints whose key is a resource of NVIDIA's do not count: the admission plugin `ExtendedResourceToleration` adds the
     /// toleration to pods that ask for the resource, and does so after we have named it.
     pub fn tolerate(&self, taints: &[Taint<'_>]) -> bool {
+        self.untolerated(taints).is_none()
+    }
+
+    /// The first taint that keeps the pod away.
+    pub fn untolerated<'t, 'b>(&self, taints: &'t [Taint<'b>]) -> Option<&'t Taint<'b>> {
         taints
             .iter()
             .filter(|taint| taint.repels() && !taint.key.starts_with(NVIDIA_DOMAIN))
-            .all(|taint| self.tolerations.iter().any(|toleration| toleration.tolerates(taint)))
+            .find(|taint| !self.tolerations.iter().any(|toleration| toleration.tolerates(taint)))
     }
 }
 

@@ -105,6 +105,26 @@ impl<'a> Constraints<'a> {
             .map(|(field, own)| format!("{field}: {own}"))
     }
 
+    /// The part of the constraints that a node of this name with these labels does not satisfy, to name in a message.
+    pub fn unmet(&self, name: &str, labels: &impl LabelSource) -> Option<String> {
+        if let Some(own) = self.selector.iter().find(|own| !own.matches(labels)) {
+            return Some(format!("spec.nodeSelector: {own}"));
+        }
+        if self.admit(name, labels) {
+            return None;
+        }
+        let field = "spec.affinity.nodeAffinity";
+        Some(match self.terms.as_deref() {
+            Some([term]) if !term.is_empty() => {
+                let label = term.match_expressions().iter().find(|own| !own.matches(labels));
+                let unmet = label.or_else(|| term.match_fields.iter().find(|own| !own.matches_value(Some(name))));
+                unmet.map_or_else(|| field.to_owned(), |own| format!("{field}: {own}"))
+            }
+            Some(terms) => format!("{field}: none of its {} terms", terms.len()),
+            None => field.to_owned(),
+        })
+    }
+
     /// Applies `judge` to each alternative that can match a node at all.
     fn conjunctions<T>(&self, judge: impl Fn(&[&Requirement<'_>]) -> T) -> Vec<T> {
         match &self.terms {
@@ -128,7 +148,7 @@ fn term_admits(term: &NodeSelectorTerm<'_>, name: &str, labels: &impl LabelSourc
 }
 
 /// Whether the conjunction `all` leaves no value of the label that `wanted` would refuse.
-fn implies(all: &[&Requirement<'_>], wanted: &Requirement<'_>) -> bool {
+pub(super) fn implies(all: &[&Requirement<'_>], wanted: &Requirement<'_>) -> bool {
     let same_key = || all.iter().filter(|r| r.key == wanted.key);
     // An unsatisfiable conjunction admits no node, so it implies anything.
     if !satisfiable(same_key().copied()) {
@@ -159,7 +179,7 @@ fn implies_alone(own: &Requirement<'_>, wanted: &Requirement<'_>) -> bool {
 }
 
 /// Whether some set of labels satisfies all of `requirements`.
-fn satisfiable<'r, 'a: 'r>(requirements: impl IntoIterator<Item = &'r Requirement<'a>>) -> bool {
+pub(super) fn satisfiable<'r, 'a: 'r>(requirements: impl IntoIterator<Item = &'r Requirement<'a>>) -> bool {
     let mut by_key: BTreeMap<&str, Vec<&Requirement<'_>>> = BTreeMap::new();
     for requirement in requirements {
         by_key.entry(&requirement.key).or_default().push(requirement);
@@ -226,6 +246,42 @@ mod tests {
 
     fn pod(json: &str) -> Pod<'_> {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn what_a_node_does_not_satisfy_is_named() {
+        let zone =
+            |zone: &str| format!(r#"{{"matchExpressions":[{{"key":"zone","operator":"In","values":["{zone}"]}}]}}"#);
+        let node = r#"{"matchFields":[{"key":"metadata.name","operator":"In","values":["n2"]}]}"#;
+        let (a, b) = (zone("a"), zone("b"));
+        for (selector, terms, unmet) in [
+            (r#"{"team":"x"}"#, a.clone(), Some("spec.nodeSelector: team=x")),
+            ("{}", a.clone(), None),
+            ("{}", b.clone(), Some("spec.affinity.nodeAffinity: zone=b")),
+            (
+                "{}",
+                node.to_owned(),
+                Some("spec.affinity.nodeAffinity: metadata.name=n2"),
+            ),
+            ("{}", format!("{a},{b}"), None),
+            (
+                "{}",
+                format!("{b},{node}"),
+                Some("spec.affinity.nodeAffinity: none of its 2 terms"),
+            ),
+            (
+                "{}",
+                "{}".to_owned(),
+                Some("spec.affinity.nodeAffinity: none of its 1 terms"),
+            ),
+        ] {
+            let json = format!(
+                r#"{{"spec":{{"nodeSelector":{selector},"affinity":{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":[{terms}]}}}}}}}}}}"#
+            );
+            let pod = pod(&json);
+            let found = Constraints::of(&pod).unmet("n1", &Labels::from_iter([("zone", "a")]));
+            assert_eq!(found.as_deref(), unmet, "{json}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod constraint;
 pub mod container;
+pub mod defaults;
 pub mod manifest;
 pub mod node;
 pub mod pod;
@@ -12,6 +13,7 @@ pub mod quantity;
 pub mod request;
 pub mod selector;
 pub mod taint;
+pub mod template;
 pub mod text;
 
 pub use constraint::Constraints;

@@ -43,6 +43,9 @@ pub struct Metadata<'a> {
     /// Given at creation, never reused.
     #[serde(default, borrow)]
     pub uid: Option<Text<'a>>,
+    /// Changes with every write.
+    #[serde(default, borrow)]
+    pub resource_version: Option<Text<'a>>,
     /// Labels.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub labels: Pairs<'a>,
@@ -87,6 +90,9 @@ pub struct PodSpec<'a> {
     /// What the runtime class adds to the containers' requests.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub overhead: Pairs<'a, RawQuantity<'a>>,
+    /// Who places it.
+    #[serde(default, borrow)]
+    pub scheduler_name: Option<Text<'a>>,
     /// The node that it is bound to.
     #[serde(default, borrow)]
     pub node_name: Option<Text<'a>>,

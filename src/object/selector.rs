@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::constraint;
 use super::text::{LabelSource, Text};
 
 /// How a requirement compares a label.
@@ -157,6 +158,26 @@ impl LabelSelector {
     pub fn matches(&self, labels: &impl LabelSource) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(labels))
     }
+
+    /// Whether some set of labels satisfies the selector.
+    pub fn is_satisfiable(&self) -> bool {
+        constraint::satisfiable(&self.requirements)
+    }
+
+    /// Whether some set of labels satisfies both selectors.
+    pub fn overlaps(&self, other: &LabelSelector) -> bool {
+        constraint::satisfiable(self.requirements.iter().chain(&other.requirements))
+    }
+
+    /// Whether every set of labels that satisfies this selector satisfies `other` too.
+    pub fn implies(&self, other: &LabelSelector) -> bool {
+        let all: Vec<&Requirement<'_>> = self.requirements.iter().collect();
+        !self.is_satisfiable()
+            || other
+                .requirements
+                .iter()
+                .all(|wanted| constraint::implies(&all, wanted))
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +219,42 @@ mod tests {
             assert_eq!(Operator::parse(operator.as_str()), Some(operator));
         }
         assert_eq!(Operator::parse("in"), None);
+    }
+
+    #[test]
+    fn selectors_are_compared_by_what_they_match() {
+        use Operator::{DoesNotExist, Exists, In, NotIn};
+        let selector = |list: &[(&str, Operator, &[&str])]| LabelSelector {
+            requirements: list
+                .iter()
+                .map(|(key, operator, values)| Requirement::new(*key, *operator, values.iter().copied()))
+                .collect(),
+        };
+        let any = selector(&[]);
+        let a = selector(&[("team", In, &["a"])]);
+        let ab = selector(&[("team", In, &["a", "b"])]);
+        let c = selector(&[("team", In, &["c"])]);
+        let not_a = selector(&[("team", NotIn, &["a"])]);
+        let some = selector(&[("team", Exists, &[])]);
+        let other = selector(&[("zone", Exists, &[])]);
+        let nothing = selector(&[("team", Exists, &[]), ("team", DoesNotExist, &[])]);
+        for (one, two, overlap, implies, implied) in [
+            (&any, &any, true, true, true),
+            (&a, &any, true, true, false),
+            (&a, &ab, true, true, false),
+            (&a, &c, false, false, false),
+            (&ab, &not_a, true, false, false),
+            (&a, &not_a, false, false, false),
+            (&c, &not_a, true, true, false),
+            (&a, &some, true, true, false),
+            (&a, &other, true, false, false),
+            (&nothing, &a, false, true, false),
+        ] {
+            let found = (one.overlaps(two), one.implies(two), two.implies(one));
+            assert_eq!(found, (overlap, implies, implied), "{one:?} {two:?}");
+            assert_eq!(two.overlaps(one), overlap, "{one:?} {two:?}");
+        }
+        assert!(any.is_satisfiable() && !nothing.is_satisfiable());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Taints of nodes and tolerations of pods.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use super::text::Text;
@@ -31,6 +33,17 @@ impl Taint<'_> {
             value: self.value.map(Text::into_owned),
             effect: self.effect.into_owned(),
         }
+    }
+}
+
+/// As `kubectl taint` has it: `key=value:effect`.
+impl fmt::Display for Taint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        if let Some(value) = self.value.as_deref().filter(|value| !value.is_empty()) {
+            write!(f, "={value}")?;
+        }
+        write!(f, ":{}", self.effect)
     }
 }
 

@@ -5,7 +5,6 @@
 
 pub mod document;
 pub mod finding;
-pub mod lint;
 pub mod model;
 pub mod parse;
 pub mod set;

@@ -106,6 +106,10 @@ pub struct Rule {
     pub sharing: SharingRule,
     /// Where it was read.
     pub location: Location,
+    /// Where each of its profiles was read.
+    pub profile_locations: Vec<Location>,
+    /// Where each of its products was read.
+    pub product_locations: Vec<Location>,
 }
 
 impl Policy {

@@ -186,7 +186,12 @@ impl Reader {
                 self.error(entry, &field, message);
                 continue;
             }
-            rules.push(Rule { sharing, location });
+            rules.push(Rule {
+                sharing,
+                location,
+                profile_locations: entry.value.profiles.iter().map(|text| self.at(text)).collect(),
+                product_locations: entry.value.products.iter().map(|text| self.at(text)).collect(),
+            });
         }
         rules
     }

@@ -23,6 +23,8 @@ pub enum Edit {
     },
     /// Requirements that are added to every alternative of the pod's node affinity.
     NodeRequirements(Vec<Requirement<'static>>),
+    /// The scheduler that places the pod.
+    Scheduler(String),
     /// An annotation that is set.
     Annotation {
         /// Its key.
@@ -57,6 +59,18 @@ pub fn edits(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Vec<Edit> {
         });
     }
     edits
+}
+
+/// The scheduler that every pod has unless somebody says otherwise.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
+/// The change that gives a pod to the scheduler `name`. A pod that asks for another one by itself keeps it: it has its reasons, a
+/// gang scheduler perhaps.
+pub fn scheduler(pod: &Pod<'_>, name: &str) -> Option<Edit> {
+    match pod.spec.scheduler_name.as_deref() {
+        None | Some("" | DEFAULT_SCHEDULER) if name != DEFAULT_SCHEDULER => Some(Edit::Scheduler(name.to_owned())),
+        _ => None,
+    }
 }
 
 fn resource_edit(target: &Target) -> Edit {

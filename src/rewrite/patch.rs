@@ -47,6 +47,12 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
                 }
             }
             Edit::NodeRequirements(requirements) => add_requirements(pod, requirements, &mut operations),
+            Edit::Scheduler(name) => {
+                operations.push(Operation::Add {
+                    path: "/spec/schedulerName".to_owned(),
+                    value: json!(name),
+                });
+            }
             Edit::Annotation { key, value } => {
                 let (path, value) = if pod.metadata.annotations.is_empty() {
                     ("/metadata/annotations".to_owned(), json!({ *key: value }))

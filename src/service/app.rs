@@ -21,6 +21,8 @@ pub struct Settings {
     pub on_unknown: OnUnknown,
     /// How many nodes a filter call answers.
     pub answer_size: AnswerSize,
+    /// The scheduler that governed GPU pods are given to.
+    pub scheduler_name: Option<String>,
     /// The namespace that we run in, whose pods pass.
     pub own_namespace: Option<String>,
 }
@@ -81,7 +83,9 @@ impl App {
             admission.because.as_str(),
         );
         match admission.outcome {
-            Outcome::Skipped | Outcome::Ungoverned => tracing::debug!(uid, pod, outcome, because, "passed"),
+            Outcome::Skipped | Outcome::Advised | Outcome::Ungoverned => {
+                tracing::debug!(uid, pod, outcome, because, "passed");
+            }
             _ => tracing::info!(uid, pod, policy, outcome, strategy, because, "decided"),
         }
     }
@@ -129,6 +133,7 @@ impl Endpoints for App {
                 claims: &claims,
                 on_unknown: self.settings.on_unknown,
                 own_namespace: self.settings.own_namespace.as_deref(),
+                scheduler_name: self.settings.scheduler_name.as_deref(),
             },
         );
         if let Some(claim) = admission.claim.take() {

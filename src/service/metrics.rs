@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -77,6 +78,11 @@ struct ListenerLabel {
     listener: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResourceLabel {
+    resource: &'static str,
+}
+
 /// Every metric of the service.
 #[derive(Debug)]
 pub struct Metrics {
@@ -90,6 +96,8 @@ pub struct Metrics {
     reload_ok: Gauge,
     certificate_expiry: Gauge,
     authority_expiry: Gauge,
+    watch_breaks: Family<ResourceLabel, Counter>,
+    staleness: Gauge<f64, AtomicU64>,
     stock: StockGauges,
 }
 
@@ -107,6 +115,8 @@ impl Default for Metrics {
             reload_ok: Gauge::default(),
             certificate_expiry: Gauge::default(),
             authority_expiry: Gauge::default(),
+            watch_breaks: Family::default(),
+            staleness: Gauge::default(),
             stock: StockGauges::default(),
             registry: Mutex::default(),
         };
@@ -159,6 +169,17 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.authority_expiry.clone(),
         );
+        registry.register(
+            "watch_breaks",
+            "Watches of the cluster that broke",
+            metrics.watch_breaks.clone(),
+        );
+        registry.register_with_unit(
+            "cluster_staleness",
+            "For how long the quietest broken watch has brought nothing; 0 while all watches stand",
+            Unit::Seconds,
+            metrics.staleness.clone(),
+        );
         metrics.stock.register(&mut registry);
         Metrics {
             registry: Mutex::new(registry),
@@ -209,6 +230,16 @@ impl Metrics {
     /// Says when the authority ends that signs our certificates, in seconds since 1970.
     pub fn authority_ends(&self, at: i64) {
         self.authority_expiry.set(at);
+    }
+
+    /// Counts a watch that broke.
+    pub fn watch_broke(&self, resource: &'static str) {
+        self.watch_breaks.get_or_create(&ResourceLabel { resource }).inc();
+    }
+
+    /// Says for how long what is known may have been out of date.
+    pub fn cluster_stale(&self, silent: Duration) {
+        self.staleness.set(silent.as_secs_f64());
     }
 
     /// All of it, in the text format of `OpenMetrics`.

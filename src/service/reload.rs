@@ -6,104 +6,93 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::app::App;
-use super::state::State;
-use crate::inventory::Inventory;
-use crate::policy::PolicySet;
+use super::metrics::Metrics;
 
-/// Where policies and cluster come from: texts, and what they mean.
+/// Files, and what is made of them.
 pub trait Source: Send + 'static {
-    /// All that the state depends on, as text.
+    /// What is made of them.
+    type Made: Send;
+    /// All of them, by name.
     fn texts(&self) -> anyhow::Result<Vec<(String, String)>>;
-    /// The policies of these texts.
-    fn policies(&self, texts: &[(String, String)]) -> anyhow::Result<PolicySet>;
-    /// The cluster of these texts; `None` when it comes from elsewhere.
-    fn inventory(&self, texts: &[(String, String)]) -> anyhow::Result<Option<Inventory>>;
+    /// What these texts make.
+    fn make(&self, texts: &[(String, String)]) -> anyhow::Result<Self::Made>;
 }
 
 /// Follows a source.
 pub struct Reloader<S> {
     source: S,
+    metrics: Arc<Metrics>,
     seen: Vec<(String, String)>,
     complained: String,
 }
 
 impl<S: Source> Reloader<S> {
     /// Reads the source for the first time; what is wrong with it now is the caller's to report.
-    pub fn start(source: S) -> anyhow::Result<(Self, State)> {
+    pub fn start(source: S, metrics: Arc<Metrics>) -> anyhow::Result<(Self, S::Made)> {
         let seen = source.texts()?;
-        let state = State {
-            policies: Arc::new(source.policies(&seen)?),
-            inventory: source.inventory(&seen)?.map(Arc::new),
-        };
+        let made = source.make(&seen)?;
+        metrics.reloaded(true);
         Ok((
             Reloader {
                 source,
+                metrics,
                 seen,
                 complained: String::new(),
             },
-            state,
+            made,
         ))
     }
 
-    /// Looks once, and takes over what has changed. Returns whether something did.
-    pub fn look(&mut self, app: &App) -> bool {
-        let texts = match self.source.texts() {
-            Ok(texts) if texts == self.seen => return false,
-            Ok(texts) => texts,
-            Err(error) => {
-                self.complain(app, &error);
-                return false;
+    /// Looks once: what the files make now, if they have changed and can be used.
+    pub fn look(&mut self) -> Option<S::Made> {
+        let made = self.source.texts().and_then(|texts| {
+            if texts == self.seen {
+                return Ok(None);
             }
-        };
-        let made = self
-            .source
-            .policies(&texts)
-            .and_then(|policies| Ok((policies, self.source.inventory(&texts)?)));
+            let made = self.source.make(&texts)?;
+            self.seen = texts;
+            Ok(Some(made))
+        });
         match made {
-            Ok((policies, inventory)) => {
-                let inventory = inventory.map(Arc::new).or_else(|| app.state().inventory.clone());
-                tracing::info!(policies = policies.len(), "took over changed files");
-                app.replace(State {
-                    policies: Arc::new(policies),
-                    inventory,
-                });
-                app.metrics_registry().reloaded(true);
-                self.seen = texts;
+            Ok(None) => None,
+            Ok(Some(made)) => {
+                tracing::info!("took over changed files");
+                self.metrics.reloaded(true);
                 self.complained.clear();
-                true
+                Some(made)
             }
             Err(error) => {
-                self.complain(app, &error);
-                false
+                self.complain(&error);
+                None
             }
         }
     }
 
-    /// Follows the source for ever.
-    pub async fn follow(mut self, app: Arc<App>, interval: Duration) {
+    /// Follows the source for ever, and hands over what it makes.
+    pub async fn follow(mut self, every: Duration, mut take: impl AsyncFnMut(S::Made)) {
         loop {
-            tokio::time::sleep(interval).await;
-            let looked = Arc::clone(&app);
+            tokio::time::sleep(every).await;
             // Files and parsing block; and a large cluster file takes a while.
-            let Ok(back) = tokio::task::spawn_blocking(move || {
-                self.look(&looked);
-                self
-            })
-            .await
-            else {
-                tracing::error!("reloading stopped after a panic; what runs goes on as it is");
+            let looked = tokio::task::spawn_blocking(move || {
+                let made = self.look();
+                (self, made)
+            });
+            let Ok((back, made)) = looked.await else {
+                tracing::error!("following files stopped after a panic; what runs goes on as it is");
                 return;
             };
             self = back;
+            if let Some(made) = made {
+                take(made).await;
+            }
         }
     }
 
     /// Once for each different complaint: the files stay wrong until somebody mends them.
-    fn complain(&mut self, app: &App, error: &anyhow::Error) {
+    fn complain(&mut self, error: &anyhow::Error) {
         let text = format!("{error:#}");
         if text != self.complained {
-            app.metrics_registry().reloaded(false);
+            self.metrics.reloaded(false);
             tracing::error!("changed files can not be used, what runs goes on as it was: {text}");
             self.complained = text;
         }

@@ -14,6 +14,7 @@ const LAYERS: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "lint",
     "tls",
     "server",
     "service",
@@ -38,6 +39,7 @@ const PURE: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "lint",
 ];
 /// What pure modules do not touch: the world, and whoever does.
 const IMPURE: &[&str] = &[

@@ -1,11 +1,34 @@
 //! Integration tests, in one binary so that they link once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that can not go on should stop"
+)]
+
+mod command;
+mod decision_table;
 mod drain;
+mod explain;
+mod extender_table;
+mod fixtures;
+mod generate;
+mod governance_table;
 mod layering;
+mod lint;
 mod managed;
+mod oracle;
 mod patience;
+mod properties;
+mod recorded;
+mod rewrite_table;
+mod robustness;
 mod rollover;
+mod rows;
 mod serve;
 mod serving;
 mod stand;
 mod tls;
+mod tree;

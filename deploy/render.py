@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Renders the chart into deploy/manifests, and copies into the chart what has its source elsewhere.
+
+    python3 -m venv .venv && .venv/bin/pip install helm-python-sdk==0.2.2 pyyaml
+    .venv/bin/python deploy/render.py            write what is out of date
+    .venv/bin/python deploy/render.py --check    name what is out of date, and exit 1
+
+Needs no helm binary: the package on PyPI holds Helm's own SDK.
+"""
+
+import argparse
+import difflib
+import pathlib
+import sys
+
+import helm_python as helm
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CHART = ROOT / "deploy/chart"
+MANIFESTS = ROOT / "deploy/manifests"
+CRD = ROOT / "deploy/crds/gpusharingpolicies.apportion.dev.yaml"
+RELEASE, NAMESPACE = "apportion", "apportion-system"
+# The chart's defaults, and the namespace that Helm would make by itself.
+VALUES = {"namespace": {"create": True}}
+HEADER = "# Rendered from deploy/chart by deploy/render.py; change it there.\n"
+HELM_LABELS = ("helm.sh/chart:", "app.kubernetes.io/managed-by:")
+
+# What others need comes first; within a kind, by name.
+ORDER = [
+    "Namespace",
+    "ServiceAccount",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
+    "ConfigMap",
+    "Service",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Deployment",
+    "MutatingWebhookConfiguration",
+]
+
+
+def copies() -> dict[pathlib.Path, str]:
+    """What the chart repeats, because a chart holds no file from outside of itself."""
+    made = {CHART / "crds" / CRD.name: CRD.read_text()}
+    for policy in sorted((ROOT / "policies").glob("*.yaml")):
+        made[CHART / "files/policies" / policy.name] = policy.read_text()
+    return made
+
+
+def documents(values: dict) -> list[str]:
+    """The rendered objects as text, comments included, in a stable order."""
+    with helm.Chart.load(CHART) as chart:
+        chart.validate_schema(values)
+        rendered = chart.render(values, name=RELEASE, namespace=NAMESPACE)
+    found = []
+    for path, text in rendered.items():
+        if path.endswith("NOTES.txt"):
+            continue
+        for document in text.split("\n---"):
+            lines = document.removeprefix("---").strip().splitlines()
+            # These labels would claim that Helm looks after what kubectl applied.
+            kept = [line.rstrip() for line in lines if not line.strip().startswith(HELM_LABELS)]
+            document = "\n".join(kept)
+            if yaml.safe_load(document):
+                found.append(document + "\n")
+    return sorted(found, key=_place)
+
+
+def _place(document: str) -> tuple:
+    this = yaml.safe_load(document)
+    kind = this["kind"]
+    return (ORDER.index(kind) if kind in ORDER else len(ORDER), kind, this["metadata"]["name"])
+
+
+def manifests() -> dict[pathlib.Path, str]:
+    # Policies need the definition to be served before they are read, so they are a file of their own.
+    rest, policies = [], []
+    for document in documents(VALUES):
+        (policies if yaml.safe_load(document)["kind"] == "GpuSharingPolicy" else rest).append(document)
+    return {
+        MANIFESTS / "crds.yaml": HEADER + "---\n" + CRD.read_text(),
+        MANIFESTS / "install.yaml": HEADER + "---\n" + "---\n".join(rest),
+        MANIFESTS / "policies.yaml": HEADER + "---\n" + "---\n".join(policies),
+    }
+
+
+def write(files: dict[pathlib.Path, str], check: bool) -> list[pathlib.Path]:
+    """Writes, or with `check` shows, what differs."""
+    stale = []
+    for folder in {path.parent for path in files}:
+        for path in sorted(folder.glob("*")):
+            if path not in files:
+                stale.append(path)
+                print(f"{path.relative_to(ROOT)}: has no source")
+                if not check:
+                    path.unlink()
+    for path, text in files.items():
+        before = path.read_text() if path.exists() else ""
+        if before == text:
+            continue
+        stale.append(path)
+        name = str(path.relative_to(ROOT))
+        if check:
+            print(f"{name}: out of date; run deploy/render.py")
+            lines = difflib.unified_diff(before.splitlines(True), text.splitlines(True), name, "rendered")
+            sys.stdout.writelines(list(lines)[:40])
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(f"{name}: written")
+    return stale
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
+    check = arguments.parse_args().check
+    # The manifests are rendered from the copies, so these come first.
+    stale = write(copies(), check)
+    stale += write(manifests(), check)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+//! Any text: an inventory, or a sentence that says how to make a dump.
+#![no_main]
+
+use apportion::inventory::dump;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    match dump::read(text) {
+        Ok(ledger) => {
+            let inventory = ledger.inventory();
+            for node in inventory.nodes() {
+                for offer in &node.offers.offers {
+                    assert!(node.free(offer) <= offer.total);
+                }
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+});

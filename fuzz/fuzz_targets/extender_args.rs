@@ -1,0 +1,32 @@
+//! Any body: no panic, and answers that are JSON and hold no node that was not asked about.
+#![no_main]
+
+use apportion::decision::OnUnknown;
+use apportion::extender::wire::Args;
+use apportion::extender::{AnswerSize, Context, filter, prioritize};
+use apportion_fuzz::{CLUSTER, POLICIES};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+fuzz_target!(|body: &[u8]| {
+    let Ok(args) = serde_json::from_slice::<Args<'_>>(body) else {
+        return;
+    };
+    let context = Context {
+        policies: &POLICIES,
+        inventory: &CLUSTER,
+        on_unknown: OnUnknown::Refuse,
+    };
+    for size in [AnswerSize::Best(1), AnswerSize::All] {
+        let answer = filter(&args, &context, size, |result| {
+            if let (Some(asked), Some(fit)) = (&args.node_names, &result.node_names) {
+                assert!(fit.iter().all(|name| asked.iter().any(|one| &**one == *name)));
+            }
+            serde_json::to_vec(result).expect("the answer is JSON")
+        });
+        let _: Value = serde_json::from_slice(&answer).expect("the answer is JSON");
+    }
+    let _ = prioritize(&args, &context, |scores| {
+        assert!(scores.iter().all(|one| (0..=10).contains(&one.score)));
+    });
+});

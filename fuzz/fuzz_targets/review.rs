@@ -1,0 +1,48 @@
+//! Any body: no panic, and an answer that is JSON. A patch applies, and a second pass finds nothing to change.
+#![no_main]
+
+use apportion::admission::{Context, admit, review};
+use apportion::decision::OnUnknown;
+use apportion::inventory::Claims;
+use apportion_fuzz::{CLUSTER, POLICIES};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+fuzz_target!(|body: &[u8]| {
+    let Ok(request) = review::read(body) else { return };
+    let claims = Claims::default();
+    let context = Context {
+        policies: &POLICIES,
+        inventory: &CLUSTER,
+        claims: &claims,
+        on_unknown: OnUnknown::Refuse,
+        own_namespace: None,
+        scheduler_name: None,
+    };
+    let response = admit(&request, &context).response;
+    let _: Value = serde_json::from_slice(&response.to_json(&request.uid)).expect("the answer is JSON");
+    if response.patch.is_empty() {
+        return;
+    }
+    let Some(object) = request.object else {
+        panic!("a patch for nothing")
+    };
+    // A list that serde reads as a struct is no object; the API server sends objects.
+    let mut pod: Value = serde_json::from_str(object.get()).expect("an object");
+    let patch: json_patch::Patch =
+        serde_json::from_value(serde_json::to_value(&response.patch).expect("JSON")).expect("a patch");
+    if json_patch::patch(&mut pod, &patch).is_err() {
+        assert!(object.get().contains('['), "the patch does not apply: {patch}");
+        return;
+    }
+    let text = pod.to_string();
+    let object = serde_json::from_str(&text).expect("JSON");
+    let again = apportion::admission::Request {
+        object: Some(object),
+        ..request
+    };
+    assert!(
+        admit(&again, &context).response.patch.is_empty(),
+        "a second pass changes something"
+    );
+});

@@ -1,0 +1,208 @@
+//! From a pod to what is to be said of it.
+//!
+//! The answer is the webhook's own: the pod is put to [`admit`](fn@crate::admission::admit) as the API server would put it. What that does not say - who governs
+//! and why, what was considered - comes from the functions that it calls.
+
+use anyhow::{Context as _, anyhow};
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+
+use super::governance::governance;
+use super::nodes::{Nodes, Seeker};
+use super::report::{Asked, ContainerAsked, Origin, Report, Verdict, Way, WayVerdict, resources};
+use super::workload::Workload;
+use crate::admission::review::{Kind, Request, Resource};
+use crate::admission::{Admission, Context, admit};
+use crate::decision::{self, Considered, Decision, Grant, OnUnknown, Question, decide};
+use crate::gpu::{Counts, PodDemand, demand};
+use crate::inventory::{Claims, Inventory, Supply};
+use crate::object::{Pod, defaults};
+use crate::policy::{Governed, Mode, Policy, PolicySet};
+use crate::rewrite;
+
+/// What pods are judged by.
+#[derive(Debug)]
+pub struct Inquiry {
+    policies: PolicySet,
+    /// The same policies, all in mode Enforce: what would be.
+    enforced: PolicySet,
+    inventory: Inventory,
+    claims: Claims,
+}
+
+impl Inquiry {
+    /// An inquiry with these policies in that cluster.
+    pub fn new(policies: PolicySet, inventory: Inventory) -> Self {
+        let enforced = policies.iter().cloned().map(|policy| Policy {
+            mode: Mode::Enforce,
+            ..policy
+        });
+        Inquiry {
+            enforced: PolicySet::new(enforced.collect()),
+            policies,
+            inventory,
+            claims: Claims::default(),
+        }
+    }
+
+    /// Judges the pod of a workload.
+    pub fn report(&self, workload: &Workload) -> anyhow::Result<Report> {
+        let mut before = workload.pod.clone();
+        defaults::fill_requests(&mut before);
+        let raw = to_raw_value(&before)?;
+        let named = || format!("{}: {} {}", workload.source, workload.kind, workload.name);
+        let pod: Pod<'_> = serde_json::from_str(raw.get()).map_err(|error| {
+            // The place is one in our own JSON, which nobody has seen.
+            let words = error.to_string();
+            let words = words.split(" at line ").next().unwrap_or_default();
+            anyhow!("{}: the pod can not be read: {words}", named())
+        })?;
+        let request = Request {
+            uid: "".into(),
+            kind: Kind {
+                group: "".into(),
+                kind: "Pod".into(),
+            },
+            resource: Resource {
+                group: "".into(),
+                resource: "pods".into(),
+            },
+            sub_resource: None,
+            namespace: Some(workload.namespace.as_str().into()),
+            operation: "CREATE".into(),
+            dry_run: Some(true),
+            object: Some(&raw),
+        };
+        let actual = admit(&request, &self.context(&self.policies));
+        let enforced = admit(&request, &self.context(&self.enforced));
+        let mut after = before.clone();
+        rewrite::apply(&mut after, &enforced.response.patch)
+            .with_context(|| format!("{}: the patch does not apply", named()))?;
+
+        let governed = decision::governing(
+            &self.policies,
+            &self.inventory,
+            &workload.namespace,
+            &pod.metadata.labels,
+        );
+        let (demand, unreadable) = match PodDemand::of(&pod) {
+            Ok(demand) => (demand, None),
+            Err(error) => (PodDemand::default(), Some(error.to_string())),
+        };
+        let decision = match governed {
+            Governed::By(policy) if !demand.is_empty() && !pod.is_mirror() => Some(decide(&Question {
+                pod: &pod,
+                demand: &demand,
+                policy,
+                inventory: &self.inventory,
+                claims: &self.claims,
+            })),
+            _ => None,
+        };
+        let nodes = match (&decision, governed) {
+            (Some(_), Governed::By(policy)) if enforced.response.denial.is_none() => {
+                Some(self.nodes(&pod, &after, policy, &demand)?)
+            }
+            _ => None,
+        };
+        let grant = decision.as_ref().and_then(|decision| decision.outcome.as_ref().ok());
+        Ok(Report {
+            source: workload.source.clone(),
+            workload: Origin {
+                kind: workload.kind.clone(),
+                name: workload.name.clone(),
+                replicas: workload.replicas,
+            },
+            namespace: workload.namespace.clone(),
+            pod: pod.metadata.display_name(),
+            governance: governance(&pod, &workload.namespace, governed, &self.policies, &self.inventory),
+            demand: Asked {
+                unreadable,
+                ..asked(&pod, &demand, grant)
+            },
+            considered: decision.iter().flat_map(|d| &d.considered).map(way).collect(),
+            outcome: verdict(&actual, &enforced, decision.as_ref()),
+            documents: (before != after).then_some((before, after)),
+            patch: enforced.response.patch,
+            nodes,
+        })
+    }
+
+    fn context<'c>(&'c self, policies: &'c PolicySet) -> Context<'c, 'c> {
+        Context {
+            policies,
+            inventory: &self.inventory,
+            claims: &self.claims,
+            on_unknown: OnUnknown::default(),
+            own_namespace: None,
+            // Which scheduler a server is set to give pods to is not known here.
+            scheduler_name: None,
+        }
+    }
+
+    fn nodes(&self, pod: &Pod<'_>, after: &Value, policy: &Policy, demand: &PodDemand) -> anyhow::Result<Nodes> {
+        let after = after.to_string();
+        let seeker = Seeker {
+            before: pod,
+            after: &serde_json::from_str(&after).context("the patched pod can not be read")?,
+            memory: demand.memory,
+        };
+        Ok(Nodes::of(seeker, policy, &self.inventory))
+    }
+}
+
+fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Asked {
+    let after = |at: usize| -> Option<Counts> { Some(grant?.targets.get(at)?.after()) };
+    Asked {
+        containers: demand
+            .containers
+            .iter()
+            .enumerate()
+            .map(|(at, container)| ContainerAsked {
+                name: container.name.clone(),
+                field: container.field(),
+                before: resources(&container.counts),
+                after: after(at).map(|counts| resources(&counts)),
+            })
+            .collect(),
+        effective: resources(&demand::effective_demand(pod)),
+        memory_mebibytes: demand.memory.map(|memory| memory.0),
+        unreadable: None,
+    }
+}
+
+fn way(considered: &Considered) -> Way {
+    use decision::Verdict as Came;
+    let (verdict, reason) = match &considered.verdict {
+        Came::Conforms => (WayVerdict::Conforms, None),
+        Came::Supply(Supply::Free) => (WayVerdict::Free, None),
+        Came::Supply(Supply::Exists) => (WayVerdict::Busy, None),
+        Came::Supply(Supply::Closed) => (WayVerdict::Closed, None),
+        Came::Supply(Supply::None) => (WayVerdict::Absent, None),
+        Came::Refused(denial) => (WayVerdict::Refused, Some(denial.reason.clone())),
+    };
+    Way {
+        strategy: considered.strategy.as_str(),
+        scheme: considered.scheme.map(|scheme| scheme.to_string()),
+        verdict,
+        reason,
+        taken: considered.taken,
+    }
+}
+
+/// What happens is said by the policies as they are; why, by the decision where there is one.
+fn verdict(actual: &Admission<'_>, enforced: &Admission<'_>, decision: Option<&Decision>) -> Verdict {
+    let refusal = actual.response.denial.as_ref();
+    Verdict {
+        result: actual.outcome.as_str(),
+        admitted: refusal.is_none(),
+        strategy: decision
+            .and_then(|decision| decision.outcome.as_ref().ok())
+            .map(|grant| grant.strategy.as_str()),
+        because: match refusal.or(enforced.response.denial.as_ref()) {
+            Some(refusal) => refusal.message.clone(),
+            None => actual.because.clone(),
+        },
+        warnings: actual.response.warnings.clone(),
+    }
+}

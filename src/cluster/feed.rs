@@ -1,0 +1,49 @@
+//! All watches of a cluster as one stream.
+
+use kube::Client;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinSet;
+
+use super::kind::{Namespaces, Nodes, Pods, Policies};
+use super::watch::{Change, follow};
+
+/// Changes that may wait to be taken in. A full channel holds the watches back, and with them the memory that a list needs.
+const WAITING: usize = 1024;
+
+/// The watches, which end with this.
+pub struct Feed {
+    /// Nodes.
+    pub nodes: Receiver<Change<Nodes>>,
+    /// Namespaces.
+    pub namespaces: Receiver<Change<Namespaces>>,
+    /// Pods.
+    pub pods: Receiver<Change<Pods>>,
+    /// Policies; `None` when the cluster's are not used.
+    pub policies: Option<Receiver<Change<Policies>>>,
+    _watches: JoinSet<()>,
+}
+
+impl Feed {
+    /// Starts watching.
+    pub fn start(client: &Client, with_policies: bool) -> Self {
+        let mut watches = JoinSet::new();
+        let (node_changes, nodes) = channel(WAITING);
+        let (namespace_changes, namespaces) = channel(WAITING);
+        let (pod_changes, pods) = channel(WAITING);
+        watches.spawn(follow(client.clone(), node_changes));
+        watches.spawn(follow(client.clone(), namespace_changes));
+        watches.spawn(follow(client.clone(), pod_changes));
+        let policies = with_policies.then(|| {
+            let (policy_changes, policies) = channel(WAITING);
+            watches.spawn(follow(client.clone(), policy_changes));
+            policies
+        });
+        Feed {
+            nodes,
+            namespaces,
+            pods,
+            policies,
+            _watches: watches,
+        }
+    }
+}

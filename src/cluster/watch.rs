@@ -1,0 +1,86 @@
+//! Watching one kind.
+//!
+//! A relist (after a lost connection, or when the server has forgotten our resource version) reports objects again and says nothing of
+//! those that are gone meanwhile. What was known stays until the relist is whole, and what it did not bring goes then: at no moment is
+//! the answer that of half a list.
+
+use std::collections::HashSet;
+
+use futures::StreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::{Api, Client};
+use tokio::sync::mpsc::Sender;
+
+use super::kind::{Kind, Trimmed};
+
+/// What happened to an object.
+#[derive(Debug)]
+pub enum Change<K: Kind> {
+    /// It is there, or has changed.
+    Put(String, K::Kept),
+    /// It is gone.
+    Gone(String),
+    /// The list is whole.
+    Synced,
+    /// The cluster does not have the kind.
+    NotInstalled,
+    /// The watch broke; it is being taken up again.
+    Broken(String),
+}
+
+/// Objects in one page of a list: 500 pods are some MiB of JSON.
+const PAGE: u32 = 500;
+
+/// Watches all objects of a kind for ever, and sends what happens. Ends when nobody listens any more.
+pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
+    let config = watcher::Config::default().page_size(PAGE);
+    let api: Api<Trimmed<K>> = Api::all(client);
+    let mut events = std::pin::pin!(watch(api, config).default_backoff());
+    let mut known: HashSet<String> = HashSet::new();
+    let mut listed: HashSet<String> = HashSet::new();
+    while let Some(event) = events.next().await {
+        let told = match event {
+            Ok(Event::Init) => {
+                listed.clear();
+                Ok(())
+            }
+            Ok(Event::InitApply(object)) => {
+                let key = object.key();
+                listed.insert(key.clone());
+                changes.send(Change::Put(key, object.kept)).await
+            }
+            Ok(Event::InitDone) => {
+                let gone: Vec<String> = known.difference(&listed).cloned().collect();
+                known = std::mem::take(&mut listed);
+                let mut told = Ok(());
+                for key in gone {
+                    told = changes.send(Change::Gone(key)).await;
+                }
+                if told.is_ok() {
+                    changes.send(Change::Synced).await
+                } else {
+                    told
+                }
+            }
+            Ok(Event::Apply(object)) => {
+                let key = object.key();
+                known.insert(key.clone());
+                changes.send(Change::Put(key, object.kept)).await
+            }
+            Ok(Event::Delete(object)) => {
+                let key = object.key();
+                known.remove(&key);
+                changes.send(Change::Gone(key)).await
+            }
+            // A kind that is not installed has no objects. The watch goes on asking, so it is seen when it comes.
+            Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
+                changes.send(Change::NotInstalled).await
+            }
+            Err(error) => changes.send(Change::Broken(format!("{}: {error}", K::PLURAL))).await,
+        };
+        if told.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The one who writes: takes in what happens in the cluster and publishes what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::feed::Feed;
+use super::kind::{Namespaces, Nodes, Pods, Policies};
+use super::policies::PolicyBook;
+use super::watch::Change;
+use crate::inventory::Ledger;
+use crate::policy::Policy;
+use crate::service::{App, State};
+
+/// How often what waiting pods await is found out anew. A hint may be this old.
+const AWAITED_EVERY: Duration = Duration::from_millis(250);
+
+/// Takes in changes and publishes states.
+pub struct Writer {
+    app: Arc<App>,
+    ledger: Ledger,
+    book: PolicyBook,
+    /// Which kinds have been seen whole.
+    whole: BTreeSet<&'static str>,
+    /// Which kinds must have been, before anything is published.
+    wanted: BTreeSet<&'static str>,
+    /// Since when each broken watch is silent.
+    broken: BTreeMap<&'static str, Instant>,
+    /// Whether something has changed since the last state.
+    changed: bool,
+}
+
+impl Writer {
+    /// A writer for `app` that knows nothing of the cluster yet.
+    pub fn new(app: Arc<App>, files: Vec<Policy>) -> Self {
+        Writer {
+            app,
+            ledger: Ledger::default(),
+            book: PolicyBook::of_files(files),
+            whole: BTreeSet::new(),
+            wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
+            broken: BTreeMap::new(),
+            changed: false,
+        }
+    }
+
+    /// Writes for ever. `files` brings the policies of files when they change.
+    pub async fn run(mut self, mut feed: Feed, mut files: Receiver<Vec<Policy>>) {
+        if feed.policies.is_some() {
+            self.wanted.insert("gpusharingpolicies");
+        }
+        let mut tick = tokio::time::interval(AWAITED_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let policies = async {
+                match &mut feed.policies {
+                    Some(policies) => policies.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(change) = feed.nodes.recv() => self.node(change),
+                Some(change) = feed.namespaces.recv() => self.namespace(change),
+                Some(change) = feed.pods.recv() => self.pod(change),
+                Some(change) = policies => self.policy(change),
+                Some(policies) = files.recv() => self.files(policies),
+                _ = tick.tick() => self.tick(),
+                else => return,
+            }
+            // What else has come meanwhile is taken in before the next state is published: a burst costs one state, not one each.
+            self.take_waiting(&mut feed);
+            self.publish();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.changed |= self.ledger.refresh_awaited();
+        let silent = self.broken.values().map(Instant::elapsed).max().unwrap_or_default();
+        self.app.metrics_registry().cluster_stale(silent);
+    }
+
+    fn files(&mut self, policies: Vec<Policy>) {
+        self.book.set_files(policies);
+        self.changed = true;
+    }
+
+    fn take_waiting(&mut self, feed: &mut Feed) {
+        while let Ok(change) = feed.nodes.try_recv() {
+            self.node(change);
+        }
+        while let Ok(change) = feed.namespaces.try_recv() {
+            self.namespace(change);
+        }
+        while let Ok(change) = feed.pods.try_recv() {
+            self.pod(change);
+        }
+    }
+
+    fn node(&mut self, change: Change<Nodes>) {
+        match change {
+            Change::Put(_, node) => self.changed |= self.ledger.put_node(node),
+            Change::Gone(name) => self.changed |= self.ledger.remove_node(&name),
+            Change::Synced => drop(self.whole.insert("nodes")),
+            Change::NotInstalled => return self.broke("nodes", "the API server does not know the kind"),
+            Change::Broken(why) => return self.broke("nodes", &why),
+        }
+        self.heard("nodes");
+    }
+
+    fn namespace(&mut self, change: Change<Namespaces>) {
+        match change {
+            Change::Put(name, labels) => self.changed |= self.ledger.put_namespace(&name, labels),
+            Change::Gone(name) => self.changed |= self.ledger.remove_namespace(&name),
+            Change::Synced => drop(self.whole.insert("namespaces")),
+            Change::NotInstalled => return self.broke("namespaces", "the API server does not know the kind"),
+            Change::Broken(why) => return self.broke("namespaces", &why),
+        }
+        self.heard("namespaces");
+    }
+
+    fn pod(&mut self, change: Change<Pods>) {
+        match change {
+            Change::Put(key, record) => self.changed |= self.ledger.put_pod(&key, record.map(|record| *record)),
+            Change::Gone(key) => self.changed |= self.ledger.put_pod(&key, None),
+            Change::Synced => drop(self.whole.insert("pods")),
+            Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
+            Change::Broken(why) => return self.broke("pods", &why),
+        }
+        self.heard("pods");
+    }
+
+    fn policy(&mut self, change: Change<Policies>) {
+        match change {
+            Change::Put(name, object) => self.book.put(&name, object),
+            Change::Gone(name) => self.book.remove(&name),
+            Change::Synced => drop(self.whole.insert("gpusharingpolicies")),
+            Change::NotInstalled => {
+                if self.whole.insert("gpusharingpolicies") {
+                    tracing::info!("GpuSharingPolicy is not installed in this cluster: policies of files govern alone");
+                }
+                return;
+            }
+            Change::Broken(why) => return self.broke("gpusharingpolicies", &why),
+        }
+        self.changed = true;
+        self.heard("gpusharingpolicies");
+    }
+
+    fn heard(&mut self, resource: &'static str) {
+        if self.broken.remove(resource).is_some() {
+            tracing::info!(resource, "the watch goes on");
+        }
+    }
+
+    fn broke(&mut self, resource: &'static str, why: &str) {
+        self.app.metrics_registry().watch_broke(resource);
+        if self
+            .broken
+            .insert(resource, *self.broken.get(resource).unwrap_or(&Instant::now()))
+            .is_none()
+        {
+            tracing::warn!(
+                resource,
+                why,
+                "a watch broke and is being taken up again; what is known stays"
+            );
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.whole != self.wanted {
+            return;
+        }
+        let first = self.app.state().inventory.is_none();
+        if first {
+            // The first state that is published is right in every part.
+            self.ledger.refresh_awaited();
+            tracing::info!(
+                nodes = self.ledger.inventory().nodes().len(),
+                "the cluster has been seen whole"
+            );
+        }
+        if std::mem::take(&mut self.changed) || first {
+            let inventory = Some(Arc::new(self.ledger.inventory().clone()));
+            self.app.replace(State {
+                policies: self.book.set(),
+                inventory,
+            });
+        }
+    }
+}

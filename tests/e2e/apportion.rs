@@ -1,0 +1,221 @@
+//! The real `apportion` beside a control plane, and its registration there.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::cluster::until;
+use crate::control_plane::ControlPlane;
+use crate::pki::{Authority, Pair};
+use crate::process::{Process, free_ports};
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
+
+/// What the extender manages: every name that a policy can give, and what users ask for.
+const MANAGED: [&str; 5] = ["gpu", "gpu.shared", "mig-1g.10gb", "mig-2g.20gb", "mig-2g.12gb"];
+
+/// The program, its files and ports. It can be killed and started again; ports and certificates stay.
+pub(crate) struct Apportion {
+    process: RefCell<Option<Process>>,
+    dir: PathBuf,
+    args: Vec<String>,
+    kubeconfig: PathBuf,
+    authority: Authority,
+    scheduler: Pair,
+    webhook: u16,
+    extender: u16,
+    admin: u16,
+    http: reqwest::Client,
+}
+
+impl Apportion {
+    /// Starts `apportion serve` for this control plane, and waits until it is ready.
+    pub(crate) async fn start(plane: &ControlPlane) -> Self {
+        let dir = plane.dir().to_owned();
+        let policies = dir.join("policies");
+        std::fs::create_dir(&policies).unwrap();
+        for file in std::fs::read_dir(SHIPPED).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), policies.join(file.file_name())).unwrap();
+        }
+        let authority = Authority::new(&dir.join("apportion-pki"), "apportion authority");
+        let (server, scheduler) = (authority.server("apportion"), authority.client("kube-scheduler", None));
+        let [webhook, extender, admin] = free_ports();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([reqwest::Certificate::from_pem(authority.pem().as_bytes()).unwrap()])
+            .identity(identity(&scheduler))
+            .timeout(Duration::from_secs(5))
+            .build()
+            .unwrap();
+        let args = vec![
+            "serve".to_owned(),
+            format!("--policies={}", policies.display()),
+            format!("--webhook-listen=127.0.0.1:{webhook}"),
+            format!("--extender-listen=127.0.0.1:{extender}"),
+            format!("--admin-listen=127.0.0.1:{admin}"),
+            format!("--tls-cert={}", server.cert.display()),
+            format!("--tls-key={}", server.key.display()),
+            format!("--extender-client-ca={}", authority.file().display()),
+            "--reload-interval=1".to_owned(),
+            "--drain-delay=1".to_owned(),
+        ];
+        let apportion = Apportion {
+            process: RefCell::new(None),
+            kubeconfig: plane.kubeconfig("apportion"),
+            dir,
+            args,
+            authority,
+            scheduler,
+            webhook,
+            extender,
+            admin,
+            http,
+        };
+        apportion.run();
+        apportion.ready().await;
+        apportion
+    }
+
+    /// Starts the process, which must not run.
+    pub(crate) fn run(&self) {
+        let mut args = vec![format!("KUBECONFIG={}", self.kubeconfig.display())];
+        args.push(env!("CARGO_BIN_EXE_apportion").to_owned());
+        args.extend(self.args.iter().cloned());
+        let process = Process::start("apportion", Path::new("/usr/bin/env"), &args, &self.dir);
+        *self.process.borrow_mut() = Some(process);
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) async fn ready(&self) {
+        until("apportion to be ready", async || {
+            if let Some(end) = self.process.borrow_mut().as_mut().and_then(Process::ended) {
+                panic!("apportion ended: {end}");
+            }
+            let url = format!("http://127.0.0.1:{}/readyz", self.admin);
+            let answer = self.http.get(url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&self) {
+        *self.process.borrow_mut() = None;
+    }
+
+    /// SIGTERM, and how long it took to go.
+    pub(crate) async fn terminate(&self) -> Duration {
+        let mut process = self.process.borrow_mut().take().unwrap();
+        process.terminate().await
+    }
+
+    /// Puts a policy file in the place of another, or a new one.
+    pub(crate) fn write_policy(&self, file: &str, text: &str) {
+        std::fs::write(self.dir.join("policies").join(file), text).unwrap();
+    }
+
+    /// Waits until a line of the metrics is there.
+    pub(crate) async fn metric(&self, line: &str) {
+        until(&format!("the metric `{line}`"), async || {
+            let metrics = self.metrics().await?;
+            metrics.lines().any(|one| one == line).then_some(())
+        })
+        .await;
+    }
+
+    /// The metrics, if it answers.
+    pub(crate) async fn metrics(&self) -> Option<String> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.admin);
+        self.http.get(url).send().await.ok()?.text().await.ok()
+    }
+
+    /// Calls the webhook or the extender as the API server or the scheduler would.
+    pub(crate) async fn post(&self, path: &str, body: String) -> (Duration, Value) {
+        let port = if path == "/mutate" { self.webhook } else { self.extender };
+        let start = Instant::now();
+        let call = self.http.post(format!("https://127.0.0.1:{port}{path}")).body(body);
+        let answer = call.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        let answer = answer.json().await.unwrap();
+        (start.elapsed(), answer)
+    }
+
+    /// What the extender says of this pod and node: `None` when it fits.
+    pub(crate) async fn refusal(&self, pod: &Value, node: &str) -> Option<String> {
+        let question = json!({"Pod": pod, "Nodes": null, "NodeNames": [node]});
+        let (_, answer) = self.post("/filter", question.to_string()).await;
+        assert_eq!(answer["Error"], "");
+        ["FailedNodes", "FailedAndUnresolvableNodes"]
+            .iter()
+            .find_map(|list| Some(answer[*list][node].as_str()?.to_owned()))
+    }
+
+    /// The part of a scheduler's configuration that brings us in, over TLS with client certificates.
+    pub(crate) fn extenders(&self) -> Value {
+        let managed: Vec<Value> = MANAGED
+            .iter()
+            .map(|name| json!({"name": format!("nvidia.com/{name}"), "ignoredByScheduler": false}))
+            .collect();
+        json!([{
+            "urlPrefix": format!("https://127.0.0.1:{}", self.extender),
+            "filterVerb": "filter",
+            "prioritizeVerb": "prioritize",
+            "weight": 1,
+            "enableHTTPS": true,
+            "tlsConfig": {
+                "caFile": self.authority.file(),
+                "certFile": self.scheduler.cert,
+                "keyFile": self.scheduler.key,
+            },
+            "httpTimeout": "5s",
+            "nodeCacheCapable": true,
+            "managedResources": managed,
+        }])
+    }
+
+    /// Registers the webhook.
+    pub(crate) async fn register(&self, client: &Client, failure_policy: &str) {
+        use base64::Engine as _;
+        let bundle = base64::engine::general_purpose::STANDARD.encode(self.authority.pem());
+        let webhook = json!({
+            "name": "pods.apportion.dev",
+            "clientConfig": {"url": format!("https://127.0.0.1:{}/mutate", self.webhook), "caBundle": bundle},
+            "rules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"],
+                "scope": "Namespaced",
+            }],
+            "namespaceSelector": {"matchExpressions": [
+                {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "apportion-system"]},
+            ]},
+            "failurePolicy": failure_policy,
+            "matchPolicy": "Equivalent",
+            "reinvocationPolicy": "IfNeeded",
+            "sideEffects": "None",
+            "timeoutSeconds": 5,
+            "admissionReviewVersions": ["v1"],
+        });
+        let configuration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": "apportion"},
+            "webhooks": [webhook],
+        });
+        let all: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+        let params = PatchParams::apply("e2e").force();
+        all.patch("apportion", &params, &Patch::Apply(configuration))
+            .await
+            .unwrap();
+    }
+}
+
+fn identity(pair: &Pair) -> reqwest::Identity {
+    let mut pem = std::fs::read(&pair.cert).unwrap();
+    pem.extend(std::fs::read(&pair.key).unwrap());
+    reqwest::Identity::from_pem(&pem).unwrap()
+}

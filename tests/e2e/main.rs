@@ -1,0 +1,146 @@
+//! End to end: the real `apportion` beside a real etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
+//!
+//! Nodes are objects without machines, GPUs are numbers in their status, and a task says what kubelets would. All else is
+//! what a cluster runs. Scenarios of one test share a control plane and run in order.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
+mod apportion;
+mod binaries;
+mod burst;
+mod changes;
+mod cluster;
+mod control_plane;
+mod kubectl;
+mod kubelet;
+mod messages;
+mod outages;
+mod pki;
+mod policies;
+mod process;
+mod traps;
+mod untouched;
+mod workloads;
+mod world;
+
+use binaries::Binaries;
+use tokio::task::LocalSet;
+use world::{Run, World};
+
+/// Runs on this thread, where children are leashed and the kubelet is a local task.
+fn in_a_world(test: impl AsyncFnOnce(&World, &mut Run)) {
+    let Some(binaries) = Binaries::find() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let world = World::start(binaries).await;
+        let mut run = Run::new();
+        test(&world, &mut run).await;
+        run.end();
+    });
+}
+
+#[test]
+fn pods_get_what_their_policy_says() {
+    in_a_world(async |world, run| {
+        run.scenario("policy training: whole GPUs", policies::training(world))
+            .await;
+        run.scenario("policy multi-tenant: MIG devices", policies::multi_tenant(world))
+            .await;
+        run.scenario("policy development: time slices", policies::development(world))
+            .await;
+        run.scenario("policy inference: MIG, and MPS without it", policies::inference(world))
+            .await;
+        run.scenario("no policy: nothing changes", policies::ungoverned(world))
+            .await;
+    });
+}
+
+#[test]
+fn every_way_of_making_pods() {
+    in_a_world(async |world, run| {
+        run.scenario("Deployment", workloads::deployment(world)).await;
+        run.scenario("StatefulSet", workloads::stateful_set(world)).await;
+        run.scenario("Job, to its end", workloads::job(world)).await;
+        let sidecar = workloads::sidecar_and_init_container(world);
+        run.scenario("sidecar and init container", sidecar).await;
+        run.scenario("generateName", workloads::generate_name(world)).await;
+        run.scenario(
+            "server-side dry run: answered, nothing taken",
+            workloads::dry_run(world),
+        )
+        .await;
+        run.scenario(
+            "LimitRange default: only the rewritten name remains",
+            traps::limit_range_default(world),
+        )
+        .await;
+        run.scenario(
+            "LimitRange max: refused by the API server, in words",
+            traps::limit_range_max(world),
+        )
+        .await;
+        run.scenario("ResourceQuota counts the rewritten name", traps::quota(world))
+            .await;
+        run.scenario("pods/resize untouched", untouched::resize(world)).await;
+        run.scenario("ephemeral containers untouched", untouched::debug(world))
+            .await;
+        run.scenario("updates untouched", untouched::update(world)).await;
+        run.scenario("eviction untouched", untouched::eviction(world)).await;
+        run.scenario("binding untouched", untouched::binding(world)).await;
+        run.scenario("denial as kubectl shows it", messages::denied(world))
+            .await;
+        run.scenario("warning as kubectl shows it", messages::warned(world))
+            .await;
+        run.scenario("waiting pod says why", messages::waiting(world)).await;
+    });
+}
+
+#[test]
+fn changes_and_outages() {
+    in_a_world(async |world, run| {
+        let relabelled = changes::namespace_relabelled(world);
+        run.scenario("namespace relabelled while running", relabelled).await;
+        run.scenario("policy changed, broken, mended", changes::policy_file(world))
+            .await;
+        run.scenario(
+            "MIG change under way between admission and scheduling",
+            changes::mig_reconfigured(world),
+        )
+        .await;
+        run.scenario("node's labels begin to contradict it", changes::node_relabelled(world))
+            .await;
+        run.scenario("API server killed and restarted", outages::api_server(world))
+            .await;
+        run.scenario(
+            "apportion killed and restarted while a Job makes pods",
+            outages::apportion(world),
+        )
+        .await;
+        run.scenario("extender away when a pod is to be placed", outages::extender(world))
+            .await;
+    });
+}
+
+#[test]
+fn many_pods_at_once() {
+    in_a_world(async |world, run| {
+        run.scenario("100 pods of four policies at once", burst::four_policies(world))
+            .await;
+        run.scenario("60 pods for 32 slices", burst::more_than_there_are(world))
+            .await;
+        run.scenario(
+            "100 pods of a Job, with the extender and without",
+            burst::hundred(world),
+        )
+        .await;
+    });
+}

@@ -1,0 +1,146 @@
+//! A control plane with the example cluster, Apportion registered, and a scheduler that asks it.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+
+use crate::apportion::Apportion;
+use crate::binaries::Binaries;
+use crate::cluster::{Cluster, until};
+use crate::control_plane::ControlPlane;
+use crate::kubectl::Kubectl;
+use crate::kubelet::Kubelet;
+
+/// Longest time of one scenario.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// All that a scenario can touch.
+pub(crate) struct World {
+    pub(crate) kubelet: Kubelet,
+    pub(crate) apportion: Apportion,
+    pub(crate) kubectl: Kubectl,
+    pub(crate) cluster: Cluster,
+    pub(crate) plane: ControlPlane,
+}
+
+impl World {
+    /// Starts all of it.
+    pub(crate) async fn start(binaries: Binaries) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let start = Instant::now();
+        println!("{}", binaries.versions());
+        let plane = ControlPlane::start(binaries).await;
+        let kubectl = Kubectl::new(plane.binaries().path("kubectl"), plane.kubeconfig("admin"), plane.dir());
+        let cluster = Cluster::fill(plane.client().await).await;
+        kubectl
+            .feed(&["apply", "-f", "-"], include_str!("rights.yaml"))
+            .await
+            .fine();
+        let apportion = Apportion::start(&plane).await;
+        apportion.register(&cluster.client, "Fail").await;
+        plane.schedule(&apportion.extenders());
+        let kubelet = Kubelet::start(cluster.client.clone());
+        let world = World {
+            kubelet,
+            apportion,
+            kubectl,
+            cluster,
+            plane,
+        };
+        world.webhook_is_called().await;
+        println!("      {:>6.1?}  control plane, cluster and apportion", start.elapsed());
+        world
+    }
+
+    /// A new registration takes effect after a moment.
+    pub(crate) async fn webhook_is_called(&self) {
+        until("the API server to call the webhook", async || {
+            let pod = pod("playground", "probe", "{resources: {limits: {nvidia.com/gpu: 1}}}");
+            let args = ["create", "--dry-run=server", "-o", "yaml", "-f", "-"];
+            let said = self.kubectl.feed(&args, &pod).await;
+            said.out.contains("apportion.dev/decision").then_some(())
+        })
+        .await;
+    }
+}
+
+/// Runs scenarios one after the other in one world; one that fails does not keep the next from running.
+pub(crate) struct Run {
+    only: Option<String>,
+    passed: usize,
+    failed: Vec<&'static str>,
+}
+
+impl Run {
+    pub(crate) fn new() -> Self {
+        Run {
+            only: std::env::var("APPORTION_E2E").ok(),
+            passed: 0,
+            failed: Vec::new(),
+        }
+    }
+
+    /// Runs one, and says how long it took. `APPORTION_E2E=words` runs those alone whose names hold the words.
+    pub(crate) async fn scenario(&mut self, name: &'static str, what: impl Future<Output = ()>) {
+        if self.only.as_ref().is_some_and(|only| !name.contains(only)) {
+            return;
+        }
+        let start = Instant::now();
+        let ended = AssertUnwindSafe(tokio::time::timeout(LIMIT, what)).catch_unwind().await;
+        let verdict = match ended {
+            Ok(Ok(())) => {
+                self.passed += 1;
+                "ok"
+            }
+            Ok(Err(_)) => {
+                println!("not done after {LIMIT:?}");
+                self.failed.push(name);
+                "FAIL"
+            }
+            Err(_) => {
+                self.failed.push(name);
+                "FAIL"
+            }
+        };
+        println!("{verdict:<4}  {:>5.1}s  {name}", start.elapsed().as_secs_f64());
+    }
+
+    /// The verdict on all of them.
+    pub(crate) fn end(self) {
+        println!("{} scenarios passed, {} failed", self.passed, self.failed.len());
+        assert!(self.failed.is_empty(), "failed: {}", self.failed.join("; "));
+    }
+}
+
+/// A pod of one container, with the toleration that pods with GPUs need on the nodes of the example.
+pub(crate) fn pod(namespace: &str, name: &str, container: &str) -> String {
+    pod_with(namespace, name, container, "{}")
+}
+
+/// The same with a nodeSelector.
+pub(crate) fn pod_with(namespace: &str, name: &str, container: &str, selector: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {}
+",
+        spec(container, selector)
+    )
+}
+
+/// A pod's spec on one line.
+pub(crate) fn spec(container: &str, selector: &str) -> String {
+    let container = container.strip_prefix('{').unwrap();
+    format!(
+        "{{terminationGracePeriodSeconds: 0, nodeSelector: {selector}, \
+         tolerations: [{{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}}], \
+         containers: [{{name: main, image: registry.fjord.example/main:1, {container}]}}"
+    )
+}
+
+/// A container that asks for `count` of `nvidia.com/gpu`.
+pub(crate) fn gpus(count: u32) -> String {
+    format!("{{resources: {{limits: {{nvidia.com/gpu: {count}}}}}}}")
+}

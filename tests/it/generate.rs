@@ -1,0 +1,160 @@
+//! Generators: a pod that comes to a cluster with policies.
+
+mod nodes;
+mod pods;
+
+use apportion::gpu::{ProductPattern, SharingRule, Strategy as Sharing};
+use apportion::object::{LabelSelector, Operator, Requirement};
+use apportion::policy::model::Rule;
+use apportion::policy::{Location, Mode, Policy, PolicyName, PolicySet};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use proptest::{collection::vec, option};
+use serde_json::{Value, json};
+
+use self::nodes::node;
+pub use self::pods::forged_decision;
+use self::pods::{other, pod};
+use super::fixtures::{Node, World, inventory, with};
+
+const PROFILES: &[&str] = &[
+    "1g.5gb",
+    "1g.6gb",
+    "1g.10gb",
+    "1g.10gb+me",
+    "2g.12gb",
+    "2g.20gb",
+    "3g.40gb",
+];
+const PRODUCTS: &[&str] = &["A100", "A100-SXM4", "H100", "A30", "T4", "V100"];
+/// Namespaces with their labels; `unseen` is one that is in no inventory.
+const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
+    ("a", &[("apportion.dev/policy", "p0")]),
+    ("b", &[("apportion.dev/policy", "p1"), ("team", "x")]),
+    ("free", &[]),
+    ("lost", &[("apportion.dev/policy", "nobody")]),
+    ("kube-system", &[("apportion.dev/policy", "p0")]),
+];
+
+/// A pod that comes to a cluster.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub nodes: Vec<Node>,
+    /// Two populations of running and waiting pods, to tell what depends on free counts.
+    pub others: [Vec<Value>; 2],
+    pub policies: Vec<Policy>,
+    pub namespace: &'static str,
+    pub pod: Value,
+}
+
+impl Case {
+    /// The world with the first or second population.
+    pub fn world(&self, population: usize) -> World {
+        let inventory = inventory(&self.nodes, &self.others[population], NAMESPACES);
+        World::new(PolicySet::new(self.policies.clone()), inventory)
+    }
+}
+
+pub fn case() -> impl Strategy<Value = Case> {
+    case_of(
+        policies(),
+        prop_oneof![8 => Just("a"), 3 => Just("b"), 1 => select(vec!["free", "lost", "kube-system", "unseen"])],
+    )
+}
+
+/// A case whose one policy enforces these strategies on whatever products, on namespace `a`.
+pub fn case_under(strategies: &'static [Sharing]) -> impl Strategy<Value = Case> {
+    let rules = strategies
+        .iter()
+        .map(|strategy| rule(Just(*strategy)))
+        .collect::<Vec<_>>();
+    let policy = rules.prop_map(|rules| vec![policy("p0", Mode::Enforce, 0, rules)]);
+    case_of(policy, Just("a"))
+}
+
+fn case_of(
+    policies: impl Strategy<Value = Vec<Policy>>,
+    namespace: impl Strategy<Value = &'static str>,
+) -> impl Strategy<Value = Case> {
+    let others = || vec((other(), 0..12usize), 0..6);
+    (vec(node(), 0..8), others(), others(), policies, namespace, pod()).prop_map(
+        |(nodes, first, second, policies, namespace, pod)| {
+            let nodes: Vec<Node> = nodes
+                .into_iter()
+                .enumerate()
+                .map(|(at, node)| node.named(format!("n{at}")))
+                .collect();
+            // Beyond the last node they wait.
+            let place = |others: Vec<(Value, usize)>| {
+                let bound = |(pod, at): (Value, usize)| match nodes.get(at) {
+                    Some(node) => with(pod, "/spec/nodeName", json!(node.name)),
+                    None => pod,
+                };
+                others.into_iter().map(bound).collect()
+            };
+            Case {
+                others: [place(first), place(second)],
+                nodes,
+                policies,
+                namespace,
+                pod,
+            }
+        },
+    )
+}
+
+fn policy(name: &str, mode: Mode, priority: i32, rules: Vec<SharingRule>) -> Policy {
+    let name = PolicyName::parse(name).unwrap();
+    let location = Location::file("generated.yaml");
+    Policy {
+        namespaces: Policy::default_namespaces(&name),
+        name,
+        mode,
+        pods: LabelSelector::default(),
+        priority,
+        rules: rules
+            .into_iter()
+            .map(|sharing| Rule {
+                profile_locations: vec![location.clone(); sharing.profiles.len()],
+                product_locations: vec![location.clone(); sharing.products.len()],
+                sharing,
+                location: location.clone(),
+            })
+            .collect(),
+        location,
+    }
+}
+
+fn policies() -> impl Strategy<Value = Vec<Policy>> {
+    let one = |name: &'static str| {
+        let mode = prop_oneof![8 => Just(Mode::Enforce), 1 => Just(Mode::Warn), 1 => Just(Mode::Audit)];
+        let selects = (option::weighted(0.1, Just("kind")), option::weighted(0.2, Just("team")));
+        // Rules of one strategy differ in products and profiles only, which is where the first that fits is easily mistaken.
+        let alike = select(&Sharing::ALL[..]).prop_flat_map(|strategy| vec(rule(Just(strategy)), 2..4));
+        let rules = prop_oneof![2 => vec(rule(select(&Sharing::ALL[..])), 1..4), 1 => alike];
+        (mode, 0..2i32, rules, selects).prop_map(move |(mode, priority, rules, selects)| {
+            let has = |key: &str| LabelSelector {
+                requirements: vec![Requirement::new(key, Operator::Exists, std::iter::empty::<String>())],
+            };
+            let mut policy = policy(name, mode, priority, rules);
+            policy.pods = selects.0.map(has).unwrap_or_default();
+            policy.namespaces = selects.1.map_or(policy.namespaces, has);
+            policy
+        })
+    };
+    (one("p0"), one("p1"), option::of(one("p2"))).prop_map(|(a, b, c)| [a, b].into_iter().chain(c).collect())
+}
+
+fn rule(strategy: impl Strategy<Value = Sharing>) -> impl Strategy<Value = SharingRule> {
+    let products = prop_oneof![2 => Just(Vec::new()), 1 => subsequence(PRODUCTS, 1..4)];
+    // The order of a policy's profiles is its own.
+    let profiles = subsequence(PROFILES, 1..5).prop_shuffle();
+    (strategy, profiles, products).prop_map(|(strategy, profiles, products)| SharingRule {
+        strategy,
+        profiles: match strategy {
+            Sharing::Mig => profiles.iter().map(|p| p.parse().unwrap()).collect(),
+            _ => Vec::new(),
+        },
+        products: products.iter().map(|p| ProductPattern::parse(p).unwrap()).collect(),
+    })
+}

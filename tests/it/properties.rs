@@ -1,0 +1,287 @@
+//! What holds for every pod, policy and cluster.
+
+use std::collections::BTreeSet;
+
+use apportion::admission::admit::Outcome;
+use apportion::extender::AnswerSize;
+use apportion::gpu::{SharingRule, Strategy as Sharing};
+use apportion::policy::{Mode, Policy};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FailurePersistence};
+use serde_json::{Value, json};
+
+use super::fixtures::{Answer, review, with};
+use super::generate::{Case, case, case_under, forged_decision};
+use super::oracle::{self, Ask, container_ask, containers, count, is_gpu};
+use super::tree::{DECISION, narrows, required, without_what_may_change};
+
+/// Enough cases to be convincing; `PROPTEST_CASES` asks for more or fewer.
+pub fn config() -> Config {
+    let mut config = Config::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 2048;
+    }
+    // A case that failed becomes a row of a table.
+    config.failure_persistence = None::<Box<dyn FailurePersistence>>;
+    config
+}
+
+/// The answer to the pod of a case, in the world with the first population.
+fn admit(case: &Case) -> Answer {
+    case.world(0).admit(case.namespace, &case.pod)
+}
+
+/// The policy that governs, where it enforces and lets the pod pass.
+fn enforced<'c>(case: &'c Case, answer: &Answer) -> Option<&'c Policy> {
+    let policy = case
+        .policies
+        .iter()
+        .find(|policy| Some(policy.name.as_str()) == answer.policy.as_deref())?;
+    (policy.mode == Mode::Enforce && answer.denial.is_none()).then_some(policy)
+}
+
+/// The memory that the pod declares, in MiB, in the forms that the generator writes.
+fn declared_memory(pod: &Value) -> Option<u64> {
+    match pod["metadata"]["annotations"]["apportion.dev/gpu-memory"].as_str()? {
+        "4G" => Some(3815),
+        text => text
+            .strip_suffix("Gi")
+            .map_or(Some(0), |gi| gi.parse().ok())
+            .map(|gi: u64| gi * 1024),
+    }
+}
+
+/// What a container may be given under a rule: its resource's name, with what tells it from others of the name.
+fn is_meant(rule: &SharingRule, resource: &str, asked: &Ask, pod: &Value) -> bool {
+    let pins = |key: &str, holds: &dyn Fn(&str) -> bool| {
+        oracle::values_left(pod, key)
+            .is_some_and(|alternatives| alternatives.iter().flatten().all(|value| holds(value)))
+    };
+    let sharing = |strategy: &'static str| pins("nvidia.com/gpu.sharing-strategy", &move |value| value == strategy);
+    let profiles: Vec<String> = rule
+        .profiles
+        .iter()
+        .map(|profile| profile.to_string().replace('+', "."))
+        .collect();
+    match (rule.strategy, resource) {
+        (Sharing::Exclusive, "nvidia.com/gpu") => sharing("none"),
+        (Sharing::Mig, "nvidia.com/gpu") => {
+            let pinned = |product: &str| {
+                product
+                    .split_once("-MIG-")
+                    .is_some_and(|(_, profile)| profiles.iter().any(|p| p == profile))
+            };
+            sharing("none") && pins("nvidia.com/gpu.product", &pinned)
+        }
+        (Sharing::Mig, _) => resource
+            .strip_prefix("nvidia.com/mig-")
+            .is_some_and(|profile| profiles.iter().any(|p| p == profile)),
+        (Sharing::Mps | Sharing::TimeSlicing, "nvidia.com/gpu" | "nvidia.com/gpu.shared") => {
+            sharing(rule.strategy.as_str())
+        }
+        (Sharing::TimeSlicing, _) => resource.ends_with(".shared") && asked.contains_key(resource),
+        _ => false,
+    }
+}
+
+/// What each container with a GPU demand was given; `before` says which these are.
+fn given<'p>(before: &'p Value, after: &'p Value) -> impl Iterator<Item = (Ask, &'p Value)> {
+    containers(before)
+        .zip(containers(after))
+        .filter_map(|((.., was), (.., is))| {
+            let asked = container_ask(was);
+            (!asked.is_empty()).then_some((asked, is))
+        })
+}
+
+fn used_on(others: &[Value], node: &str) -> Ask {
+    let mut used = Ask::new();
+    for pod in others.iter().filter(|pod| pod["spec"]["nodeName"] == node) {
+        for (resource, n) in oracle::effective(pod) {
+            *used.entry(resource).or_default() += n;
+        }
+    }
+    used
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_second_pass_changes_nothing(case in case()) {
+        let first = admit(&case);
+        let again = case.world(0).admit(case.namespace, &first.pod);
+        prop_assert!(!again.patched, "{}", again.pod);
+        // Nor does it when others have come and gone in between.
+        let later = case.world(1).admit(case.namespace, &first.pod);
+        prop_assert!(!later.patched, "{}", later.pod);
+        if enforced(&case, &first).is_some() {
+            prop_assert_eq!(later.outcome, Outcome::Unchanged);
+            prop_assert_eq!((later.strategy, later.claim), (first.strategy, None));
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_touched(case in case()) {
+        let after = admit(&case).pod;
+        let rest = |pod| without_what_may_change(pod, &case.pod);
+        prop_assert_eq!(rest(&case.pod), rest(&after));
+        prop_assert!(narrows(required(&case.pod), required(&after)), "{}", after);
+    }
+
+    #[test]
+    fn quantities_are_whole_and_requests_are_limits(case in case()) {
+        let answer = admit(&case);
+        if answer.patched {
+            for (_, container) in given(&case.pod, &answer.pod) {
+                let list = |name: &str| container["resources"][name].as_object().cloned().unwrap_or_default();
+                let (limits, requests) = (list("limits"), list("requests"));
+                for (key, quantity) in limits.iter().chain(&requests).filter(|(key, _)| is_gpu(key)) {
+                    prop_assert!(count(quantity).is_some_and(|n| n >= 1), "{} {}", key, quantity);
+                    let both = limits.get(key).zip(requests.get(key));
+                    prop_assert!(both.is_none_or(|(a, b)| count(a) == count(b)), "{}", container);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_governed_pod_asks_for_what_its_policy_means(case in case()) {
+        let answer = admit(&case);
+        if let Some(policy) = enforced(&case, &answer) {
+            let strategy = answer.strategy.unwrap();
+            prop_assert!(policy.rules.iter().any(|rule| rule.sharing.strategy == strategy), "{}", strategy);
+            for (asked, container) in given(&case.pod, &answer.pod) {
+                let names: BTreeSet<&String> = ["limits", "requests"].iter()
+                    .filter_map(|list| container["resources"][*list].as_object())
+                    .flat_map(|list| list.keys().filter(|key| is_gpu(key))).collect();
+                prop_assert_eq!(names.len(), 1, "{}", container);
+                let name = names.into_iter().next().unwrap();
+                let shares = matches!(strategy, Sharing::Mps | Sharing::TimeSlicing);
+                prop_assert!(!shares || container_ask(container)[name] == 1, "more shares give no more compute: {}", container);
+                let mut rules = policy.sharing_rules().filter(|rule| rule.strategy == strategy);
+                prop_assert!(rules.any(|rule| is_meant(rule, name, &asked, &answer.pod)), "{} {}", name, answer.pod);
+            }
+        }
+    }
+
+    #[test]
+    fn the_annotation_tells_the_truth(case in case(), forged in forged_decision()) {
+        let first = admit(&case);
+        if let Some(policy) = enforced(&case, &first) {
+            // Also where somebody has put another on a pod that needs nothing else.
+            let tampered = with(first.pod.clone(), "/metadata/annotations/apportion.dev~1decision", json!(forged));
+            for answer in [&first, &case.world(0).admit(case.namespace, &tampered)] {
+                let text = answer.pod["metadata"]["annotations"][DECISION].as_str().unwrap();
+                let record: Value = serde_json::from_str(text).unwrap();
+                prop_assert_eq!(&record["policy"], policy.name.as_str());
+                prop_assert_eq!(&record["strategy"], answer.strategy.unwrap().as_str());
+                let after: serde_json::Map<String, Value> = given(&case.pod, &answer.pod)
+                    .map(|(_, container)| (container["name"].as_str().unwrap().to_owned(), json!(container_ask(container))))
+                    .collect();
+                prop_assert_eq!(&record["after"], &Value::Object(after));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_passes_as_it_is(case in case(), operation in prop::sample::select(vec!["UPDATE", "DELETE"]), resource in prop::sample::select(vec!["resize", "ephemeralcontainers", "eviction", "binding"])) {
+        let world = case.world(0);
+        for namespace in ["free", "kube-system", "apportion-system"] {
+            let answer = world.admit(namespace, &case.pod);
+            let governs = case.policies.iter().any(|p| p.namespaces.requirements.is_empty());
+            prop_assert!(governs || !answer.patched && answer.outcome == Outcome::Ungoverned, "{:?}", answer);
+        }
+        let created = review(case.namespace, &case.pod, false);
+        for (pointer, value) in [("/request/operation", operation), ("/request/subResource", resource), ("/request/kind/kind", "Deployment")] {
+            let answer = world.admit_body(&with(created.clone(), pointer, json!(value)));
+            prop_assert!(!answer.patched && answer.denial.is_none() && answer.claim.is_none() && matches!(answer.outcome, Outcome::Skipped | Outcome::Advised | Outcome::Ungoverned), "{:?}", answer);
+        }
+        let mirror = with(case.pod.clone(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
+        let answer = world.admit(case.namespace, &mirror);
+        prop_assert!(!answer.patched && answer.denial.is_none(), "{:?}", answer);
+    }
+
+    #[test]
+    fn only_an_enforcing_policy_changes_or_refuses(case in case()) {
+        let answer = admit(&case);
+        let mode = case.policies.iter().find(|p| Some(p.name.as_str()) == answer.policy.as_deref()).map(|p| p.mode);
+        prop_assert!(mode.is_none_or(|mode| mode == Mode::Enforce) || !answer.patched && answer.denial.is_none(), "{:?}", answer);
+        prop_assert!(mode != Some(Mode::Audit) || answer.warnings.is_empty());
+        prop_assert!(answer.claim.is_none() || answer.patched, "a claim for nothing");
+    }
+
+    #[test]
+    fn the_filter_returns_what_an_oracle_allows(case in case(), rewritten in any::<bool>()) {
+        let (world, answer) = (case.world(0), admit(&case));
+        // Also the pod as it came: another webhook may have undone what we did.
+        let pod = if rewritten { &answer.pod } else { &case.pod };
+        if let Some(policy) = enforced(&case, &answer) {
+            let all = world.filter_names(case.namespace, pod, &case.nodes, AnswerSize::All);
+            let ask = oracle::effective(pod);
+            for node in case.nodes.iter().filter(|node| all.contains(&node.name)) {
+                let used = used_on(&case.others[0], &node.name);
+                let verdict = oracle::can_hold(node, &used, &ask, declared_memory(pod), policy.sharing_rules());
+                prop_assert!(verdict.is_ok(), "{} {} {:?}", node.name, verdict.unwrap_err(), node);
+            }
+            for most in 1..4 {
+                let best = world.filter_names(case.namespace, pod, &case.nodes, AnswerSize::Best(most));
+                prop_assert_eq!(best.len(), most.min(all.len()));
+                prop_assert!(best.iter().all(|name| all.contains(name)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_filter_leaves_no_node_out_that_can_hold_the_pod(case in case()) {
+        let (world, answer) = (case.world(0), admit(&case));
+        if let Some(policy) = enforced(&case, &answer) {
+            let all = world.filter_names(case.namespace, &answer.pod, &case.nodes, AnswerSize::All);
+            let ask = oracle::effective(&answer.pod);
+            // Where no label says how much memory a device has, the names' promises differ; those nodes are not judged here.
+            for node in case.nodes.iter().filter(|_| declared_memory(&answer.pod).is_none()) {
+                let used = used_on(&case.others[0], &node.name);
+                let holds = oracle::can_hold(node, &used, &ask, None, policy.sharing_rules()).is_ok();
+                prop_assert_eq!(holds, all.contains(&node.name), "{:?}", node);
+            }
+        }
+    }
+
+    // What a pod spec can say it says: without any extender it does not land on GPUs that are shared in another way.
+    #[test]
+    fn the_rewritten_pod_alone_keeps_to_its_strategy(case in case()) {
+        let answer = admit(&case);
+        if enforced(&case, &answer).is_some() {
+            let ask: BTreeSet<String> = given(&case.pod, &answer.pod).flat_map(|(_, c)| container_ask(c).into_keys()).collect();
+            for node in case.nodes.iter().filter(|node| oracle::selects(&answer.pod, node)) {
+                for reading in ask.iter().filter_map(|resource| oracle::read(node, resource)) {
+                    prop_assert_eq!(reading.strategy, answer.strategy.unwrap().as_str(), "{:?}", node);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn training_gets_whole_gpus(case in case_under(&[Sharing::Exclusive])) {
+        let answer = admit(&case);
+        prop_assert!(answer.strategy.is_none_or(|strategy| strategy == Sharing::Exclusive));
+        let fit = case.world(0).filter_names(case.namespace, &answer.pod, &case.nodes, AnswerSize::All);
+        for node in case.nodes.iter().filter(|node| fit.contains(&node.name) && !oracle::effective(&answer.pod).is_empty()) {
+            let replicas = node.labels.get("nvidia.com/gpu.replicas").map_or(1, |n| n.parse().unwrap());
+            prop_assert_eq!(replicas, 1u64, "{:?}", node);
+        }
+    }
+
+    #[test]
+    fn a_tenant_gets_nothing_but_mig(case in case_under(&[Sharing::Mig])) {
+        let answer = admit(&case);
+        prop_assert!(answer.strategy.is_none_or(|strategy| strategy == Sharing::Mig));
+        if let Some(policy) = enforced(&case, &answer) {
+            for (_, container) in given(&case.pod, &answer.pod) {
+                let names = container_ask(container);
+                let rule = policy.sharing_rules().next().unwrap();
+                prop_assert!(names.keys().all(|name| is_meant(rule, name, &names, &answer.pod)), "{:?}", names);
+            }
+        }
+    }
+}

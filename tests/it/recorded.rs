@@ -1,0 +1,203 @@
+//! Bodies that real Kubernetes components sent (`tests/data/recorded`), answered with the cluster that they came from.
+
+use apportion::admission::admit::Outcome;
+use apportion::admission::review;
+use apportion::extender::wire::Args;
+use apportion::extender::{AnswerSize, prioritize};
+use serde_json::{Value, json};
+
+use super::fixtures::{Node, World, a100, a100_mixed, inventory, on, pod, shipped, t4};
+use super::rows::{WHOLE, show};
+
+/// Every file, by folder.
+pub const ADMISSION: &[&str] = &[
+    "deployment-create",
+    "job-create-gpu-8",
+    "pod-create-dry-run-generate-name",
+    "pod-create-from-job-gpu-8",
+    "pod-create-generated-sidecar-mig-and-gpu",
+    "pod-create-gpu-1",
+    "pod-create-priority-gpu-10",
+    "pod-update",
+    "pod-update-ephemeralcontainers-subresource",
+    "pod-update-resize-subresource",
+];
+pub const EXTENDER: &[&str] = &[
+    "bind",
+    "filter-full-nodes",
+    "filter-node-cache-capable",
+    "preempt-full-nodes",
+    "preempt-node-cache-capable",
+    "prioritize-node-cache-capable",
+];
+
+pub fn bytes(folder: &str, name: &str) -> Vec<u8> {
+    let path = format!(
+        "{}/tests/data/recorded/{folder}/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    std::fs::read(path).unwrap()
+}
+
+fn body(folder: &str, name: &str) -> Value {
+    serde_json::from_slice(&bytes(folder, name)).unwrap()
+}
+
+fn nodes() -> [Node; 3] {
+    [
+        a100().named("a100-whole"),
+        a100_mixed().named("a100-mig"),
+        t4("time-slicing", false).named("t4-ts"),
+    ]
+}
+
+/// The three nodes, and the namespaces of the recordings under the policies that their names ask for.
+pub fn world(pods: &[Value]) -> World {
+    let namespaces: &[(&str, &[(&str, &str)])] = &[
+        ("train", &[("apportion.dev/policy", "training")]),
+        ("tenants", &[("apportion.dev/policy", "multi-tenant")]),
+        ("dev", &[("apportion.dev/policy", "development")]),
+    ];
+    World::new(shipped(), inventory(&nodes(), pods, namespaces))
+}
+
+#[test]
+fn no_file_is_left_out() {
+    for (folder, names) in [("admission", ADMISSION), ("extender", EXTENDER)] {
+        let path = format!("{}/tests/data/recorded/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let mut found: Vec<String> = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        found.sort();
+        let mut listed: Vec<String> = names.iter().map(|name| format!("{name}.json")).collect();
+        listed.sort();
+        assert_eq!(found, listed);
+    }
+}
+
+#[test]
+fn reviews() {
+    let untouched = "";
+    let slice = "c: gpu 1 | gpu.sharing-strategy In time-slicing";
+    let ten = "mig-1g.10gb 1";
+    let tenants = format!("warm: {ten}; c: {ten}; d: {ten} | mig-1g.10gb.sharing-strategy NotIn time-slicing");
+    for (name, outcome, expected) in [
+        ("deployment-create", Outcome::Advised, untouched.to_owned()),
+        ("job-create-gpu-8", Outcome::Advised, untouched.to_owned()),
+        ("pod-create-dry-run-generate-name", Outcome::Rewritten, slice.to_owned()),
+        (
+            "pod-create-from-job-gpu-8",
+            Outcome::Rewritten,
+            format!("c: gpu 8 | {WHOLE}"),
+        ),
+        ("pod-create-generated-sidecar-mig-and-gpu", Outcome::Rewritten, tenants),
+        ("pod-create-gpu-1", Outcome::Rewritten, slice.to_owned()),
+        (
+            "pod-create-priority-gpu-10",
+            Outcome::Rewritten,
+            format!("c: gpu 10 | {WHOLE}"),
+        ),
+        ("pod-update", Outcome::Skipped, untouched.to_owned()),
+        (
+            "pod-update-ephemeralcontainers-subresource",
+            Outcome::Skipped,
+            untouched.to_owned(),
+        ),
+        ("pod-update-resize-subresource", Outcome::Skipped, untouched.to_owned()),
+    ] {
+        let body = body("admission", name);
+        let answer = world(&[]).admit_body(&body);
+        assert_eq!(answer.outcome, outcome, "{name}");
+        if expected == untouched {
+            assert!(!answer.patched && answer.denial.is_none(), "{name}");
+            // Of a Deployment whose pods will be rewritten somebody should hear; a Job for whole GPUs gets what it asks for.
+            assert_eq!(
+                !answer.warnings.is_empty(),
+                name == "deployment-create",
+                "{name}: {:?}",
+                answer.warnings
+            );
+            assert_eq!(answer.pod, body["request"]["object"], "{name}");
+        } else {
+            assert_eq!(show(&answer), expected, "{name}");
+        }
+        let promises = outcome == Outcome::Rewritten && body["request"]["dryRun"] == false;
+        assert_eq!(answer.claim.is_some(), promises, "{name}");
+    }
+    // More GPUs than any node has: it keeps them, and is told that it waits.
+    let ten = world(&[]).admit_body(&body("admission", "pod-create-priority-gpu-10"));
+    assert_eq!(
+        ten.warnings,
+        [
+            "apportion (training): no node that the pod may run on offers nvidia.com/gpu (exclusive); the pod waits for one"
+        ]
+    );
+}
+
+#[test]
+fn filter_by_names() {
+    let body = body("extender", "filter-node-cache-capable");
+    let answer = world(&[]).filter(&body, AnswerSize::default());
+    assert_eq!(
+        answer["NodeNames"],
+        json!(["t4-ts"]),
+        "a development pod on slices, not on whole GPUs"
+    );
+    assert_eq!((&answer["Nodes"], &answer["Error"]), (&json!(null), &json!("")));
+    assert_eq!(answer["FailedAndUnresolvableNodes"], json!({}));
+
+    let full = on(pod(&[("gpu", "16")]), "t4-ts");
+    let answer = world(&[full]).filter(&body, AnswerSize::default());
+    let why = json!({"t4-ts": "0 of 16 gpu free", "a100-whole": "gpu is a whole GPU, not a share"});
+    assert_eq!(
+        (&answer["NodeNames"], &answer["FailedAndUnresolvableNodes"]),
+        (&json!([]), &why)
+    );
+    assert_eq!(answer["FailedNodes"], json!({}));
+}
+
+#[test]
+fn filter_by_whole_nodes() {
+    // A training pod, and a scheduler that would put it on 4 GPUs in 16 slices.
+    let answer = world(&[]).filter(&body("extender", "filter-full-nodes"), AnswerSize::default());
+    assert_eq!(answer["Nodes"], json!({"metadata": {}, "items": []}));
+    assert_eq!(answer["NodeNames"], json!(null));
+    assert_eq!(
+        answer["FailedAndUnresolvableNodes"],
+        json!({"t4-ts": "gpu is shared by time-slicing"})
+    );
+    assert_eq!((&answer["FailedNodes"], &answer["Error"]), (&json!({}), &json!("")));
+}
+
+#[test]
+fn prioritize_by_names() {
+    let bytes = bytes("extender", "prioritize-node-cache-capable");
+    let args: Args<'_> = serde_json::from_slice(&bytes).unwrap();
+    for (taken, score) in [("0", 1), ("7", 5), ("15", 10)] {
+        let world = world(&[on(pod(&[("gpu", taken)]), "t4-ts")]);
+        let scores = prioritize(&args, &world.extender(), |scores| json!(scores)).unwrap();
+        let expected = json!([{"Host": "t4-ts", "Score": score}, {"Host": "a100-whole", "Score": 0}]);
+        assert_eq!(scores, expected, "{taken} of 16 taken");
+    }
+}
+
+/// There is no verb for them yet; what asks for one is told so, and nothing falls over.
+#[test]
+fn preempt_and_bind_are_read_safely() {
+    for name in ["bind", "preempt-full-nodes", "preempt-node-cache-capable"] {
+        let bytes = bytes("extender", name);
+        assert!(review::read(&bytes).is_err(), "{name} is no review");
+        match serde_json::from_slice::<Args<'_>>(&bytes) {
+            // Its pod is read as that of a question about no node.
+            Ok(args) => {
+                let answer = apportion::extender::filter(&args, &world(&[]).extender(), AnswerSize::All, |r| json!(r));
+                assert_eq!(answer["Error"], "neither NodeNames nor Nodes is set", "{name}");
+            }
+            Err(error) => assert_eq!(
+                (name, error.to_string().contains("missing field `Pod`")),
+                ("bind", true)
+            ),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the rows of the tables are written with.
+
+use serde_json::{Value, json};
+
+use super::fixtures::{Answer, Node, on, pod, with};
+use super::oracle::{container_ask, containers};
+use super::tree::required;
+
+/// An answer in one line: what each container asks for, and what was said to the scheduler, without `nvidia.com/`.
+pub fn show(answer: &Answer) -> String {
+    if let Some(denial) = &answer.denial {
+        return format!("{} {}", denial.code, denial.message);
+    }
+    let asks = containers(&answer.pod).filter_map(|(.., container)| {
+        let counts: Vec<String> = container_ask(container)
+            .iter()
+            .map(|(name, n)| format!("{name} {n}"))
+            .collect();
+        (!counts.is_empty()).then(|| format!("{}: {}", container["name"].as_str().unwrap(), counts.join(" + ")))
+    });
+    let terms = required(&answer.pod)["nodeSelectorTerms"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|term| {
+            let expressions = term["matchExpressions"].as_array().into_iter().flatten().map(|e| {
+                let values: Vec<&str> = e["values"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|v| v.as_str().unwrap())
+                    .collect();
+                format!(
+                    "{} {} {}",
+                    e["key"].as_str().unwrap(),
+                    e["operator"].as_str().unwrap(),
+                    values.join(",")
+                )
+                .trim()
+                .to_owned()
+            });
+            expressions.collect::<Vec<_>>().join(" & ")
+        });
+    let (asks, terms): (Vec<String>, Vec<String>) = (asks.collect(), terms.collect());
+    let text = if terms.is_empty() {
+        asks.join("; ")
+    } else {
+        format!("{} | {}", asks.join("; "), terms.join(" or "))
+    };
+    text.replace("nvidia.com/", "")
+}
+
+pub fn gpu(count: &str) -> Value {
+    pod(&[("gpu", count)])
+}
+
+/// A pod of the shape that the API server sends, with more containers: name, whether a sidecar, resource, count.
+pub fn pod_of(init: &[(&str, bool, &str, &str)], main: &[(&str, &str, &str)]) -> Value {
+    let one = |name: &str, resource: &str, count: &str| {
+        let list = json!({format!("nvidia.com/{resource}"): count});
+        json!({"name": name, "resources": {"limits": list, "requests": list}})
+    };
+    let init: Vec<Value> = init
+        .iter()
+        .map(|(name, sidecar, resource, count)| {
+            let container = one(name, resource, count);
+            if *sidecar {
+                with(container, "/restartPolicy", json!("Always"))
+            } else {
+                container
+            }
+        })
+        .collect();
+    let main: Vec<Value> = main
+        .iter()
+        .map(|(name, resource, count)| one(name, resource, count))
+        .collect();
+    json!({"metadata": {"name": "p"}, "spec": {"initContainers": init, "containers": main}})
+}
+
+pub fn declaring(pod: Value, memory: &str) -> Value {
+    with(pod, "/metadata/annotations/apportion.dev~1gpu-memory", json!(memory))
+}
+
+pub fn selecting(pod: Value, key: &str, value: &str) -> Value {
+    with(pod, "/spec/nodeSelector", json!({key: value}))
+}
+
+pub fn v100() -> Node {
+    Node::shared("Tesla-V100-SXM2-16GB", (4, 4), 16384, "mps", false).named("v100")
+}
+
+/// `taken` shares of a resource on a node.
+pub fn taken(node: &str, resource: &str, taken: &str) -> Value {
+    on(pod(&[(resource, taken)]), node)
+}
+
+pub const WHOLE: &str = "gpu.sharing-strategy In none & gpu.slices.gi DoesNotExist";

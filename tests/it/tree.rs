@@ -1,0 +1,71 @@
+//! Pods as trees of JSON: what a rewrite may touch, and whether it kept to that.
+
+use serde_json::{Map, Value};
+
+use super::oracle::{container_ask, containers, is_gpu};
+
+/// The annotation that says what was decided.
+pub const DECISION: &str = "apportion.dev/decision";
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+
+/// A copy of `pod` without all that a rewrite may touch, given the pod as it was before.
+///
+/// A list or an object that has become empty counts as missing, but on the way to what may be touched only.
+pub fn without_what_may_change(pod: &Value, before: &Value) -> Value {
+    let mut rest = pod.clone();
+    for (list, at, _) in containers(before).filter(|(.., container)| !container_ask(container).is_empty()) {
+        let resources = &mut rest["spec"][list][at]["resources"];
+        for list in ["limits", "requests"] {
+            remove_in(resources, list, is_gpu);
+        }
+    }
+    remove_in(&mut rest["metadata"], "annotations", |key| key == DECISION);
+    if let Some(affinity) = rest["spec"].get_mut("affinity") {
+        remove_in(affinity, "nodeAffinity", |key| key == REQUIRED);
+    }
+    remove_in(&mut rest["spec"], "affinity", |_| false);
+    rest
+}
+
+/// Takes the members with such keys from `parent[name]`, and `name` itself where nothing is left of it.
+fn remove_in(parent: &mut Value, name: &str, doomed: impl Fn(&str) -> bool) {
+    let Some(parent) = parent.as_object_mut() else { return };
+    if let Some(members) = parent.get_mut(name).and_then(Value::as_object_mut) {
+        members.retain(|key, _| !doomed(key));
+    }
+    if parent
+        .get(name)
+        .is_some_and(|value| value.is_null() || value.as_object().is_some_and(Map::is_empty))
+    {
+        parent.remove(name);
+    }
+}
+
+/// The required node affinity's part of a pod.
+pub fn required(pod: &Value) -> &Value {
+    &pod["spec"]["affinity"]["nodeAffinity"][REQUIRED]
+}
+
+/// Whether `after` has all alternatives of `before`, each with what it had and perhaps more behind; one without any expression,
+/// which matches no node, as it was.
+pub fn narrows(before: &Value, after: &Value) -> bool {
+    let Some(terms) = before["nodeSelectorTerms"].as_array() else {
+        let added = after["nodeSelectorTerms"].as_array();
+        return before.is_null() && (after.is_null() || added.is_some_and(|terms| terms.len() == 1));
+    };
+    let now = after["nodeSelectorTerms"].as_array().cloned().unwrap_or_default();
+    terms.len() == now.len()
+        && terms.iter().zip(&now).all(|(was, is)| {
+            let list = |term: &Value, key: &str| term[key].as_array().cloned().unwrap_or_default();
+            let empty = list(was, "matchExpressions").is_empty() && list(was, "matchFields").is_empty();
+            let others = |term: &Value| {
+                let mut term = term.clone();
+                term.as_object_mut().unwrap().remove("matchExpressions");
+                term
+            };
+            was == is
+                || !empty
+                    && list(is, "matchExpressions").starts_with(&list(was, "matchExpressions"))
+                    && others(was) == others(is)
+        })
+}
