@@ -281,6 +281,7 @@ fn granted<'c>(
     };
     // Without a change this is the second pass over our own output, whose claim is counted already.
     let claim = (policy.mode == Mode::Enforce && changes && !dry_run).then(|| Claim {
+        namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
         strategy: grant.strategy,
         demand: grant.demand.clone(),
     });

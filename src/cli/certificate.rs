@@ -38,7 +38,7 @@ pub struct CertificateArgs {
     #[arg(long, requires = "own_namespace", conflicts_with_all = ["tls_cert", "tls_key", "tls_self_signed"], help_heading = "TLS")]
     tls_managed: bool,
     /// The Secret of --tls-managed, in our own namespace
-    #[arg(long, value_name = "NAME", default_value = "apportion-ca", help_heading = "TLS")]
+    #[arg(long, value_name = "NAME", default_value = "apportion-tls", help_heading = "TLS")]
     tls_managed_secret: String,
     /// The Service that the API server calls, in our own namespace; --tls-managed signs for its names
     #[arg(long, value_name = "NAME", default_value = "apportion", help_heading = "TLS")]
@@ -79,8 +79,8 @@ impl CertificateArgs {
             }
             _ if self.tls_self_signed => self.self_signed(metrics),
             _ => bail!(
-                "the webhook needs a certificate: in a cluster give --tls-managed; elsewhere give --tls-cert and --tls-key, \
-                 or --tls-self-signed for a trial"
+                "the webhook needs a certificate: give --tls-cert and --tls-key, --tls-managed in a cluster, or \
+                 --tls-self-signed for a trial"
             ),
         }
     }

@@ -19,7 +19,6 @@ use self::workload::Found;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
-use crate::inventory::dump;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -30,26 +29,27 @@ pub struct Args {
     /// The namespace of objects that name none.
     #[arg(short, long)]
     namespace: Option<String>,
-    /// The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints.
+    /// The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
-    /// The policies.
-    #[arg(long, value_name = "DIR", default_value = "policies", env = "APPORTION_POLICIES")]
-    policies: PathBuf,
+    /// The policies; with --cluster, ./policies by default. On a live cluster they stand beside its own
+    #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
+    policies: Option<PathBuf>,
     #[command(flatten)]
     printing: Printing,
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Some(cluster) = &args.cluster else {
-        bail!(
-            "explain needs a cluster to decide for: give --cluster FILE, and make the file with\n  {} > cluster.json",
-            dump::COMMAND
-        );
-    };
     let found = read(&args.files, args.namespace.as_deref())?;
-    let inquiry = Inquiry::new(input::policy_set(&args.policies)?, input::cluster(cluster)?);
+    let (policies, cluster) = match &args.cluster {
+        Some(file) => {
+            let directory = args.policies.clone().unwrap_or_else(|| "policies".into());
+            (input::policy_set(&directory)?, input::cluster(file)?)
+        }
+        None => input::live(args.policies.as_deref())?,
+    };
+    let inquiry = Inquiry::new(policies, cluster);
     let reports: Vec<Report> = found
         .workloads
         .iter()

@@ -1,11 +1,12 @@
 //! Files that verbs read: a directory of policies, a dump of a cluster, manifests.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 
+use crate::cluster::{client, look};
 use crate::inventory::{Inventory, dump};
 use crate::policy::{Finding, Policy, PolicySet, parse};
 
@@ -79,6 +80,23 @@ pub fn cluster(file: &Path) -> anyhow::Result<Inventory> {
 /// The cluster of a dump's text.
 pub fn cluster_of(file: &str, text: &str) -> anyhow::Result<Inventory> {
     Ok(dump::read(text).with_context(|| file.to_owned())?.inventory().clone())
+}
+
+/// The live cluster, and its policies beside those of a directory.
+pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
+    let files = match policies {
+        Some(directory) => checked_policies(directory, &policy_texts(directory)?)?,
+        None => Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = client::connect().await?;
+        let (policies, wrong) = look::policies(&client, files).await?;
+        for complaint in wrong {
+            writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
+        }
+        Ok((policies, look::inventory(&client).await?))
+    })
 }
 
 /// A file's text; `-` is standard input.

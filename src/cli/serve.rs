@@ -168,6 +168,7 @@ impl Source for Files {
         Ok(State {
             policies: Arc::new(policies),
             inventory: Some(Arc::new(input::cluster_of(file, text)?)),
+            waiting_for: String::new(),
         })
     }
 }

@@ -2,19 +2,26 @@
 
 use kube::{Client, Config};
 
-/// Why there is no connection.
+use crate::inventory::dump;
+
+/// Why there is no connection. Displayed whole: what kube says repeats itself when its causes are printed behind it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Neither a kubeconfig nor a service account.
-    #[error("no cluster: {0}; set KUBECONFIG, run inside a cluster, or give a dump with --cluster FILE")]
-    Config(#[from] kube::config::InferConfigError),
+    #[error(
+        "no cluster to talk to: set KUBECONFIG, run inside a cluster, or give a dump with --cluster FILE (make it with `{command}`); {0}",
+        command = dump::COMMAND
+    )]
+    Config(String),
     /// The configuration can not be used.
-    #[error("the cluster's configuration can not be used: {0}")]
-    Client(#[from] kube::Error),
+    #[error("the kubeconfig can not be used: {0}")]
+    Client(String),
 }
 
 /// Connects as the kubeconfig says (`KUBECONFIG`, `~/.kube/config`), else as the pod's service account.
 pub async fn connect() -> Result<Client, ConnectError> {
-    let config = Config::infer().await?;
-    Ok(Client::try_from(config)?)
+    let config = Config::infer()
+        .await
+        .map_err(|error| ConnectError::Config(error.to_string()))?;
+    Client::try_from(config).map_err(|error| ConnectError::Client(error.to_string()))
 }

@@ -9,6 +9,7 @@ mod changes;
 pub mod client;
 pub mod feed;
 pub mod kind;
+pub mod look;
 pub mod managed;
 pub mod policies;
 pub mod refusal;

@@ -5,8 +5,10 @@
 //! the answer that of half a list.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures::StreamExt as _;
+use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client};
@@ -32,11 +34,36 @@ pub enum Change<K: Kind> {
 /// Objects in one page of a list: 500 pods are some MiB of JSON.
 const PAGE: u32 = 500;
 
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+
+/// How long a broken watch waits before it is taken up again: twice as long each time. Half a minute, kube's longest, is too much:
+/// whoever makes a namespace and a pod in it is turned away until then, though the API server has long been back.
+struct Waits(Duration);
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = self.0;
+        self.0 = LONGEST_WAIT.min(wait * 2);
+        Some(wait)
+    }
+}
+
+impl Backoff for Waits {
+    fn reset(&mut self) {
+        self.0 = FIRST_WAIT;
+    }
+}
+
 /// Watches all objects of a kind for ever, and sends what happens. Ends when nobody listens any more.
 pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
     let config = watcher::Config::default().page_size(PAGE);
     let api: Api<Trimmed<K>> = Api::all(client);
-    let mut events = std::pin::pin!(watch(api, config).default_backoff());
+    // Back to the first wait only after a while without an error: a server that answers and breaks off is not asked in a hurry.
+    let waits = ResetTimerBackoff::new(Waits(FIRST_WAIT), Duration::from_mins(2));
+    let mut events = std::pin::pin!(watch(api, config).backoff(waits));
     let mut known: HashSet<String> = HashSet::new();
     let mut listed: HashSet<String> = HashSet::new();
     while let Some(event) = events.next().await {
@@ -77,10 +104,20 @@ pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
                 changes.send(Change::NotInstalled).await
             }
-            Err(error) => changes.send(Change::Broken(format!("{}: {error}", K::PLURAL))).await,
+            Err(error) => changes.send(Change::Broken(reason(&error))).await,
         };
         if told.is_err() {
             return;
         }
+    }
+}
+
+/// What to tell a person: the API server's own sentence where there is one.
+fn reason(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.message.clone(),
+        other => other.to_string(),
     }
 }

@@ -11,6 +11,7 @@ use super::feed::Feed;
 use super::kind::{Namespaces, Nodes, Pods, Policies};
 use super::policies::PolicyBook;
 use super::watch::Change;
+use crate::gpu::Counts;
 use crate::inventory::Ledger;
 use crate::policy::Policy;
 use crate::service::{App, State};
@@ -27,10 +28,14 @@ pub struct Writer {
     whole: BTreeSet<&'static str>,
     /// Which kinds must have been, before anything is published.
     wanted: BTreeSet<&'static str>,
-    /// Since when each broken watch is silent.
-    broken: BTreeMap<&'static str, Instant>,
+    /// Since when each broken watch is silent, and why.
+    broken: BTreeMap<&'static str, (Instant, String)>,
     /// Whether something has changed since the last state.
     changed: bool,
+    /// Pods that have come since what is awaited was found out last, by namespace and demand.
+    arrived: Vec<(Box<str>, Counts)>,
+    /// Those before: with the next state they count in full.
+    counted: Vec<(Box<str>, Counts)>,
 }
 
 impl Writer {
@@ -44,6 +49,8 @@ impl Writer {
             wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
             broken: BTreeMap::new(),
             changed: false,
+            arrived: Vec::new(),
+            counted: Vec::new(),
         }
     }
 
@@ -78,7 +85,13 @@ impl Writer {
 
     fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
-        let silent = self.broken.values().map(Instant::elapsed).max().unwrap_or_default();
+        self.counted.append(&mut self.arrived);
+        let silent = self
+            .broken
+            .values()
+            .map(|(since, _)| since.elapsed())
+            .max()
+            .unwrap_or_default();
         self.app.metrics_registry().cluster_stale(silent);
     }
 
@@ -123,7 +136,14 @@ impl Writer {
 
     fn pod(&mut self, change: Change<Pods>) {
         match change {
-            Change::Put(key, record) => self.changed |= self.ledger.put_pod(&key, record.map(|record| *record)),
+            Change::Put(key, record) => {
+                if let Some(record) = &record
+                    && !self.ledger.knows_pod(&key)
+                {
+                    self.arrived.push((record.namespace.clone(), record.demand.clone()));
+                }
+                self.changed |= self.ledger.put_pod(&key, record.map(|record| *record));
+            }
             Change::Gone(key) => self.changed |= self.ledger.put_pod(&key, None),
             Change::Synced => drop(self.whole.insert("pods")),
             Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
@@ -157,11 +177,10 @@ impl Writer {
 
     fn broke(&mut self, resource: &'static str, why: &str) {
         self.app.metrics_registry().watch_broke(resource);
-        if self
-            .broken
-            .insert(resource, *self.broken.get(resource).unwrap_or(&Instant::now()))
-            .is_none()
-        {
+        if let Some((_, known)) = self.broken.get_mut(resource) {
+            why.clone_into(known);
+        } else {
+            self.broken.insert(resource, (Instant::now(), why.to_owned()));
             tracing::warn!(
                 resource,
                 why,
@@ -170,9 +189,30 @@ impl Writer {
         }
     }
 
+    /// Says what the first state waits for, and why, to whoever asks whether we are ready.
+    fn publish_waiting(&self) {
+        let missing = self
+            .wanted
+            .difference(&self.whole)
+            .map(|resource| match self.broken.get(resource) {
+                Some((_, why)) => format!("{resource} ({why})"),
+                None => (*resource).to_owned(),
+            });
+        let waiting_for = format!(
+            "waiting for the first list of {}",
+            missing.collect::<Vec<_>>().join(", ")
+        );
+        if self.app.state().waiting_for != waiting_for {
+            self.app.replace(State {
+                waiting_for,
+                ..State::default()
+            });
+        }
+    }
+
     fn publish(&mut self) {
         if self.whole != self.wanted {
-            return;
+            return self.publish_waiting();
         }
         let first = self.app.state().inventory.is_none();
         if first {
@@ -188,7 +228,13 @@ impl Writer {
             self.app.replace(State {
                 policies: self.book.set(),
                 inventory,
+                waiting_for: String::new(),
             });
+        }
+        if !self.counted.is_empty() {
+            let settled = std::mem::take(&mut self.counted);
+            self.app
+                .settle(settled.iter().map(|(namespace, demand)| (&**namespace, demand)));
         }
     }
 }

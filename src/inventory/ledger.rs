@@ -119,6 +119,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a pod, by `namespace/name`, holds a GPU or waits for one.
+    pub fn knows_pod(&self, key: &str) -> bool {
+        self.pods.contains_key(key)
+    }
+
     /// Every pod that is known, by `namespace/name`.
     pub fn pods(&self) -> impl Iterator<Item = (&str, &PodRecord)> {
         self.pods.iter().map(|(key, record)| (&**key, record))

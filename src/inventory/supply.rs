@@ -140,6 +140,7 @@ mod tests {
         claimed.add(
             Duration::ZERO,
             Claim {
+                namespace: "n".into(),
                 strategy: Strategy::Exclusive,
                 demand: Counts::one(GpuResource::Gpu, 6),
             },

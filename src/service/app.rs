@@ -10,6 +10,7 @@ use super::state::State;
 use crate::admission::{self, Admission, Outcome};
 use crate::decision::OnUnknown;
 use crate::extender::{self, AnswerSize, Ask};
+use crate::gpu::Counts;
 use crate::inventory::Claims;
 use crate::server::endpoints::{Answer, Endpoints};
 use crate::tls::resolver::Resolver;
@@ -66,6 +67,14 @@ impl App {
     /// Is not ready before `certificate` has something to show. The first that is given counts.
     pub fn wait_for(&self, certificate: Arc<Resolver>) {
         let _ = self.certificate.set(certificate);
+    }
+
+    /// These pods, by namespace and demand, count in the state now: what was claimed for them does not any more.
+    pub fn settle<'p>(&self, pods: impl IntoIterator<Item = (&'p str, &'p Counts)>) {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        for (namespace, demand) in pods {
+            claims.settle(namespace, demand);
+        }
     }
 
     /// The metrics.

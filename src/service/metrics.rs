@@ -95,9 +95,9 @@ pub struct Metrics {
     reloads: Family<ResultLabel, Counter>,
     reload_ok: Gauge,
     certificate_expiry: Gauge,
-    authority_expiry: Gauge,
     watch_breaks: Family<ResourceLabel, Counter>,
     staleness: Gauge<f64, AtomicU64>,
+    authority_expiry: Gauge,
     stock: StockGauges,
 }
 
@@ -114,9 +114,9 @@ impl Default for Metrics {
             reloads: Family::default(),
             reload_ok: Gauge::default(),
             certificate_expiry: Gauge::default(),
-            authority_expiry: Gauge::default(),
             watch_breaks: Family::default(),
             staleness: Gauge::default(),
+            authority_expiry: Gauge::default(),
             stock: StockGauges::default(),
             registry: Mutex::default(),
         };
@@ -163,12 +163,6 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.certificate_expiry.clone(),
         );
-        registry.register_with_unit(
-            "tls_authority_not_after_timestamp",
-            "When the authority ends that Apportion manages itself; 0 without one",
-            Unit::Seconds,
-            metrics.authority_expiry.clone(),
-        );
         registry.register(
             "watch_breaks",
             "Watches of the cluster that broke",
@@ -179,6 +173,12 @@ impl Default for Metrics {
             "For how long the quietest broken watch has brought nothing; 0 while all watches stand",
             Unit::Seconds,
             metrics.staleness.clone(),
+        );
+        registry.register_with_unit(
+            "tls_authority_not_after_timestamp",
+            "When the authority ends that Apportion manages itself; 0 without one",
+            Unit::Seconds,
+            metrics.authority_expiry.clone(),
         );
         metrics.stock.register(&mut registry);
         Metrics {
@@ -227,11 +227,6 @@ impl Metrics {
         self.certificate_expiry.set(at);
     }
 
-    /// Says when the authority ends that signs our certificates, in seconds since 1970.
-    pub fn authority_ends(&self, at: i64) {
-        self.authority_expiry.set(at);
-    }
-
     /// Counts a watch that broke.
     pub fn watch_broke(&self, resource: &'static str) {
         self.watch_breaks.get_or_create(&ResourceLabel { resource }).inc();
@@ -240,6 +235,11 @@ impl Metrics {
     /// Says for how long what is known may have been out of date.
     pub fn cluster_stale(&self, silent: Duration) {
         self.staleness.set(silent.as_secs_f64());
+    }
+
+    /// Says when the authority ends that signs our certificates, in seconds since 1970.
+    pub fn authority_ends(&self, at: i64) {
+        self.authority_expiry.set(at);
     }
 
     /// All of it, in the text format of `OpenMetrics`.

@@ -12,11 +12,18 @@ pub struct State {
     pub policies: Arc<PolicySet>,
     /// The cluster; `None` until it was seen whole for the first time.
     pub inventory: Option<Arc<Inventory>>,
+    /// What is still to be seen, as long as there is no inventory.
+    pub waiting_for: String,
 }
 
 impl State {
     /// Why requests can not be answered rightly yet.
-    pub fn readiness(&self) -> Result<&Inventory, &'static str> {
-        self.inventory.as_deref().ok_or("the cluster has not been read yet")
+    pub fn readiness(&self) -> Result<&Inventory, &str> {
+        let waiting = if self.waiting_for.is_empty() {
+            "the cluster has not been read yet"
+        } else {
+            &self.waiting_for
+        };
+        self.inventory.as_deref().ok_or(waiting)
     }
 }

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig};
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 use crate::cluster::until;
 use crate::control_plane::ControlPlane;
+use crate::kubectl::Kubectl;
 use crate::pki::{Authority, Pair};
 use crate::process::{Process, free_ports};
 
@@ -35,7 +37,7 @@ pub(crate) struct Apportion {
 
 impl Apportion {
     /// Starts `apportion serve` for this control plane, and waits until it is ready.
-    pub(crate) async fn start(plane: &ControlPlane) -> Self {
+    pub(crate) async fn start(plane: &ControlPlane, kubectl: &Kubectl) -> Self {
         let dir = plane.dir().to_owned();
         let policies = dir.join("policies");
         std::fs::create_dir(&policies).unwrap();
@@ -64,10 +66,14 @@ impl Apportion {
             format!("--extender-client-ca={}", authority.file().display()),
             "--reload-interval=1".to_owned(),
             "--drain-delay=1".to_owned(),
+            "--own-namespace=apportion-system".to_owned(),
         ];
+        // With the rights of its own service account, and no others.
+        let token = ["-n", "apportion-system", "create", "token", "apportion"];
+        let token = kubectl.run(&token).await.fine();
         let apportion = Apportion {
             process: RefCell::new(None),
-            kubeconfig: plane.kubeconfig("apportion"),
+            kubeconfig: plane.token_kubeconfig("apportion", token.out.trim()),
             dir,
             args,
             authority,
@@ -179,38 +185,22 @@ impl Apportion {
         }])
     }
 
-    /// Registers the webhook.
+    /// Makes the registration of `deploy/manifests` call this process instead of a Service.
     pub(crate) async fn register(&self, client: &Client, failure_policy: &str) {
-        use base64::Engine as _;
-        let bundle = base64::engine::general_purpose::STANDARD.encode(self.authority.pem());
-        let webhook = json!({
-            "name": "pods.apportion.dev",
-            "clientConfig": {"url": format!("https://127.0.0.1:{}/mutate", self.webhook), "caBundle": bundle},
-            "rules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"],
-                "scope": "Namespaced",
-            }],
-            "namespaceSelector": {"matchExpressions": [
-                {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "apportion-system"]},
-            ]},
-            "failurePolicy": failure_policy,
-            "matchPolicy": "Equivalent",
-            "reinvocationPolicy": "IfNeeded",
-            "sideEffects": "None",
-            "timeoutSeconds": 5,
-            "admissionReviewVersions": ["v1"],
-        });
-        let configuration = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": "apportion"},
-            "webhooks": [webhook],
-        });
         let all: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-        let params = PatchParams::apply("e2e").force();
-        all.patch("apportion", &params, &Patch::Apply(configuration))
-            .await
-            .unwrap();
+        let mut configuration = all.get("apportion").await.unwrap();
+        for webhook in configuration.webhooks.iter_mut().flatten() {
+            webhook.client_config = WebhookClientConfig {
+                url: Some(format!("https://127.0.0.1:{}/mutate", self.webhook)),
+                ca_bundle: Some(ByteString(self.authority.pem().into_bytes())),
+                service: None,
+            };
+            if webhook.name == "pods.apportion.dev" {
+                webhook.failure_policy = Some(failure_policy.to_owned());
+            }
+        }
+        let params = PostParams::default();
+        all.replace("apportion", &params, &configuration).await.unwrap();
     }
 }
 

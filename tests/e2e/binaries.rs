@@ -1,6 +1,7 @@
 //! Where the programs of a real control plane are.
 
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Where envtest looks when nobody says where.
@@ -31,7 +32,6 @@ impl Binaries {
             dir.display()
         );
         // The test harness captures what macros print; CI has to see this.
-        use std::io::Write as _;
         let _ = writeln!(std::io::stdout(), "{line}");
         let _ = writeln!(std::io::stderr(), "{line}");
         None
@@ -62,9 +62,5 @@ impl Binaries {
             format!("kubectl {}", said("kubectl", &["version", "--client"])),
         ]
         .join("; ")
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        &self.0
     }
 }

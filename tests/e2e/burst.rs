@@ -39,7 +39,7 @@ struct Measured {
 
 impl Measured {
     fn print(&self, name: &str) {
-        let rate = |time: Duration| (PODS as f64) / time.as_secs_f64();
+        let rate = |time: Duration| f64::from(u32::try_from(PODS).unwrap()) / time.as_secs_f64();
         println!(
             "      {name}: {PODS} pods from Job to node in {:.2} s ({:.0} pods/s); {PODS} that wait already in {:.2} s ({:.0} pods/s); \
              {} on a wrong node; {:?}",

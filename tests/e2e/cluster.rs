@@ -10,7 +10,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 /// How long anything may take before a scenario has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cluster/cluster.json");
 
@@ -175,13 +175,6 @@ impl Cluster {
             *nodes.entry(node.to_owned()).or_default() += 1;
         }
         nodes
-    }
-
-    /// The names of all nodes.
-    pub(crate) async fn node_names(&self) -> Vec<String> {
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        let list = nodes.list(&ListParams::default()).await.unwrap();
-        list.iter().map(|node| node.name_any()).collect()
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct ControlPlane {
     _etcd: Process,
     apiserver_args: Vec<String>,
     url: String,
-    authority: Authority,
+    authority_file: PathBuf,
     binaries: Binaries,
     dir: Option<TempDir>,
 }
@@ -67,7 +67,10 @@ impl ControlPlane {
             ("allow-privileged", &true),
         ]);
         let apiserver = Process::start("kube-apiserver", &binaries.path("kube-apiserver"), &apiserver_args, dir);
-        let config = |user: &str, pair: &Pair| kubeconfig(dir, &url, &authority.file(), user, pair);
+        let config = |user: &str, pair: &Pair| {
+            let pair = serde_json::json!({"client-certificate": pair.cert, "client-key": pair.key});
+            kubeconfig(dir, &url, &authority.file(), user, &pair)
+        };
         config("admin", &authority.client("admin", Some("system:masters")));
         let name = "system:kube-controller-manager";
         let manager_config = config("kube-controller-manager", &authority.client(name, None));
@@ -103,7 +106,7 @@ impl ControlPlane {
             _etcd: etcd,
             apiserver_args,
             url,
-            authority,
+            authority_file: authority.file(),
             binaries,
             dir: Some(temp),
         }
@@ -156,18 +159,15 @@ impl ControlPlane {
         client(self.dir()).await
     }
 
-    /// The kubeconfig of a user, who gets a certificate here if they have none.
+    /// The kubeconfig of a component or of `admin`.
     pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
-        let file = self.dir().join(format!("{user}.kubeconfig"));
-        if !file.exists() {
-            let pair = self.authority.client(user, None);
-            kubeconfig(self.dir(), &self.url, &self.authority.file(), user, &pair);
-        }
-        file
+        self.dir().join(format!("{user}.kubeconfig"))
     }
 
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.authority
+    /// A kubeconfig with a token.
+    pub(crate) fn token_kubeconfig(&self, user: &str, token: &str) -> PathBuf {
+        let user_of = serde_json::json!({"token": token});
+        kubeconfig(self.dir(), &self.url, &self.authority_file, user, &user_of)
     }
 
     pub(crate) fn binaries(&self) -> &Binaries {
@@ -194,13 +194,13 @@ fn flags(flags: &[(&str, &dyn std::fmt::Display)]) -> Vec<String> {
     flags.iter().map(|(name, value)| format!("--{name}={value}")).collect()
 }
 
-fn kubeconfig(dir: &Path, url: &str, ca: &Path, user: &str, pair: &Pair) -> PathBuf {
+fn kubeconfig(dir: &Path, url: &str, ca: &Path, user: &str, credentials: &serde_json::Value) -> PathBuf {
     let file = dir.join(format!("{user}.kubeconfig"));
     let config = serde_json::json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "e2e", "cluster": {"server": url, "certificate-authority": ca}}],
-        "users": [{"name": user, "user": {"client-certificate": pair.cert, "client-key": pair.key}}],
+        "users": [{"name": user, "user": credentials}],
         "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": user}}],
         "current-context": "e2e",
     });

@@ -56,7 +56,8 @@ pub(crate) async fn api_server(world: &World) {
 pub(crate) async fn apportion(world: &World) {
     let namespace = "killed-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
-    let count = 60;
+    // Fewer than there are devices of the first profile, so that each gets that one.
+    let count = 40;
     world
         .kubectl
         .create(&job(namespace, "burst", count, &gpus(1)))

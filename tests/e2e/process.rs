@@ -36,11 +36,6 @@ impl Process {
         Some(format!("{status}; the end of {}:\n{tail}", self.log.display()))
     }
 
-    /// All that it has printed.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
     /// SIGKILL: no goodbye.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

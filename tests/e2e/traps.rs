@@ -1,9 +1,9 @@
-//! What else in a cluster has a say about resources: LimitRange and ResourceQuota.
+//! What else in a cluster has a say about resources: `LimitRange` and `ResourceQuota`.
 
 use crate::cluster::{asks, until};
 use crate::world::{World, gpus, pod};
 
-/// LimitRanger runs before the webhook and, since the webhook changed the pod, once more after it: it puts back what was
+/// `LimitRanger` runs before the webhook and, since the webhook changed the pod, once more after it: it puts back what was
 /// rewritten, unless the webhook is called again too.
 pub(crate) async fn limit_range_default(world: &World) {
     let namespace = "limit-default-e2e";

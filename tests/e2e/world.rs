@@ -13,7 +13,7 @@ use crate::kubectl::Kubectl;
 use crate::kubelet::Kubelet;
 
 /// Longest time of one scenario.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// All that a scenario can touch.
 pub(crate) struct World {
@@ -32,12 +32,9 @@ impl World {
         println!("{}", binaries.versions());
         let plane = ControlPlane::start(binaries).await;
         let kubectl = Kubectl::new(plane.binaries().path("kubectl"), plane.kubeconfig("admin"), plane.dir());
+        install(&kubectl).await;
         let cluster = Cluster::fill(plane.client().await).await;
-        kubectl
-            .feed(&["apply", "-f", "-"], include_str!("rights.yaml"))
-            .await
-            .fine();
-        let apportion = Apportion::start(&plane).await;
+        let apportion = Apportion::start(&plane, &kubectl).await;
         apportion.register(&cluster.client, "Fail").await;
         plane.schedule(&apportion.extenders());
         let kubelet = Kubelet::start(cluster.client.clone());
@@ -62,6 +59,23 @@ impl World {
             said.out.contains("apportion.dev/decision").then_some(())
         })
         .await;
+    }
+}
+
+/// Everything of `deploy/manifests`, as the documentation says it. The Deployments' pods run as `apportion.rs` runs them.
+async fn install(kubectl: &Kubectl) {
+    kubectl
+        .run(&["apply", "--server-side", "-f", "deploy/manifests/crds.yaml"])
+        .await
+        .fine();
+    let crd = "crd/gpusharingpolicies.apportion.dev";
+    kubectl
+        .run(&["wait", crd, "--for=condition=Established", "--timeout=30s"])
+        .await
+        .fine();
+    for file in ["install", "policies"] {
+        let file = format!("deploy/manifests/{file}.yaml");
+        kubectl.run(&["apply", "--server-side", "-f", &file]).await.fine();
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) fn apportion_reading(stdin: &str, args: &[&str]) -> Run {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         // What the developer has set must not decide.
         .env_remove("APPORTION_POLICIES")
+        .env("KUBECONFIG", "/absent/kubeconfig")
+        .env_remove("KUBERNETES_SERVICE_HOST")
         .env_remove("NO_COLOR")
         .env_remove("CLICOLOR")
         .env_remove("CLICOLOR_FORCE")

@@ -233,7 +233,7 @@ fn the_shipped_policies() {
             vec![a100_mixed()],
             vec![],
             pod(&[("gpu", "1"), ("mig-1g.10gb", "1")]),
-            ten.replace("b 1 |", "b 2 |"),
+            ten.to_owned(),
         ),
         (
             "B.4 and beside a share",

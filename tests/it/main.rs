@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::similar_names,
     unreachable_pub,
     reason = "a test that can not go on should stop"
 )]

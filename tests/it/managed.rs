@@ -62,7 +62,7 @@ impl Objects {
                 self.secret = Some(self.stored(body));
                 (201, self.secret.clone().unwrap())
             }
-            (method, path) if path == format!("{SECRET}/apportion-ca") => match (method, self.secret.clone()) {
+            (method, path) if path == format!("{SECRET}/apportion-tls") => match (method, self.secret.clone()) {
                 (_, None) => (404, Value::Null),
                 ("GET", Some(secret)) => (200, secret),
                 ("PUT", Some(secret))
@@ -131,7 +131,7 @@ impl Api {
             self.client(),
             &Settings {
                 namespace: "apportion-system".to_owned(),
-                secret: "apportion-ca".to_owned(),
+                secret: "apportion-tls".to_owned(),
                 service: "apportion".to_owned(),
                 configuration: "apportion".to_owned(),
                 lifetimes: Lifetimes::default(),
@@ -278,7 +278,7 @@ async fn while_the_api_is_away_what_was_shown_stays() {
     let error = replica.look(at(0)).await.unwrap_err().to_string();
     assert_eq!(
         error,
-        "cannot read the Secret apportion-system/apportion-ca: InternalError"
+        "cannot read the Secret apportion-system/apportion-tls: InternalError"
     );
     api.change(|objects| objects.down = false);
     for second in [0, 5] {
@@ -296,12 +296,13 @@ async fn while_the_api_is_away_what_was_shown_stays() {
 #[tokio::test]
 async fn a_secret_of_somebody_else_is_left_alone_and_an_empty_one_is_filled() {
     let api = Api::with_configuration();
-    let secret = |data: Value| json!({"metadata": {"name": "apportion-ca", "labels": {"team": "infra"}}, "data": data});
+    let secret =
+        |data: Value| json!({"metadata": {"name": "apportion-tls", "labels": {"team": "infra"}}, "data": data});
     let theirs = secret(json!({"tls.crt": STANDARD.encode("theirs"), "tls.key": STANDARD.encode("theirs")}));
     api.change(|objects| objects.secret = Some(objects.stored(theirs)));
     let error = api.replica().look(at(0)).await.unwrap_err().to_string();
     let said =
-        "the Secret apportion-system/apportion-ca does not hold authorities of ours: tls.crt is not a certificate";
+        "the Secret apportion-system/apportion-tls does not hold authorities of ours: tls.crt is not a certificate";
     assert!(error.starts_with(said), "{error}");
     assert_eq!(api.writes(), [""; 0]);
     let empty = secret(json!({"note": STANDARD.encode("mine")}));

@@ -83,7 +83,7 @@ fn what_can_not_be_used_ends_with_one_message_and_status_2() {
         ),
         (
             vec!["--cluster", CLUSTER],
-            "give --tls-cert and --tls-key, or --tls-self-signed",
+            "give --tls-cert and --tls-key, --tls-managed in a cluster, or --tls-self-signed",
         ),
         (
             vec!["--cluster", CLUSTER, "--tls-cert", &cert, "--tls-key", &cert],

@@ -1,0 +1,76 @@
+//! One look at a live cluster, for verbs that do not stay.
+
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
+use super::policies::{PolicyBook, Verdict};
+use crate::inventory::{Inventory, Ledger};
+use crate::policy::{Policy, PolicySet};
+
+/// Objects in one page of a list.
+const PAGE: u32 = 500;
+
+/// Why the cluster could not be seen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot list {resource}: {error}")]
+pub struct LookError {
+    resource: &'static str,
+    error: kube::Error,
+}
+
+/// The nodes, namespaces and pods that there are now.
+pub async fn inventory(client: &Client) -> Result<Inventory, LookError> {
+    let mut ledger = Ledger::default();
+    each::<Nodes>(client, |_, node| {
+        ledger.put_node(node);
+    })
+    .await?;
+    each::<Namespaces>(client, |name, labels| {
+        ledger.put_namespace(name, labels);
+    })
+    .await?;
+    each::<Pods>(client, |key, record| {
+        ledger.put_pod(key, record.map(|record| *record));
+    })
+    .await?;
+    ledger.refresh_awaited();
+    Ok(ledger.inventory().clone())
+}
+
+/// The policies of the cluster beside those of `files`, and what is wrong with those that can not be used.
+pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet, Vec<String>), LookError> {
+    let mut book = PolicyBook::of_files(files);
+    match each::<Policies>(client, |name, object| book.put(name, object)).await {
+        // Not installed here: those of files govern alone.
+        Err(LookError {
+            error: kube::Error::Api(status),
+            ..
+        }) if status.code == 404 => {}
+        listed => listed?,
+    }
+    let wrong = book.verdicts().filter_map(|(name, _, verdict)| match verdict {
+        Verdict::Invalid(why) => Some(format!("policy {name} can not be used: {why}")),
+        Verdict::Accepted | Verdict::Shadowed => None,
+    });
+    let wrong = wrong.collect();
+    Ok((PolicySet::clone(&book.set()), wrong))
+}
+
+async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), LookError> {
+    let api: Api<Trimmed<K>> = Api::all(client.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = api.list(&page).await.map_err(|error| LookError {
+            resource: K::PLURAL,
+            error,
+        })?;
+        for object in list.items {
+            take(&object.key(), object.kept);
+        }
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(()),
+        }
+    }
+}
