@@ -2,13 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: run test fmt lint unit generated deploy it deny fuzz clean
+.PHONY: run test fmt lint unit generated deploy it e2e deny fuzz clean
 
 run: ## Start the server on the example cluster, send pods through it, and keep serving
 	$(CARGO) build --quiet --bin apportion --example demo
 	@target/debug/examples/demo
 
-test: fmt lint generated deploy unit it ## Everything that CI runs
+test: fmt lint generated deploy unit it e2e ## Everything that CI runs
 
 fmt: ## Formatting
 	$(CARGO) fmt --all -- --check
@@ -37,6 +37,9 @@ unit: ## Unit tests, documentation tests and the demo's
 it: ## Integration tests: real sockets, real TLS, recorded requests, the real binary
 	$(CARGO) build --locked --bins --examples
 	$(CARGO) test --locked --test it
+
+e2e: ## End to end on a real control plane; says SKIPPED where its binaries are missing
+	$(CARGO) test --locked --test e2e -- --nocapture --test-threads=1
 
 deny: ## Licences, duplicate and banned crates (needs cargo-deny)
 	$(CARGO) deny check bans licenses sources

@@ -78,7 +78,7 @@ async fn measure(world: &World, namespace: &str, extenders: &Value) -> Measured 
         .filter(|(node, _)| !is_right(node))
         .map(|(_, count)| count)
         .sum();
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 
     world.plane.stop_scheduler();
     world
@@ -92,7 +92,7 @@ async fn measure(world: &World, namespace: &str, extenders: &Value) -> Measured 
     .await;
     world.plane.schedule(extenders);
     let (first, last) = bindings(world, namespace).await;
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
     Measured {
         job: job_time,
         backlog: last - first,
@@ -155,7 +155,7 @@ pub(crate) async fn four_policies(world: &World) {
     for (policy, pods) in all {
         println!("      {policy}: {:?}", Cluster::nodes_of(&pods));
         crate::workloads::all_right(&pods, policy);
-        world.kubectl.clear(&format!("mixed-{policy}-e2e")).await;
+        world.cluster.clear(&format!("mixed-{policy}-e2e")).await;
     }
 }
 
@@ -188,5 +188,5 @@ pub(crate) async fn more_than_there_are(world: &World) {
     world.kubelet.finish_jobs(false);
     let pods = world.cluster.labelled(namespace, "job-name=crowd").await.unwrap();
     crate::workloads::all_right(&pods, "development");
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }

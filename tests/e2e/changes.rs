@@ -27,7 +27,7 @@ pub(crate) async fn namespace_relabelled(world: &World) {
     .await;
     world.kubectl.create(&pod(namespace, "free", &gpus(2))).await.fine();
     assert_eq!(asks(&world.cluster.pod(namespace, "free").await), ["gpu 2"]);
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 /// A policy file is changed, broken and mended; what is broken never replaces what runs.
@@ -143,5 +143,5 @@ async fn kept_away(
     }
     let pod = world.cluster.bound(namespace, "late").await;
     assert_eq!(pod["spec"]["nodeName"], node);
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }

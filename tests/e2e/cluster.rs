@@ -2,11 +2,16 @@
 //! and its namespaces. The pods are the scenarios' own.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, Node, Pod, ResourceQuota, ServiceAccount};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// How long anything may take before a scenario has failed.
@@ -165,6 +170,33 @@ impl Cluster {
             (scheduled["status"] == "False").then(|| scheduled["message"].as_str().unwrap_or_default().to_owned())
         })
         .await
+    }
+
+    /// Removes all pods of a namespace, what owns them and what limits them: the next scenario finds its GPUs free.
+    pub(crate) async fn clear(&self, namespace: &str) {
+        self.wipe::<Job>(namespace).await;
+        self.wipe::<Deployment>(namespace).await;
+        self.wipe::<StatefulSet>(namespace).await;
+        self.wipe::<LimitRange>(namespace).await;
+        self.wipe::<ResourceQuota>(namespace).await;
+        let pods = self.pods(namespace);
+        let now = DeleteParams::default().grace_period(0);
+        until("the pods of a scenario to go", async || {
+            // Controllers make pods until they have gone themselves.
+            pods.delete_collection(&now, &ListParams::default()).await.ok()?;
+            let left = pods.list_metadata(&ListParams::default()).await.ok()?;
+            left.items.is_empty().then_some(())
+        })
+        .await;
+    }
+
+    async fn wipe<K>(&self, namespace: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let all: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let params = DeleteParams::background();
+        all.delete_collection(&params, &ListParams::default()).await.unwrap();
     }
 
     /// Where pods are: node to how many.

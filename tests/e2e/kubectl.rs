@@ -71,19 +71,4 @@ impl Kubectl {
     pub(crate) async fn create(&self, manifest: &str) -> Said {
         self.feed(&["create", "-f", "-"], manifest).await
     }
-
-    /// Removes all pods of a namespace and what owns them: the next scenario finds their GPUs free.
-    pub(crate) async fn clear(&self, namespace: &str) {
-        let kinds = "deployments,statefulsets,jobs,pods,limitranges,resourcequotas";
-        let args = [
-            "-n",
-            namespace,
-            "delete",
-            kinds,
-            "--all",
-            "--cascade=foreground",
-            "--timeout=60s",
-        ];
-        self.run(&args).await.fine();
-    }
 }

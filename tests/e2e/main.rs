@@ -24,6 +24,7 @@ mod outages;
 mod pki;
 mod policies;
 mod process;
+mod resource;
 mod traps;
 mod untouched;
 mod workloads;
@@ -109,6 +110,13 @@ fn changes_and_outages() {
     in_a_world(async |world, run| {
         let relabelled = changes::namespace_relabelled(world);
         run.scenario("namespace relabelled while running", relabelled).await;
+        run.scenario(
+            "policy resource: bad ones refused, in words",
+            resource::bad_ones_refused(world),
+        )
+        .await;
+        run.scenario("policy resource: made, changed, deleted", resource::followed(world))
+            .await;
         run.scenario("policy changed, broken, mended", changes::policy_file(world))
             .await;
         run.scenario(
@@ -142,5 +150,14 @@ fn many_pods_at_once() {
             burst::hundred(world),
         )
         .await;
+    });
+}
+
+#[test]
+#[ignore = "needs the bypass detector"]
+fn pods_that_went_past_the_webhook_are_found() {
+    in_a_world(async |world, run| {
+        run.scenario("failurePolicy Ignore: found and told", outages::bypass(world))
+            .await;
     });
 }

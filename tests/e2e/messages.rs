@@ -32,7 +32,7 @@ pub(crate) async fn warned(world: &World) {
         said.err,
         "Warning: apportion (development): nvidia.com/gpu 4 -> nvidia.com/gpu.shared 1: time-slicing; more shares give no more compute\n"
     );
-    world.kubectl.clear("warned-e2e").await;
+    world.cluster.clear("warned-e2e").await;
 }
 
 /// More than a node has: the in-tree filter's words, after our warning.
@@ -47,5 +47,5 @@ pub(crate) async fn waiting(world: &World) {
     let message = world.cluster.waits(namespace, "large").await;
     println!("      {message}");
     assert!(message.contains("1 Insufficient nvidia.com/mig-2g.12gb"), "{message}");
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }

@@ -48,7 +48,7 @@ pub(crate) async fn api_server(world: &World) {
         .fine();
     let pod = world.cluster.bound("after-outage-e2e", "train").await;
     all_right(&[pod], "training");
-    world.kubectl.clear("after-outage-e2e").await;
+    world.cluster.clear("after-outage-e2e").await;
 }
 
 /// Apportion dies while a Job makes its pods: under `failurePolicy: Fail` no pod gets past it, the Job tries again, and in the end
@@ -85,7 +85,7 @@ pub(crate) async fn apportion(world: &World) {
          all bound {:.1?} after it",
         start.elapsed()
     );
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 /// The extender is away when a pod is to be placed: the pod waits, with the reason, and is placed when the extender is back.
@@ -111,7 +111,39 @@ pub(crate) async fn extender(world: &World) {
     world.apportion.run();
     world.apportion.ready().await;
     world.cluster.bound(namespace, "late").await;
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
+}
+
+/// The webhook is away and its policy is `Ignore`: a pod enters as it is. When we are back, it is found and told.
+pub(crate) async fn bypass(world: &World) {
+    let namespace = "bypass-e2e";
+    world.cluster.governed(namespace, "multi-tenant").await;
+    world.apportion.register(&world.cluster.client, "Ignore").await;
+    world.apportion.kill();
+    until("a pod to enter while the webhook is away", async || {
+        let said = world.kubectl.create(&pod(namespace, "unseen", &gpus(1))).await;
+        said.ok.then_some(())
+    })
+    .await;
+    assert_eq!(asks(&world.cluster.pod(namespace, "unseen").await), ["gpu 1"]);
+    world.apportion.run();
+    world.apportion.ready().await;
+    until("an Event on the pod", async || {
+        let args = [
+            "-n",
+            namespace,
+            "get",
+            "events",
+            "--field-selector=involvedObject.name=unseen",
+        ];
+        let said = world.kubectl.run(&args).await;
+        said.out
+            .contains("multi-tenant")
+            .then(|| println!("      {}", said.out.trim_end()))
+    })
+    .await;
+    world.apportion.register(&world.cluster.client, "Fail").await;
+    world.cluster.clear(namespace).await;
 }
 
 /// A Job of `count` pods at once.

@@ -82,7 +82,7 @@ pub(crate) async fn inference(world: &World) {
     assert_eq!(v100, (vec!["gpu 1".to_owned()], "v100-mps".to_owned()));
     let a30 = create("a30", "{nvidia.com/gpu.product: NVIDIA-A30}").await;
     assert_eq!(a30, (vec!["mig-2g.12gb 1".to_owned()], "a30-1".to_owned()));
-    world.kubectl.clear("inference-e2e").await;
+    world.cluster.clear("inference-e2e").await;
 }
 
 /// A pod that nobody governs keeps what it asked for, wherever the scheduler puts it.

@@ -21,7 +21,7 @@ pub(crate) async fn limit_range_default(world: &World) {
     world.kubectl.create(&pod(namespace, "silent", "{}")).await.fine();
     let bound = world.cluster.bound(namespace, "silent").await;
     assert_eq!(asks(&bound), ["mig-1g.10gb 1"]);
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 /// A maximum for the old name wants a limit of the old name: the API server turns the rewritten pod away, and says so.
@@ -33,7 +33,7 @@ pub(crate) async fn limit_range_max(world: &World) {
     assert!(!said.ok);
     let words = "maximum nvidia.com/gpu usage per Container is 2.  No limit is specified";
     assert!(said.err.contains(words), "{}", said.err);
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 async fn limit(world: &World, namespace: &str, limits: &str) {
@@ -90,5 +90,5 @@ spec: {{hard: {{requests.nvidia.com/gpu: 0, requests.nvidia.com/mig-1g.10gb: 1}}
     assert!(!said.ok);
     let words = "exceeded quota: gpus, requested: requests.nvidia.com/mig-1g.10gb=1, used: requests.nvidia.com/mig-1g.10gb=1, limited: requests.nvidia.com/mig-1g.10gb=1";
     assert!(said.err.contains(words), "{}", said.err);
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }

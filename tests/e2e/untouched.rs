@@ -31,7 +31,7 @@ pub(crate) async fn resize(world: &World) {
     let after = world.cluster.pod(namespace, "notebook").await;
     assert_eq!(after["spec"]["containers"][0]["resources"]["requests"]["cpu"], "150m");
     assert_eq!(asks(&after), asks(&before));
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 pub(crate) async fn debug(world: &World) {
@@ -52,7 +52,7 @@ pub(crate) async fn debug(world: &World) {
     let after = world.cluster.pod(namespace, "notebook").await;
     assert_eq!(after["spec"]["ephemeralContainers"][0]["name"], "look");
     assert_eq!(after["spec"]["containers"], before["spec"]["containers"]);
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 pub(crate) async fn update(world: &World) {
@@ -64,7 +64,7 @@ pub(crate) async fn update(world: &World) {
     let after = world.cluster.pod(namespace, "notebook").await;
     assert_eq!(after["metadata"]["labels"]["owner"], "ada");
     assert_eq!(after["spec"], before["spec"]);
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 pub(crate) async fn eviction(world: &World) {
@@ -79,7 +79,7 @@ pub(crate) async fn eviction(world: &World) {
         matches!(pods.get_opt("notebook").await, Ok(None)).then_some(())
     })
     .await;
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }
 
 /// Another scheduler binds: `pods/binding` is not ours.
@@ -98,5 +98,5 @@ pub(crate) async fn binding(world: &World) {
     world.kubectl.feed(&args, &binding.to_string()).await.fine();
     let bound = world.cluster.bound(namespace, "notebook").await;
     assert_eq!(bound["spec"]["nodeName"], "l4-slices");
-    world.kubectl.clear(namespace).await;
+    world.cluster.clear(namespace).await;
 }

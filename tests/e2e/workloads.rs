@@ -45,7 +45,7 @@ spec:
     ];
     let said = world.kubectl.run(&args).await.fine();
     assert!(said.out.ends_with("successfully rolled out\n"), "{}", said.out);
-    world.kubectl.clear("deployment-e2e").await;
+    world.cluster.clear("deployment-e2e").await;
 }
 
 pub(crate) async fn stateful_set(world: &World) {
@@ -67,7 +67,7 @@ spec:
     all_right(&pods, "development");
     let names: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
     assert_eq!(names, BTreeSet::from(["notebook-0", "notebook-1"]));
-    world.kubectl.clear("stateful-e2e").await;
+    world.cluster.clear("stateful-e2e").await;
 }
 
 pub(crate) async fn job(world: &World) {
@@ -95,7 +95,7 @@ spec: {{completions: 4, parallelism: 2, template: {{spec: {spec}}}}}
     let pods = world.cluster.labelled("job-e2e", "job-name=train").await.unwrap();
     assert_eq!(pods.len(), 4);
     all_right(&pods, "training");
-    world.kubectl.clear("job-e2e").await;
+    world.cluster.clear("job-e2e").await;
 }
 
 /// An init container and a sidecar are rewritten with the rest; a container without a GPU is left as it is.
@@ -118,7 +118,7 @@ spec:
     assert_eq!(asks(&pod), ["mig-1g.10gb 1", "mig-1g.10gb 1", "mig-1g.10gb 1", ""]);
     assert_eq!(pod["spec"]["containers"][0]["resources"]["limits"]["cpu"], "1");
     all_right(&[pod], "multi-tenant");
-    world.kubectl.clear("sidecar-e2e").await;
+    world.cluster.clear("sidecar-e2e").await;
 }
 
 /// The name is made after admission: nothing may depend on it.
@@ -137,7 +137,7 @@ spec: {}
     }
     let pods = world.cluster.all_bound("generated-e2e", "app=try", 3).await;
     all_right(&pods, "development");
-    world.kubectl.clear("generated-e2e").await;
+    world.cluster.clear("generated-e2e").await;
 }
 
 /// Dry runs get the whole answer and take nothing: after eight of them the eight devices of `a30-1` are still free.
@@ -164,5 +164,5 @@ pub(crate) async fn dry_run(world: &World) {
         (world.cluster.pod("dry-run-e2e", "real").await["status"]["phase"] == "Running").then_some(())
     })
     .await;
-    world.kubectl.clear("dry-run-e2e").await;
+    world.cluster.clear("dry-run-e2e").await;
 }
