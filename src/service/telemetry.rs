@@ -19,11 +19,12 @@ pub enum LogFormat {
 pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
     // kube says of each retry what we say once, with what it means here.
     let quiet = ["kube_client=off", "kube_runtime=off"];
-    let own = quiet.iter().filter(|directive| !filter.contains(&directive[..directive.len() - 4]));
+    let own = quiet
+        .iter()
+        .filter(|directive| !filter.contains(&directive[..directive.len() - 4]));
     let all = own.fold(filter.to_owned(), |all, directive| format!("{all},{directive}"));
-    let filter = EnvFilter::try_new(all).map_err(|error| {
-        format!("`{filter}` is no log filter ({error}); write info, debug or apportion=debug")
-    })?; write info, debug or apportion=debug"))?;
+    let filter = EnvFilter::try_new(all)
+        .map_err(|error| format!("`{filter}` is no log filter ({error}); write info, debug or apportion=debug"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
