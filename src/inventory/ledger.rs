@@ -119,6 +119,11 @@ impl Ledger {
         }
     }
 
+    /// The pod with that `namespace/name`.
+    pub fn pod(&self, key: &str) -> Option<&PodRecord> {
+        self.pods.get(key)
+    }
+
     /// Every pod that is known, by `namespace/name`.
     pub fn pods(&self) -> impl Iterator<Item = (&str, &PodRecord)> {
         self.pods.iter().map(|(key, record)| (&**key, record))
@@ -134,7 +139,7 @@ impl Ledger {
         }
         let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
         let waiting = self.pods.values().filter_map(|record| match &record.place {
-            Place::Waiting(whereabouts) => Some((whereabouts, &record.demand)),
+            Place::Waiting => Some((&record.wish.whereabouts, &record.demand)),
             Place::Node(_) => None,
         });
         for (whereabouts, demand) in waiting.take(MOST_WAITING) {

@@ -14,6 +14,7 @@ pub mod record;
 pub mod stock;
 pub mod supply;
 pub mod whereabouts;
+pub mod wish;
 
 pub use claims::{Claim, Claims};
 pub use lack::Lack;
@@ -24,3 +25,4 @@ pub use record::PodRecord;
 pub use stock::Inventory;
 pub use supply::{Supply, Wanted};
 pub use whereabouts::Whereabouts;
+pub use wish::Wish;
