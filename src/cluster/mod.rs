@@ -4,8 +4,13 @@
 //! whole. One task writes; requests take what it last published.
 
 pub mod client;
+pub mod desk;
 pub mod feed;
 pub mod kind;
+pub mod lease;
+pub mod notice;
+pub mod patrol;
 pub mod policies;
+pub mod status;
 pub mod watch;
 pub mod writer;

@@ -4,19 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::desk::Desk;
 use super::feed::Feed;
 use super::kind::{Namespaces, Nodes, Pods, Policies};
+use super::patrol::Patrol;
 use super::policies::PolicyBook;
+use super::status::Statuses;
 use super::watch::Change;
-use crate::inventory::Ledger;
+use crate::inventory::{Ledger, PodRecord};
 use crate::policy::Policy;
 use crate::service::{App, State};
 
 /// How often what waiting pods await is found out anew. A hint may be this old.
 const AWAITED_EVERY: Duration = Duration::from_millis(250);
+/// How often statuses are looked at, and Events handed over.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes in changes and publishes states.
 pub struct Writer {
@@ -31,11 +37,17 @@ pub struct Writer {
     broken: BTreeMap<&'static str, Instant>,
     /// Whether something has changed since the last state.
     changed: bool,
+    patrol: Patrol,
+    own_namespace: Option<String>,
+    /// Where Events and statuses go; `None` where others write them.
+    desk: Option<Desk>,
+    statuses: Statuses,
+    reported: Instant,
 }
 
 impl Writer {
     /// A writer for `app` that knows nothing of the cluster yet.
-    pub fn new(app: Arc<App>, files: Vec<Policy>) -> Self {
+    pub fn new(app: Arc<App>, files: Vec<Policy>, own_namespace: Option<String>, desk: Option<Desk>) -> Self {
         Writer {
             app,
             ledger: Ledger::default(),
@@ -44,6 +56,11 @@ impl Writer {
             wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
             broken: BTreeMap::new(),
             changed: false,
+            patrol: Patrol::new(own_namespace.clone()),
+            own_namespace,
+            desk,
+            statuses: Statuses::default(),
+            reported: Instant::now(),
         }
     }
 
@@ -78,12 +95,32 @@ impl Writer {
 
     fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
+        if self.is_whole() {
+            self.look_around();
+        }
         let silent = self.broken.values().map(Instant::elapsed).max().unwrap_or_default();
         self.app.metrics_registry().cluster_stale(silent);
     }
 
+    /// Holds pods against their policies, and has written down what follows.
+    fn look_around(&mut self) {
+        if let Some(new) = self.patrol.round(&self.ledger, &self.book.set(), Timestamp::now()) {
+            self.app.metrics_registry().found_breaches(new);
+            self.changed = true;
+        }
+        if let Some(desk) = self.desk.as_ref().filter(|desk| desk.is_ours())
+            && self.reported.elapsed() >= REPORT_EVERY
+        {
+            self.reported = Instant::now();
+            self.patrol.tell(&desk.notices);
+            let own = self.own_namespace.as_deref();
+            self.statuses.hand_over(&self.ledger, &self.book, own, &desk.statuses);
+        }
+    }
+
     fn files(&mut self, policies: Vec<Policy>) {
         self.book.set_files(policies);
+        self.patrol.policies_changed();
         self.changed = true;
     }
 
@@ -112,8 +149,16 @@ impl Writer {
 
     fn namespace(&mut self, change: Change<Namespaces>) {
         match change {
-            Change::Put(name, labels) => self.changed |= self.ledger.put_namespace(&name, labels),
-            Change::Gone(name) => self.changed |= self.ledger.remove_namespace(&name),
+            Change::Put(name, labels) => {
+                if self.ledger.put_namespace(&name, labels) {
+                    self.changed = true;
+                    self.patrol.namespace_changed(&name);
+                }
+            }
+            Change::Gone(name) => {
+                self.changed |= self.ledger.remove_namespace(&name);
+                self.patrol.namespace_changed(&name);
+            }
             Change::Synced => drop(self.whole.insert("namespaces")),
             Change::NotInstalled => return self.broke("namespaces", "the API server does not know the kind"),
             Change::Broken(why) => return self.broke("namespaces", &why),
@@ -123,8 +168,8 @@ impl Writer {
 
     fn pod(&mut self, change: Change<Pods>) {
         match change {
-            Change::Put(key, record) => self.changed |= self.ledger.put_pod(&key, record.map(|record| *record)),
-            Change::Gone(key) => self.changed |= self.ledger.put_pod(&key, None),
+            Change::Put(key, record) => self.put_pod(&key, record.map(|record| *record)),
+            Change::Gone(key) => self.put_pod(&key, None),
             Change::Synced => drop(self.whole.insert("pods")),
             Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
             Change::Broken(why) => return self.broke("pods", &why),
@@ -132,10 +177,26 @@ impl Writer {
         self.heard("pods");
     }
 
+    fn put_pod(&mut self, key: &str, record: Option<PodRecord>) {
+        if self.ledger.put_pod(key, record) {
+            self.changed = true;
+            self.patrol.pod_changed(key);
+        }
+    }
+
     fn policy(&mut self, change: Change<Policies>) {
         match change {
-            Change::Put(name, object) => self.book.put(&name, object),
-            Change::Gone(name) => self.book.remove(&name),
+            Change::Put(name, object) => {
+                if self.book.put(&name, object) {
+                    self.changed = true;
+                    self.patrol.policies_changed();
+                }
+            }
+            Change::Gone(name) => {
+                self.book.remove(&name);
+                self.changed = true;
+                self.patrol.policies_changed();
+            }
             Change::Synced => drop(self.whole.insert("gpusharingpolicies")),
             Change::NotInstalled => {
                 if self.whole.insert("gpusharingpolicies") {
@@ -145,7 +206,6 @@ impl Writer {
             }
             Change::Broken(why) => return self.broke("gpusharingpolicies", &why),
         }
-        self.changed = true;
         self.heard("gpusharingpolicies");
     }
 
@@ -170,8 +230,12 @@ impl Writer {
         }
     }
 
+    fn is_whole(&self) -> bool {
+        self.whole == self.wanted
+    }
+
     fn publish(&mut self) {
-        if self.whole != self.wanted {
+        if !self.is_whole() {
             return;
         }
         let first = self.app.state().inventory.is_none();
@@ -188,6 +252,7 @@ impl Writer {
             self.app.replace(State {
                 policies: self.book.set(),
                 inventory,
+                breaches: Some(self.patrol.found().clone()),
             });
         }
     }

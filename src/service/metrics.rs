@@ -97,6 +97,7 @@ pub struct Metrics {
     certificate_expiry: Gauge,
     watch_breaks: Family<ResourceLabel, Counter>,
     staleness: Gauge<f64, AtomicU64>,
+    breaches_found: Counter,
     stock: StockGauges,
 }
 
@@ -115,6 +116,7 @@ impl Default for Metrics {
             certificate_expiry: Gauge::default(),
             watch_breaks: Family::default(),
             staleness: Gauge::default(),
+            breaches_found: Counter::default(),
             stock: StockGauges::default(),
             registry: Mutex::default(),
         };
@@ -172,6 +174,11 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.staleness.clone(),
         );
+        registry.register(
+            "breaches_found",
+            "Times that a GPU pod was found to break its policy",
+            metrics.breaches_found.clone(),
+        );
         metrics.stock.register(&mut registry);
         Metrics {
             registry: Mutex::new(registry),
@@ -227,6 +234,11 @@ impl Metrics {
     /// Says for how long what is known may have been out of date.
     pub fn cluster_stale(&self, silent: Duration) {
         self.staleness.set(silent.as_secs_f64());
+    }
+
+    /// Counts pods that were found to break their policy.
+    pub fn found_breaches(&self, count: u64) {
+        self.breaches_found.inc_by(count);
     }
 
     /// All of it, in the text format of `OpenMetrics`.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::inventory::Inventory;
 use crate::policy::PolicySet;
 
+use super::sightings::Sightings;
+
 /// Policies and cluster, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -12,6 +14,8 @@ pub struct State {
     pub policies: Arc<PolicySet>,
     /// The cluster; `None` until it was seen whole for the first time.
     pub inventory: Option<Arc<Inventory>>,
+    /// Pods that break their policy; `None` where nobody looks for them.
+    pub breaches: Option<Sightings>,
 }
 
 impl State {
