@@ -312,7 +312,7 @@ async fn follow_cluster(
         }
     };
     let client = crate::cluster::client::connect().await?;
-    let feed = Feed::start(&client, true);
+    let feed = Feed::start(&client, true, !args.no_webhook);
     // A scheduler's extender writes nothing: the webhook's process does.
     let desk = (!args.no_webhook).then(|| Desk::open(&client, args.seat(), tasks));
     let writer = Writer::new(Arc::clone(app), policies, args.own_namespace.clone(), desk);

@@ -95,7 +95,7 @@ impl<K: Kind> Resource for Trimmed<K> {
 }
 
 /// The part of the metadata that a watch needs to go on.
-fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
+pub(super) fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
     let own = |text: &Option<crate::object::Text<'_>>| text.as_deref().map(str::to_owned);
     ObjectMeta {
         name: own(&metadata.name),

@@ -3,6 +3,7 @@
 //! Objects are reduced to what the inventory reads while they are parsed, so that a list of 150,000 pods never stands in memory
 //! whole. One task writes; requests take what it last published.
 
+pub mod allowances;
 pub mod client;
 pub mod desk;
 pub mod feed;

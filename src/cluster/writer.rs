@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::allowances::{AllowanceChange, Told, told};
 use super::desk::Desk;
 use super::feed::Feed;
-use super::kind::{Namespaces, Nodes, Pods, Policies};
+use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
 use super::patrol::Patrol;
 use super::policies::PolicyBook;
 use super::status::Statuses;
@@ -35,6 +36,8 @@ pub struct Writer {
     wanted: BTreeSet<&'static str>,
     /// Since when each broken watch is silent.
     broken: BTreeMap<&'static str, Instant>,
+    /// Kinds that we go on without.
+    unwatched: BTreeSet<&'static str>,
     /// Whether something has changed since the last state.
     changed: bool,
     patrol: Patrol,
@@ -55,6 +58,7 @@ impl Writer {
             whole: BTreeSet::new(),
             wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
             broken: BTreeMap::new(),
+            unwatched: BTreeSet::new(),
             changed: false,
             patrol: Patrol::new(own_namespace.clone()),
             own_namespace,
@@ -72,17 +76,13 @@ impl Writer {
         let mut tick = tokio::time::interval(AWAITED_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let policies = async {
-                match &mut feed.policies {
-                    Some(policies) => policies.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 Some(change) = feed.nodes.recv() => self.node(change),
                 Some(change) = feed.namespaces.recv() => self.namespace(change),
                 Some(change) = feed.pods.recv() => self.pod(change),
-                Some(change) = policies => self.policy(change),
+                Some(change) = next(&mut feed.policies) => self.policy(change),
+                Some(change) = next(&mut feed.quotas) => self.allowance(told(change)),
+                Some(change) = next(&mut feed.ranges) => self.allowance(told(change)),
                 Some(policies) = files.recv() => self.files(policies),
                 _ = tick.tick() => self.tick(),
                 else => return,
@@ -209,6 +209,23 @@ impl Writer {
         self.heard("gpusharingpolicies");
     }
 
+    /// Warnings about quotas are not worth waiting for: without these two watches we go on.
+    fn allowance(&mut self, (plural, change): AllowanceChange) {
+        match change {
+            Told::Put(key, allowance) => self.changed |= self.ledger.put_allowance(plural, &key, allowance),
+            Told::Synced => drop(self.unwatched.remove(plural)),
+            Told::Broken(why) => {
+                if self.unwatched.insert(plural) {
+                    tracing::warn!(
+                        resource = plural,
+                        why,
+                        "not watched: nobody is warned of what slips past them"
+                    );
+                }
+            }
+        }
+    }
+
     fn heard(&mut self, resource: &'static str) {
         if self.broken.remove(resource).is_some() {
             tracing::info!(resource, "the watch goes on");
@@ -255,5 +272,13 @@ impl Writer {
                 breaches: Some(self.patrol.found().clone()),
             });
         }
+    }
+}
+
+/// The next change of a kind; never one of a kind that is not watched.
+async fn next<K: Kind>(changes: &mut Option<Receiver<Change<K>>>) -> Option<Change<K>> {
+    match changes {
+        Some(changes) => changes.recv().await,
+        None => std::future::pending().await,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::allowance::Allowance;
 use super::node::NodeEntry;
 use super::offer::OfferClass;
 use super::record::{Place, PodRecord};
@@ -64,6 +65,14 @@ impl Ledger {
     /// A namespace is gone. Returns whether it was known.
     pub fn remove_namespace(&mut self, name: &str) -> bool {
         self.inventory.remove_namespace(name)
+    }
+
+    /// A quota (its kind's plural and its `namespace/name`) is there, has changed or is gone; or a limit range. `None` when it says
+    /// nothing of GPUs. Returns whether that changes anything.
+    pub fn put_allowance(&mut self, plural: &str, key: &str, allowance: Option<Allowance>) -> bool {
+        let (namespace, name) = key.split_once('/').unwrap_or(("", key));
+        let key = format!("{namespace}/{plural}/{name}");
+        self.inventory.put_allowance(&key, allowance)
     }
 
     /// A pod is there, or has changed; `None` when it neither holds a GPU nor waits for one (any more). Returns whether that changes

@@ -3,6 +3,7 @@
 //! The views borrow from the bytes that they were parsed from, and ignore every field that they do not name: what we
 //! do not read we can not lose. Nothing here knows what a GPU is.
 
+pub mod allowance;
 pub mod constraint;
 pub mod container;
 pub mod defaults;
