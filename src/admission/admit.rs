@@ -2,6 +2,7 @@
 
 use super::response::{Refusal, Response};
 use super::review::Request;
+use super::traps::traps;
 use super::workload;
 use crate::decision::{Decision, Denial, Grant, OnUnknown, Question, decide, governing, is_exempt};
 use crate::gpu::{PodDemand, Strategy};
@@ -221,7 +222,7 @@ pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: 
         }
     };
     match decision {
-        Ok(grant) => granted(pod, policy, &grant, dry_run, context.scheduler_name),
+        Ok(grant) => granted(pod, policy, &grant, namespace, dry_run, context),
         Err(denial) => denied(policy, &denial),
     }
 }
@@ -263,22 +264,30 @@ fn granted<'c>(
     pod: &Pod<'_>,
     policy: &'c Policy,
     grant: &Grant,
+    namespace: &str,
     dry_run: bool,
-    scheduler: Option<&str>,
+    context: &Context<'_, '_>,
 ) -> Admission<'c> {
     let mut edits = rewrite::edits(pod, &policy.name, grant);
-    edits.extend(scheduler.and_then(|name| rewrite::edit::scheduler(pod, name)));
+    edits.extend(
+        context
+            .scheduler_name
+            .and_then(|name| rewrite::edit::scheduler(pod, name)),
+    );
     let changes = !edits.is_empty();
     let (outcome, patch) = match (policy.mode, changes) {
         (_, false) => (Outcome::Unchanged, Vec::new()),
         (Mode::Enforce, true) => (Outcome::Rewritten, rewrite::patch(pod, &edits)),
         (Mode::Warn | Mode::Audit, true) => (Outcome::WouldRewrite, Vec::new()),
     };
-    let warnings = match policy.mode {
+    let mut told = match policy.mode {
         Mode::Enforce => warnings(policy, "", &grant.warnings),
         Mode::Warn => warnings(policy, "would be: ", &grant.warnings),
         Mode::Audit => Vec::new(),
     };
+    if policy.mode != Mode::Audit {
+        told.extend(warnings(policy, "", &traps(context.inventory, namespace, grant)));
+    }
     // Without a change this is the second pass over our own output, whose claim is counted already.
     let claim = (policy.mode == Mode::Enforce && changes && !dry_run).then(|| Claim {
         namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
@@ -288,7 +297,7 @@ fn granted<'c>(
     Admission {
         response: Response {
             patch,
-            warnings,
+            warnings: told,
             audit: audit(policy, outcome, &grant.because),
             ..Response::default()
         },

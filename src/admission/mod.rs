@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod response;
 pub mod review;
+mod traps;
 mod workload;
 
 pub use admit::{Admission, Context, Outcome, admit};

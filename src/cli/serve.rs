@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use super::certificate::CertificateArgs;
 use super::exit::Exit;
 use super::input;
+use crate::cluster::desk::Desk;
 use crate::cluster::feed::Feed;
+use crate::cluster::lease::Seat;
 use crate::cluster::writer::Writer;
 use crate::decision::OnUnknown;
 use crate::extender::AnswerSize;
@@ -57,7 +59,7 @@ pub struct Args {
         help_heading = "Listeners"
     )]
     extender_listen: SocketAddr,
-    /// Address of /livez, /readyz and /metrics (HTTP)
+    /// Address of /livez, /readyz, /metrics and /breaches (HTTP)
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -90,6 +92,18 @@ pub struct Args {
     /// Our own namespace, whose pods pass untouched
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", help_heading = "Decisions")]
     own_namespace: Option<String>,
+
+    /// The Lease in our own namespace that one replica holds at a time: the one that writes Events and statuses of policies
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "apportion-leader",
+        help_heading = "Replicas"
+    )]
+    lease_name: String,
+    /// What this replica calls itself in the Lease
+    #[arg(long, value_name = "NAME", env = "POD_NAME", help_heading = "Replicas")]
+    pod_name: Option<String>,
 
     /// The scheduler that governed GPU pods are given to; without it theirs stays
     #[arg(long, value_name = "NAME", help_heading = "Decisions")]
@@ -134,6 +148,19 @@ impl Args {
         !self.no_webhook || !self.no_extender && !self.extender_plain_http
     }
 
+    /// Outside a cluster there is no namespace to hold a Lease in, and nobody else to hold it against.
+    fn seat(&self) -> Option<Seat> {
+        let namespace = self.own_namespace.clone()?;
+        Some(Seat {
+            namespace,
+            name: self.lease_name.clone(),
+            holder: self
+                .pod_name
+                .clone()
+                .unwrap_or_else(|| format!("apportion-{}", std::process::id())),
+        })
+    }
+
     fn reload_every(&self) -> Duration {
         Duration::from_secs(self.reload_interval.into())
     }
@@ -169,6 +196,7 @@ impl Source for Files {
             policies: Arc::new(policies),
             inventory: Some(Arc::new(input::cluster_of(file, text)?)),
             waiting_for: String::new(),
+            breaches: None,
         })
     }
 }
@@ -272,8 +300,11 @@ async fn follow_cluster(
         }
     };
     let client = crate::cluster::client::connect().await?;
-    let feed = Feed::start(&client, true);
-    tasks.spawn(Writer::new(Arc::clone(app), policies).run(feed, files));
+    let feed = Feed::start(&client, true, !args.no_webhook);
+    // A scheduler's extender writes nothing: the webhook's process does.
+    let desk = (!args.no_webhook).then(|| Desk::open(&client, args.seat(), tasks));
+    let writer = Writer::new(Arc::clone(app), policies, args.own_namespace.clone(), desk);
+    tasks.spawn(writer.run(feed, files));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use kube::Client;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 
+use super::allowances::{LimitRanges, Quotas};
 use super::kind::{Namespaces, Nodes, Pods, Policies};
 use super::watch::{Change, follow};
 
@@ -18,6 +19,10 @@ pub struct Feed {
     pub namespaces: Receiver<Change<Namespaces>>,
     /// Pods.
     pub pods: Receiver<Change<Pods>>,
+    /// Quotas; `None` where nobody is warned of them.
+    pub quotas: Option<Receiver<Change<Quotas>>>,
+    /// Limit ranges; `None` likewise.
+    pub ranges: Option<Receiver<Change<LimitRanges>>>,
     /// Policies; `None` when the cluster's are not used.
     pub policies: Option<Receiver<Change<Policies>>>,
     _watches: JoinSet<()>,
@@ -25,7 +30,7 @@ pub struct Feed {
 
 impl Feed {
     /// Starts watching.
-    pub fn start(client: &Client, with_policies: bool) -> Self {
+    pub fn start(client: &Client, with_policies: bool, with_allowances: bool) -> Self {
         let mut watches = JoinSet::new();
         let (node_changes, nodes) = channel(WAITING);
         let (namespace_changes, namespaces) = channel(WAITING);
@@ -38,7 +43,17 @@ impl Feed {
             watches.spawn(follow(client.clone(), policy_changes));
             policies
         });
+        let allowances = with_allowances.then(|| {
+            let (quota_changes, quotas) = channel(WAITING);
+            let (range_changes, ranges) = channel(WAITING);
+            watches.spawn(follow(client.clone(), quota_changes));
+            watches.spawn(follow(client.clone(), range_changes));
+            (quotas, ranges)
+        });
+        let (quotas, ranges) = allowances.unzip();
         Feed {
+            quotas,
+            ranges,
             nodes,
             namespaces,
             pods,

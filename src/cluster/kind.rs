@@ -95,7 +95,7 @@ impl<K: Kind> Resource for Trimmed<K> {
 }
 
 /// The part of the metadata that a watch needs to go on.
-fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
+pub(super) fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
     let own = |text: &Option<crate::object::Text<'_>>| text.as_deref().map(str::to_owned);
     ObjectMeta {
         name: own(&metadata.name),
@@ -164,7 +164,7 @@ pub struct Policies;
 /// A policy as it stands in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyObject {
-    /// The whole object, as JSON.
+    /// The object as JSON, without its status and what changes with every write.
     pub text: String,
     /// `metadata.generation`.
     pub generation: i64,
@@ -184,13 +184,21 @@ impl Kind for Policies {
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.remove("managedFields");
         }
-        let metadata = Metadata::deserialize(&object["metadata"]).map_err(serde::de::Error::custom)?;
+        let meta = meta(&Metadata::deserialize(&object["metadata"]).map_err(serde::de::Error::custom)?);
+        let status = object["status"].take();
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
+        if let Some(object) = object.as_object_mut() {
+            object.remove("status");
+            if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+                metadata.remove("resourceVersion");
+            }
+        }
         let kept = PolicyObject {
             text: object.to_string(),
-            generation: object["metadata"]["generation"].as_i64().unwrap_or(0),
-            status: object["status"].clone(),
+            generation,
+            status,
         };
-        Ok((meta(&metadata), kept))
+        Ok((meta, kept))
     }
 }
 

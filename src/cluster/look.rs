@@ -41,7 +41,11 @@ pub async fn inventory(client: &Client) -> Result<Inventory, LookError> {
 /// The policies of the cluster beside those of `files`, and what is wrong with those that can not be used.
 pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet, Vec<String>), LookError> {
     let mut book = PolicyBook::of_files(files);
-    match each::<Policies>(client, |name, object| book.put(name, object)).await {
+    match each::<Policies>(client, |name, object| {
+        book.put(name, object);
+    })
+    .await
+    {
         // Not installed here: those of files govern alone.
         Err(LookError {
             error: kube::Error::Api(status),

@@ -51,18 +51,29 @@ impl PolicyBook {
     /// Replaces those of files.
     pub fn set_files(&mut self, files: Vec<Policy>) {
         self.files = files;
-        let names: Vec<String> = self.resources.keys().cloned().collect();
-        for name in names {
-            if let Some(entry) = self.resources.remove(&name) {
-                self.put(&name, entry.object);
-            }
+        for (name, entry) in std::mem::take(&mut self.resources) {
+            let entry = self.judged(&name, entry.object, entry.good);
+            self.resources.insert(name, entry);
         }
         self.settle();
     }
 
-    /// A resource is there, or has changed.
-    pub fn put(&mut self, name: &str, object: PolicyObject) {
-        let before = self.resources.remove(name).and_then(|entry| entry.good);
+    /// A resource is there, or has changed. Returns whether what it says has: its status alone says nothing to us.
+    pub fn put(&mut self, name: &str, object: PolicyObject) -> bool {
+        let before = match self.resources.get_mut(name) {
+            Some(entry) if entry.object.text == object.text => {
+                entry.object = object;
+                return false;
+            }
+            entry => entry.and_then(|entry| entry.good.take()),
+        };
+        let entry = self.judged(name, object, before);
+        self.resources.insert(name.to_owned(), entry);
+        self.settle();
+        true
+    }
+
+    fn judged(&self, name: &str, object: PolicyObject, before: Option<Policy>) -> Entry {
         let shadowed = self.files.iter().any(|policy| policy.name.as_str() == name);
         let (verdict, good) = match parse::parse(&format!("gpusharingpolicies/{name}"), &object.text) {
             _ if shadowed => (Verdict::Shadowed, None),
@@ -73,8 +84,7 @@ impl PolicyBook {
                 (Verdict::Invalid(text.join("; ")), before)
             }
         };
-        self.resources.insert(name.to_owned(), Entry { object, verdict, good });
-        self.settle();
+        Entry { object, verdict, good }
     }
 
     /// A resource is gone.

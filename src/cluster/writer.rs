@@ -4,20 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::allowances::{AllowanceChange, Told, told};
+use super::desk::Desk;
 use super::feed::Feed;
-use super::kind::{Namespaces, Nodes, Pods, Policies};
+use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
+use super::patrol::Patrol;
 use super::policies::PolicyBook;
+use super::status::Statuses;
 use super::watch::Change;
 use crate::gpu::Counts;
-use crate::inventory::Ledger;
+use crate::inventory::{Ledger, PodRecord};
 use crate::policy::Policy;
 use crate::service::{App, State};
 
 /// How often what waiting pods await is found out anew. A hint may be this old.
 const AWAITED_EVERY: Duration = Duration::from_millis(250);
+/// How often statuses are looked at, and Events handed over.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes in changes and publishes states.
 pub struct Writer {
@@ -30,17 +37,25 @@ pub struct Writer {
     wanted: BTreeSet<&'static str>,
     /// Since when each broken watch is silent, and why.
     broken: BTreeMap<&'static str, (Instant, String)>,
+    /// Kinds that we go on without.
+    unwatched: BTreeSet<&'static str>,
     /// Whether something has changed since the last state.
     changed: bool,
     /// Pods that have come since what is awaited was found out last, by namespace and demand.
     arrived: Vec<(Box<str>, Counts)>,
     /// Those before: with the next state they count in full.
     counted: Vec<(Box<str>, Counts)>,
+    patrol: Patrol,
+    own_namespace: Option<String>,
+    /// Where Events and statuses go; `None` where others write them.
+    desk: Option<Desk>,
+    statuses: Statuses,
+    reported: Instant,
 }
 
 impl Writer {
     /// A writer for `app` that knows nothing of the cluster yet.
-    pub fn new(app: Arc<App>, files: Vec<Policy>) -> Self {
+    pub fn new(app: Arc<App>, files: Vec<Policy>, own_namespace: Option<String>, desk: Option<Desk>) -> Self {
         Writer {
             app,
             ledger: Ledger::default(),
@@ -48,9 +63,15 @@ impl Writer {
             whole: BTreeSet::new(),
             wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
             broken: BTreeMap::new(),
+            unwatched: BTreeSet::new(),
             changed: false,
             arrived: Vec::new(),
             counted: Vec::new(),
+            patrol: Patrol::new(own_namespace.clone()),
+            own_namespace,
+            desk,
+            statuses: Statuses::default(),
+            reported: Instant::now(),
         }
     }
 
@@ -62,17 +83,13 @@ impl Writer {
         let mut tick = tokio::time::interval(AWAITED_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let policies = async {
-                match &mut feed.policies {
-                    Some(policies) => policies.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 Some(change) = feed.nodes.recv() => self.node(change),
                 Some(change) = feed.namespaces.recv() => self.namespace(change),
                 Some(change) = feed.pods.recv() => self.pod(change),
-                Some(change) = policies => self.policy(change),
+                Some(change) = next(&mut feed.policies) => self.policy(change),
+                Some(change) = next(&mut feed.quotas) => self.allowance(told(change)),
+                Some(change) = next(&mut feed.ranges) => self.allowance(told(change)),
                 Some(policies) = files.recv() => self.files(policies),
                 _ = tick.tick() => self.tick(),
                 else => return,
@@ -85,6 +102,9 @@ impl Writer {
 
     fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
+        if self.is_whole() {
+            self.look_around();
+        }
         self.counted.append(&mut self.arrived);
         let silent = self
             .broken
@@ -95,8 +115,25 @@ impl Writer {
         self.app.metrics_registry().cluster_stale(silent);
     }
 
+    /// Holds pods against their policies, and has written down what follows.
+    fn look_around(&mut self) {
+        if let Some(new) = self.patrol.round(&self.ledger, &self.book.set(), Timestamp::now()) {
+            self.app.metrics_registry().found_breaches(new);
+            self.changed = true;
+        }
+        if let Some(desk) = self.desk.as_ref().filter(|desk| desk.is_ours())
+            && self.reported.elapsed() >= REPORT_EVERY
+        {
+            self.reported = Instant::now();
+            self.patrol.tell(&desk.notices);
+            let own = self.own_namespace.as_deref();
+            self.statuses.hand_over(&self.ledger, &self.book, own, &desk.statuses);
+        }
+    }
+
     fn files(&mut self, policies: Vec<Policy>) {
         self.book.set_files(policies);
+        self.patrol.policies_changed();
         self.changed = true;
     }
 
@@ -125,8 +162,16 @@ impl Writer {
 
     fn namespace(&mut self, change: Change<Namespaces>) {
         match change {
-            Change::Put(name, labels) => self.changed |= self.ledger.put_namespace(&name, labels),
-            Change::Gone(name) => self.changed |= self.ledger.remove_namespace(&name),
+            Change::Put(name, labels) => {
+                if self.ledger.put_namespace(&name, labels) {
+                    self.changed = true;
+                    self.patrol.namespace_changed(&name);
+                }
+            }
+            Change::Gone(name) => {
+                self.changed |= self.ledger.remove_namespace(&name);
+                self.patrol.namespace_changed(&name);
+            }
             Change::Synced => drop(self.whole.insert("namespaces")),
             Change::NotInstalled => return self.broke("namespaces", "the API server does not know the kind"),
             Change::Broken(why) => return self.broke("namespaces", &why),
@@ -138,13 +183,13 @@ impl Writer {
         match change {
             Change::Put(key, record) => {
                 if let Some(record) = &record
-                    && !self.ledger.knows_pod(&key)
+                    && self.ledger.pod(&key).is_none()
                 {
                     self.arrived.push((record.namespace.clone(), record.demand.clone()));
                 }
-                self.changed |= self.ledger.put_pod(&key, record.map(|record| *record));
+                self.put_pod(&key, record.map(|record| *record));
             }
-            Change::Gone(key) => self.changed |= self.ledger.put_pod(&key, None),
+            Change::Gone(key) => self.put_pod(&key, None),
             Change::Synced => drop(self.whole.insert("pods")),
             Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
             Change::Broken(why) => return self.broke("pods", &why),
@@ -152,10 +197,26 @@ impl Writer {
         self.heard("pods");
     }
 
+    fn put_pod(&mut self, key: &str, record: Option<PodRecord>) {
+        if self.ledger.put_pod(key, record) {
+            self.changed = true;
+            self.patrol.pod_changed(key);
+        }
+    }
+
     fn policy(&mut self, change: Change<Policies>) {
         match change {
-            Change::Put(name, object) => self.book.put(&name, object),
-            Change::Gone(name) => self.book.remove(&name),
+            Change::Put(name, object) => {
+                if self.book.put(&name, object) {
+                    self.changed = true;
+                    self.patrol.policies_changed();
+                }
+            }
+            Change::Gone(name) => {
+                self.book.remove(&name);
+                self.changed = true;
+                self.patrol.policies_changed();
+            }
             Change::Synced => drop(self.whole.insert("gpusharingpolicies")),
             Change::NotInstalled => {
                 if self.whole.insert("gpusharingpolicies") {
@@ -165,8 +226,24 @@ impl Writer {
             }
             Change::Broken(why) => return self.broke("gpusharingpolicies", &why),
         }
-        self.changed = true;
         self.heard("gpusharingpolicies");
+    }
+
+    /// Warnings about quotas are not worth waiting for: without these two watches we go on.
+    fn allowance(&mut self, (plural, change): AllowanceChange) {
+        match change {
+            Told::Put(key, allowance) => self.changed |= self.ledger.put_allowance(plural, &key, allowance),
+            Told::Synced => drop(self.unwatched.remove(plural)),
+            Told::Broken(why) => {
+                if self.unwatched.insert(plural) {
+                    tracing::warn!(
+                        resource = plural,
+                        why,
+                        "not watched: nobody is warned of what slips past them"
+                    );
+                }
+            }
+        }
     }
 
     fn heard(&mut self, resource: &'static str) {
@@ -187,6 +264,10 @@ impl Writer {
                 "a watch broke and is being taken up again; what is known stays"
             );
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.whole == self.wanted
     }
 
     /// Says what the first state waits for, and why, to whoever asks whether we are ready.
@@ -211,7 +292,7 @@ impl Writer {
     }
 
     fn publish(&mut self) {
-        if self.whole != self.wanted {
+        if !self.is_whole() {
             return self.publish_waiting();
         }
         let first = self.app.state().inventory.is_none();
@@ -229,6 +310,7 @@ impl Writer {
                 policies: self.book.set(),
                 inventory,
                 waiting_for: String::new(),
+                breaches: Some(self.patrol.found().clone()),
             });
         }
         if !self.counted.is_empty() {
@@ -236,5 +318,13 @@ impl Writer {
             self.app
                 .settle(settled.iter().map(|(namespace, demand)| (&**namespace, demand)));
         }
+    }
+}
+
+/// The next change of a kind; never one of a kind that is not watched.
+async fn next<K: Kind>(changes: &mut Option<Receiver<Change<K>>>) -> Option<Change<K>> {
+    match changes {
+        Some(changes) => changes.recv().await,
+        None => std::future::pending().await,
     }
 }

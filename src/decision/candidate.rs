@@ -35,6 +35,29 @@ pub fn candidates<'r>(
     demand: &PodDemand,
     inventory: &Inventory,
 ) -> Result<Vec<Candidate<'r>>, Denial> {
+    let class = OfferClass {
+        strategy: Strategy::Mig,
+        resource: GpuResource::Gpu,
+    };
+    let is_single = |profile: MigProfile| {
+        inventory
+            .sorts(class)
+            .any(|offer| offer.profile == Some(profile) && offer.serves(rule, None).is_ok())
+    };
+    candidates_where(rule, demand, inventory, is_single)
+}
+
+/// All ways to serve a pod under a rule on whatever nodes there may be.
+pub fn every_candidate<'r>(rule: &'r SharingRule, demand: &PodDemand) -> Result<Vec<Candidate<'r>>, Denial> {
+    candidates_where(rule, demand, &Inventory::default(), |_| true)
+}
+
+fn candidates_where<'r>(
+    rule: &'r SharingRule,
+    demand: &PodDemand,
+    inventory: &Inventory,
+    is_single: impl Fn(MigProfile) -> bool,
+) -> Result<Vec<Candidate<'r>>, Denial> {
     match rule.strategy {
         Strategy::Exclusive => {
             let targets = demand.containers.iter().map(target::whole).collect::<Result<_, _>>()?;
@@ -44,7 +67,7 @@ pub fn candidates<'r>(
                 targets,
             }])
         }
-        Strategy::Mig => mig(rule, demand, inventory),
+        Strategy::Mig => mig(rule, demand, inventory, is_single),
         Strategy::Mps | Strategy::TimeSlicing => Ok(shares(rule, demand)),
     }
 }
@@ -82,7 +105,13 @@ fn sole_resource(containers: &[ContainerDemand]) -> Option<GpuResource> {
     all.all(|resource| resource == first).then_some(first)
 }
 
-fn mig<'r>(rule: &'r SharingRule, demand: &PodDemand, inventory: &Inventory) -> Result<Vec<Candidate<'r>>, Denial> {
+/// `is_single` says whether some node serves the profile under strategy `single`.
+fn mig<'r>(
+    rule: &'r SharingRule,
+    demand: &PodDemand,
+    inventory: &Inventory,
+    is_single: impl Fn(MigProfile) -> bool,
+) -> Result<Vec<Candidate<'r>>, Denial> {
     let asked: Vec<Option<MigProfile>> = demand
         .containers
         .iter()
@@ -114,15 +143,6 @@ fn mig<'r>(rule: &'r SharingRule, demand: &PodDemand, inventory: &Inventory) -> 
         };
         candidates.push(with(Scheme::MigNamed(choice), &GpuResource::Mig));
         // Under strategy `single` a node has one profile for all.
-        let is_single = |profile: MigProfile| {
-            let class = OfferClass {
-                strategy: Strategy::Mig,
-                resource: GpuResource::Gpu,
-            };
-            inventory
-                .sorts(class)
-                .any(|offer| offer.profile == Some(profile) && offer.serves(rule, None).is_ok())
-        };
         if profiles.iter().all(|profile| *profile == choice) && is_single(choice) {
             candidates.push(with(Scheme::MigSingle(choice), &|_| GpuResource::Gpu));
         }

@@ -3,6 +3,7 @@
 //! [`decide()`] takes values and returns values. It makes [`Candidate`]s - ways to serve the pod under each rule of its policy -
 //! and takes the first that the pod already is, else the first that is free, else the first that exists, else the first.
 
+pub mod breach;
 pub mod candidate;
 pub mod decide;
 pub mod governance;
@@ -12,6 +13,7 @@ pub mod scheme;
 pub mod target;
 pub mod wording;
 
+pub use breach::{Breach, BreachKind, breach};
 pub use candidate::Candidate;
 pub use decide::{Question, decide};
 pub use governance::{OnUnknown, governing, is_exempt};

@@ -49,6 +49,36 @@ pub fn identity(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Require
     }
 }
 
+/// What tells nodes that serve a candidate from others, whichever nodes there are: of the products under MIG `single`, which are named
+/// after nodes, nothing.
+pub fn identity_anywhere(candidate: &Candidate<'_>) -> Vec<Requirement<'static>> {
+    let mut identity = identity(candidate, &Inventory::default());
+    identity.retain(|requirement| requirement.operator != Operator::In || !requirement.values.is_empty());
+    identity
+}
+
+/// What is missing, if anything, for a pod with these constraints to go to nodes alone that serve the candidate.
+pub fn unpinned(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Option<String> {
+    let missing = identity_anywhere(candidate)
+        .iter()
+        .find(|requirement| !constraints.imply(requirement))
+        .map(ToString::to_string);
+    match candidate.scheme {
+        Scheme::MigSingle(profile) => missing.or_else(|| {
+            let is_served = |value: &String| ProductLabel::parse(value).mig == MigPart::Profile(profile);
+            let pinned = constraints.pinned_values(gpu_label::PRODUCT);
+            let is_pinned = pinned.is_some_and(|values| values.iter().all(is_served));
+            (!is_pinned).then(|| format!("{}=<product>-MIG-{profile}", gpu_label::PRODUCT))
+        }),
+        _ => missing,
+    }
+}
+
+/// Whether no node, whichever there are, can both serve the candidate and be one that a pod with these constraints may run on.
+pub fn is_ruled_out(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> bool {
+    pinned_product_clash(candidate, constraints).is_some() || !constraints.allow(&identity_anywhere(candidate))
+}
+
 /// What else the rule and the declared memory ask of a node.
 pub fn narrowing(
     candidate: &Candidate<'_>,

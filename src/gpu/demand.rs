@@ -130,21 +130,7 @@ pub type Demand = Counts;
 impl PodDemand {
     /// Reads the demand of a pod.
     pub fn of(pod: &Pod<'_>) -> Result<Self, DemandError> {
-        let mut containers = Vec::new();
-        for (kind, index, container) in pod.spec.containers() {
-            let counts = container_counts(container).map_err(|(list, key, reason)| DemandError {
-                field: format!("{}.resources.{list}[{key}]", container_field(kind, index)),
-                reason,
-            })?;
-            if !counts.is_empty() {
-                containers.push(ContainerDemand {
-                    kind,
-                    index,
-                    name: container.name.to_string(),
-                    counts,
-                });
-            }
-        }
+        let containers = containers_of(pod)?;
         let memory = match pod.metadata.annotations.get(GPU_MEMORY_ANNOTATION) {
             None => None,
             Some(text) => Some(MiB::from_bytes_quantity(text).map_err(|error| DemandError {
@@ -167,6 +153,26 @@ impl PodDemand {
             .flat_map(|container| container.counts.iter())
             .collect()
     }
+}
+
+/// What the containers of a pod ask for, of those that ask for GPUs.
+pub fn containers_of(pod: &Pod<'_>) -> Result<Vec<ContainerDemand>, DemandError> {
+    let mut containers = Vec::new();
+    for (kind, index, container) in pod.spec.containers() {
+        let counts = container_counts(container).map_err(|(list, key, reason)| DemandError {
+            field: format!("{}.resources.{list}[{key}]", container_field(kind, index)),
+            reason,
+        })?;
+        if !counts.is_empty() {
+            containers.push(ContainerDemand {
+                kind,
+                index,
+                name: container.name.to_string(),
+                counts,
+            });
+        }
+    }
+    Ok(containers)
 }
 
 /// What a pod asks of its node: Kubernetes' effective request for each GPU resource.

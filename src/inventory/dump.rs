@@ -3,9 +3,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::allowance::Allowance;
 use super::ledger::Ledger;
 use super::node::NodeEntry;
 use super::record::PodRecord;
+use crate::object::allowance::{LimitRange, ResourceQuota};
 use crate::object::manifest::{self, ManifestError};
 use crate::object::node::Namespace;
 use crate::object::text::Labels;
@@ -99,6 +101,14 @@ fn read_json(text: &str) -> Result<Ledger, DumpError> {
                     let key = format!("{}/{}", record.namespace, record.name);
                     ledger.put_pod(&key, Some(record));
                 }
+            }
+            "ResourceQuota" => {
+                let quota: ResourceQuota<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
+                ledger.put_allowance("resourcequotas", &quota.metadata.key(), Allowance::of_quota(&quota));
+            }
+            "LimitRange" => {
+                let range: LimitRange<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
+                ledger.put_allowance("limitranges", &range.metadata.key(), Allowance::of_limit_range(&range));
             }
             _ => {}
         }

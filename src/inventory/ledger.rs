@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::allowance::Allowance;
 use super::node::NodeEntry;
 use super::offer::OfferClass;
 use super::record::{Place, PodRecord};
@@ -66,6 +67,14 @@ impl Ledger {
         self.inventory.remove_namespace(name)
     }
 
+    /// A quota (its kind's plural and its `namespace/name`) is there, has changed or is gone; or a limit range. `None` when it says
+    /// nothing of GPUs. Returns whether that changes anything.
+    pub fn put_allowance(&mut self, plural: &str, key: &str, allowance: Option<Allowance>) -> bool {
+        let (namespace, name) = key.split_once('/').unwrap_or(("", key));
+        let key = format!("{namespace}/{plural}/{name}");
+        self.inventory.put_allowance(&key, allowance)
+    }
+
     /// A pod is there, or has changed; `None` when it neither holds a GPU nor waits for one (any more). Returns whether that changes
     /// anything.
     pub fn put_pod(&mut self, key: &str, record: Option<PodRecord>) -> bool {
@@ -119,9 +128,9 @@ impl Ledger {
         }
     }
 
-    /// Whether a pod, by `namespace/name`, holds a GPU or waits for one.
-    pub fn knows_pod(&self, key: &str) -> bool {
-        self.pods.contains_key(key)
+    /// The pod with that `namespace/name`.
+    pub fn pod(&self, key: &str) -> Option<&PodRecord> {
+        self.pods.get(key)
     }
 
     /// Every pod that is known, by `namespace/name`.
@@ -139,7 +148,7 @@ impl Ledger {
         }
         let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
         let waiting = self.pods.values().filter_map(|record| match &record.place {
-            Place::Waiting(whereabouts) => Some((whereabouts, &record.demand)),
+            Place::Waiting => Some((&record.wish.whereabouts, &record.demand)),
             Place::Node(_) => None,
         });
         for (whereabouts, demand) in waiting.take(MOST_WAITING) {

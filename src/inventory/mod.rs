@@ -3,6 +3,7 @@
 //! Labels and allocatable become [`Offer`]s in one place ([`mod@derive`]); the webhook chooses among offers, the extender checks
 //! them. Pure: objects come in, an immutable [`Inventory`] comes out.
 
+pub mod allowance;
 pub mod claims;
 pub mod derive;
 pub mod dump;
@@ -14,7 +15,9 @@ pub mod record;
 pub mod stock;
 pub mod supply;
 pub mod whereabouts;
+pub mod wish;
 
+pub use allowance::{Allowance, Says};
 pub use claims::{Claim, Claims};
 pub use lack::Lack;
 pub use ledger::Ledger;
@@ -24,3 +27,4 @@ pub use record::PodRecord;
 pub use stock::Inventory;
 pub use supply::{Supply, Wanted};
 pub use whereabouts::Whereabouts;
+pub use wish::Wish;

@@ -1,6 +1,6 @@
 //! What we remember of a pod: what it holds or waits for, and where.
 
-use super::whereabouts::Whereabouts;
+use super::wish::Wish;
 use crate::gpu::demand::{Demand, effective_demand};
 use crate::object::Pod;
 
@@ -15,6 +15,8 @@ pub struct PodRecord {
     pub demand: Demand,
     /// Where it is.
     pub place: Place,
+    /// What it says of itself.
+    pub wish: Box<Wish>,
 }
 
 /// Where a pod is.
@@ -22,8 +24,8 @@ pub struct PodRecord {
 pub enum Place {
     /// On a node, whose devices it holds until it is finished or its object is gone: one that is being deleted still holds.
     Node(Box<str>),
-    /// Not yet scheduled; where it may go.
-    Waiting(Whereabouts<'static>),
+    /// Not yet scheduled.
+    Waiting,
 }
 
 impl PodRecord {
@@ -36,7 +38,7 @@ impl PodRecord {
             Some(node) => Place::Node(node.into()),
             // A pod that is deleted before it was scheduled will never be.
             None if pod.metadata.deletion_timestamp.is_some() => return None,
-            None => Place::Waiting(Whereabouts::of(pod).into_owned()),
+            None => Place::Waiting,
         };
         let demand = effective_demand(pod);
         if demand.is_empty() {
@@ -46,6 +48,7 @@ impl PodRecord {
             namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
             demand,
+            wish: Box::new(Wish::of(pod)),
             place,
         })
     }
@@ -90,7 +93,7 @@ mod tests {
             ("terminating", deleted(on_node), Some(Place::Node("a".into()))),
             ("succeeded", with_status(on_node, "Succeeded"), None),
             ("failed", with_status(on_node, "Failed"), None),
-            ("waiting", pod(""), Some(Place::Waiting(Whereabouts::default()))),
+            ("waiting", pod(""), Some(Place::Waiting)),
             ("deleted while it waited", deleted(""), None),
             ("no GPU", r#"{"spec":{"nodeName":"a"}}"#.to_owned(), None),
         ] {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::allowance::Allowance;
 use super::node::NodeEntry;
 use super::offer::{Offer, OfferClass};
 use crate::gpu::Counts;
@@ -18,6 +19,8 @@ pub struct Inventory {
     nodes: OrdMap<Box<str>, Arc<NodeEntry>>,
     classes: BTreeMap<OfferClass, OfferStock>,
     namespaces: OrdMap<Box<str>, Arc<Labels>>,
+    /// By namespace, kind and name, as [`Inventory::put_allowance`] has it.
+    allowances: OrdMap<Box<str>, Arc<Allowance>>,
 }
 
 /// All offers of one class.
@@ -50,6 +53,15 @@ impl Inventory {
     /// Every namespace that is known, with its labels.
     pub fn namespaces(&self) -> impl Iterator<Item = (&str, &Labels)> {
         self.namespaces.iter().map(|(name, labels)| (&**name, &**labels))
+    }
+
+    /// The quotas and limit ranges of a namespace that speak of GPUs.
+    pub fn allowances(&self, namespace: &str) -> impl Iterator<Item = &Allowance> {
+        let prefix = format!("{namespace}/");
+        self.allowances
+            .range(Box::from(&*prefix)..)
+            .take_while(move |(key, _)| key.starts_with(&*prefix))
+            .map(|(_, allowance)| &**allowance)
     }
 
     /// The sorts of offers in a class: one of each product label, profile and memory, whatever its node and numbers.
@@ -126,6 +138,18 @@ impl Inventory {
     /// Takes a namespace away.
     pub(super) fn remove_namespace(&mut self, name: &str) -> bool {
         self.namespaces.remove(name).is_some()
+    }
+
+    /// Adds what a quota or limit range says, or replaces it, under `namespace/kind/name`. Returns whether that changes anything.
+    pub(super) fn put_allowance(&mut self, key: &str, allowance: Option<Allowance>) -> bool {
+        if self.allowances.get(key).map(|before| &**before) == allowance.as_ref() {
+            return false;
+        }
+        match allowance {
+            Some(allowance) => drop(self.allowances.insert(key.into(), Arc::new(allowance))),
+            None => drop(self.allowances.remove(key)),
+        }
+        true
     }
 
     /// Says how many shares of each class are awaited; classes that are not named have none.

@@ -3,12 +3,14 @@
 //! The views borrow from the bytes that they were parsed from, and ignore every field that they do not name: what we
 //! do not read we can not lose. Nothing here knows what a GPU is.
 
+pub mod allowance;
 pub mod constraint;
 pub mod container;
 pub mod defaults;
 pub mod entailment;
 pub mod manifest;
 pub mod node;
+pub mod packed;
 pub mod pod;
 pub mod quantity;
 pub mod request;
@@ -20,6 +22,7 @@ pub mod text;
 pub use constraint::Constraints;
 pub use container::{Container, ContainerKind};
 pub use node::Node;
+pub use packed::PackedLabels;
 pub use pod::Pod;
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Operator, Requirement};

@@ -58,6 +58,12 @@ pub struct Metadata<'a> {
 }
 
 impl Metadata<'_> {
+    /// `namespace/name`.
+    pub fn key(&self) -> String {
+        let text = |text: &Option<Text<'_>>| text.as_deref().unwrap_or_default().to_owned();
+        format!("{}/{}", text(&self.namespace), text(&self.name))
+    }
+
     /// The name, or the prefix that it will be generated from with a `*` behind it.
     pub fn display_name(&self) -> String {
         match (self.name.as_deref(), self.generate_name.as_deref()) {

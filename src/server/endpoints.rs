@@ -8,6 +8,8 @@ pub trait Endpoints: Send + Sync + 'static {
     fn filter(&self, body: &[u8]) -> Answer;
     /// `POST /prioritize`: `ExtenderArgs`.
     fn prioritize(&self, body: &[u8]) -> Answer;
+    /// `GET /breaches`: pods that break their policy.
+    fn breaches(&self) -> Answer;
     /// Whether requests can be answered rightly; else why not yet.
     fn ready(&self) -> Result<(), String>;
     /// The metrics in `OpenMetrics` text format.

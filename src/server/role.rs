@@ -40,7 +40,7 @@ impl Role {
         match self {
             Role::Webhook => &[Route::Mutate],
             Role::Extender => &[Route::Filter, Route::Prioritize],
-            Role::Admin => &[Route::Livez, Route::Readyz, Route::Metrics],
+            Role::Admin => &[Route::Livez, Route::Readyz, Route::Metrics, Route::Breaches],
         }
     }
 }

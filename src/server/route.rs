@@ -17,17 +17,20 @@ pub enum Route {
     Readyz,
     /// What it counted.
     Metrics,
+    /// Which pods break their policy.
+    Breaches,
 }
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 6] = [
+    pub const ALL: [Route; 7] = [
         Route::Mutate,
         Route::Filter,
         Route::Prioritize,
         Route::Livez,
         Route::Readyz,
         Route::Metrics,
+        Route::Breaches,
     ];
 
     /// Its name in logs and metrics.
@@ -44,6 +47,7 @@ impl Route {
             Route::Livez => "/livez",
             Route::Readyz => "/readyz",
             Route::Metrics => "/metrics",
+            Route::Breaches => "/breaches",
         }
     }
 
@@ -51,7 +55,7 @@ impl Route {
     pub fn takes_body(self) -> bool {
         match self {
             Route::Mutate | Route::Filter | Route::Prioritize => true,
-            Route::Livez | Route::Readyz | Route::Metrics => false,
+            Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => false,
         }
     }
 

@@ -92,13 +92,14 @@ impl Site {
             Route::Mutate => self.endpoints.mutate(bytes).into(),
             Route::Filter => self.endpoints.filter(bytes).into(),
             Route::Prioritize => self.endpoints.prioritize(bytes).into(),
-            Route::Livez | Route::Readyz | Route::Metrics => self.look(route),
+            Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => self.look(route),
         }
     }
 
     fn look(&self, route: Route) -> Reply {
         match route {
             Route::Metrics => Reply::metrics(self.endpoints.metrics()),
+            Route::Breaches => self.endpoints.breaches().into(),
             Route::Readyz if self.draining.has_begun() => Reply::text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "shutting down: send requests to another replica",

@@ -189,6 +189,15 @@ impl Endpoints for App {
         }
     }
 
+    fn breaches(&self) -> Answer {
+        let state = self.state.load();
+        match (state.readiness(), &state.breaches) {
+            (Err(why), _) => Answer::refusal(503, format!("{why}\n")),
+            (Ok(_), None) => Answer::refusal(404, "only on a live cluster are pods held against their policies\n"),
+            (Ok(_), Some(breaches)) => Answer::json(breaches.to_json()),
+        }
+    }
+
     fn ready(&self) -> Result<(), String> {
         if self
             .certificate

@@ -98,6 +98,7 @@ pub struct Metrics {
     watch_breaks: Family<ResourceLabel, Counter>,
     staleness: Gauge<f64, AtomicU64>,
     authority_expiry: Gauge,
+    breaches_found: Counter,
     stock: StockGauges,
 }
 
@@ -117,6 +118,7 @@ impl Default for Metrics {
             watch_breaks: Family::default(),
             staleness: Gauge::default(),
             authority_expiry: Gauge::default(),
+            breaches_found: Counter::default(),
             stock: StockGauges::default(),
             registry: Mutex::default(),
         };
@@ -180,6 +182,11 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.authority_expiry.clone(),
         );
+        registry.register(
+            "breaches_found",
+            "Times that a GPU pod was found to break its policy",
+            metrics.breaches_found.clone(),
+        );
         metrics.stock.register(&mut registry);
         Metrics {
             registry: Mutex::new(registry),
@@ -240,6 +247,11 @@ impl Metrics {
     /// Says when the authority ends that signs our certificates, in seconds since 1970.
     pub fn authority_ends(&self, at: i64) {
         self.authority_expiry.set(at);
+    }
+
+    /// Counts pods that were found to break their policy.
+    pub fn found_breaches(&self, count: u64) {
+        self.breaches_found.inc_by(count);
     }
 
     /// All of it, in the text format of `OpenMetrics`.

@@ -6,10 +6,12 @@
 pub mod app;
 pub mod metrics;
 pub mod reload;
+pub mod sightings;
 pub mod state;
 pub mod stock_metrics;
 pub mod telemetry;
 
 pub use app::{App, Settings};
 pub use metrics::Metrics;
+pub use sightings::{Sighting, Sightings};
 pub use state::State;

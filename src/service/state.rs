@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::inventory::Inventory;
 use crate::policy::PolicySet;
 
+use super::sightings::Sightings;
+
 /// Policies and cluster, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -14,6 +16,8 @@ pub struct State {
     pub inventory: Option<Arc<Inventory>>,
     /// What is still to be seen, as long as there is no inventory.
     pub waiting_for: String,
+    /// Pods that break their policy; `None` where nobody looks for them.
+    pub breaches: Option<Sightings>,
 }
 
 impl State {

@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::sightings::Sightings;
 use super::state::State;
 use crate::inventory::{Inventory, OfferClass};
 
@@ -27,6 +28,12 @@ struct PolicyLabels {
     mode: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreachLabels {
+    policy: String,
+    kind: &'static str,
+}
+
 /// The gauges, set anew at every scrape.
 #[derive(Debug, Default)]
 pub(super) struct StockGauges {
@@ -36,6 +43,7 @@ pub(super) struct StockGauges {
     unusable: Family<ReasonLabel, Gauge>,
     policies: Family<PolicyLabels, Gauge>,
     nodes: Gauge,
+    breaches: Family<BreachLabels, Gauge>,
 }
 
 impl StockGauges {
@@ -54,6 +62,11 @@ impl StockGauges {
         );
         registry.register("policies", "Policies loaded", self.policies.clone());
         registry.register("nodes", "Nodes known", self.nodes.clone());
+        registry.register(
+            "breaches",
+            "GPU pods that break the policy that governs them",
+            self.breaches.clone(),
+        );
     }
 
     /// Sets every gauge to what `state` says; series that it does not speak of go.
@@ -69,6 +82,14 @@ impl StockGauges {
                 mode: policy.mode.as_str(),
             };
             self.policies.get_or_create(&labels).set(1);
+        }
+        self.breaches.clear();
+        for ((policy, kind), count) in state.breaches.iter().flat_map(Sightings::counts) {
+            let labels = BreachLabels {
+                policy: policy.to_owned(),
+                kind: kind.as_str(),
+            };
+            self.breaches.get_or_create(&labels).set(gauge(count));
         }
         if let Some(inventory) = state.inventory.as_deref() {
             self.show_inventory(inventory);

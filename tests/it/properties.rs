@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use apportion::admission::admit::Outcome;
+use apportion::decision::breach;
 use apportion::extender::AnswerSize;
 use apportion::gpu::{SharingRule, Strategy as Sharing};
+use apportion::inventory::Wish;
 use apportion::policy::{Mode, Policy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FailurePersistence};
@@ -162,6 +164,17 @@ proptest! {
                 let mut rules = policy.sharing_rules().filter(|rule| rule.strategy == strategy);
                 prop_assert!(rules.any(|rule| is_meant(rule, name, &asked, &answer.pod)), "{} {}", name, answer.pod);
             }
+        }
+    }
+
+    // What was admitted is never found to have slipped past, whatever nodes there are.
+    #[test]
+    fn an_admitted_pod_is_no_breach(case in case()) {
+        let answer = admit(&case);
+        if let Some(policy) = enforced(&case, &answer) {
+            let text = answer.pod.to_string();
+            let found = breach(&Wish::of(&serde_json::from_str(&text).unwrap()), policy);
+            prop_assert_eq!(found, None, "{}", text);
         }
     }
 

@@ -120,6 +120,10 @@ impl Endpoints for Echo {
         Answer::json([b"prioritize ", body].concat())
     }
 
+    fn breaches(&self) -> Answer {
+        Answer::json(b"[]".to_vec())
+    }
+
     fn ready(&self) -> Result<(), String> {
         if self.not_ready.load(Ordering::Relaxed) {
             Err("nodes are not listed yet".to_owned())
