@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
+use crate::cluster::client::connect;
 use crate::cluster::managed::{self, DEFAULT_INTERVAL, Managed};
 use crate::service::Metrics;
 use crate::tls::files::PairFiles;
@@ -53,18 +54,14 @@ pub struct CertificateArgs {
     tls_managed_leaf_seconds: Option<u32>,
 }
 
-/// What listeners serve with.
-pub struct Certificate {
-    /// The certificate that is shown now.
-    pub resolver: Arc<Resolver>,
-    /// What keeps it fresh; to be aborted when serving ends.
-    pub renewals: Option<JoinHandle<()>>,
-}
-
 impl CertificateArgs {
-    /// The certificate that the flags ask for. `namespace` is our own. Must be called in a runtime, which renewals then
-    /// run in.
-    pub async fn start(&self, namespace: Option<&str>, metrics: &Arc<Metrics>) -> anyhow::Result<Certificate> {
+    /// What listeners show, as the flags ask for. What keeps it fresh is one of `tasks`. `namespace` is our own.
+    pub async fn start(
+        &self,
+        namespace: Option<&str>,
+        metrics: &Arc<Metrics>,
+        tasks: &mut JoinSet<()>,
+    ) -> anyhow::Result<Arc<Resolver>> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => from_files(
                 PairFiles {
@@ -72,14 +69,13 @@ impl CertificateArgs {
                     key: key.clone(),
                 },
                 metrics,
+                tasks,
             ),
             _ if self.tls_managed => {
                 let namespace =
                     namespace.context("--tls-managed needs to know our own namespace: set POD_NAMESPACE")?;
-                let client = kube::Client::try_default().await.context(
-                    "cannot find the API server for --tls-managed: neither a service account nor a kubeconfig",
-                )?;
-                Ok(managed(client, &self.managed(namespace)?, metrics))
+                let client = connect().await?;
+                Ok(managed(client, &self.managed(namespace)?, metrics, tasks))
             }
             _ if self.tls_self_signed => self.self_signed(metrics),
             _ => bail!(
@@ -107,7 +103,7 @@ impl CertificateArgs {
         })
     }
 
-    fn self_signed(&self, metrics: &Metrics) -> anyhow::Result<Certificate> {
+    fn self_signed(&self, metrics: &Metrics) -> anyhow::Result<Arc<Resolver>> {
         let made = SelfSigned::issue(&[], Timestamp::now())?;
         if let Some(file) = &self.tls_self_signed_ca {
             std::fs::write(file, &made.ca_pem)
@@ -115,40 +111,36 @@ impl CertificateArgs {
         }
         tracing::warn!("serving with a certificate of my own, for trials: it ends in {VALID_DAYS} days");
         metrics.certificate_ends(made.material.not_after().as_second());
-        Ok(Certificate {
-            resolver: Resolver::new(made.material),
-            renewals: None,
-        })
+        Ok(Resolver::new(made.material))
     }
 }
 
-fn from_files(files: PairFiles, metrics: &Arc<Metrics>) -> anyhow::Result<Certificate> {
+fn from_files(files: PairFiles, metrics: &Arc<Metrics>, tasks: &mut JoinSet<()>) -> anyhow::Result<Arc<Resolver>> {
     let follower = Follower::start(files)?;
     let resolver = follower.resolver();
     metrics.certificate_ends(follower.not_after().as_second());
     let metrics = Arc::clone(metrics);
-    let renewals = follower.follow(follower::DEFAULT_INTERVAL, move |renewed| {
+    tasks.spawn(follower.follow(follower::DEFAULT_INTERVAL, move |renewed| {
         if let Ok(end) = renewed {
             metrics.certificate_ends(end.as_second());
         }
-    });
-    Ok(Certificate {
-        resolver,
-        renewals: Some(tokio::spawn(renewals)),
-    })
+    }));
+    Ok(resolver)
 }
 
 /// Serves from the start, and shows a certificate as soon as there is one that callers trust.
-fn managed(client: kube::Client, settings: &managed::Settings, metrics: &Arc<Metrics>) -> Certificate {
+fn managed(
+    client: kube::Client,
+    settings: &managed::Settings,
+    metrics: &Arc<Metrics>,
+    tasks: &mut JoinSet<()>,
+) -> Arc<Resolver> {
     let managed = Managed::new(client, settings);
     let resolver = managed.resolver();
     let metrics = Arc::clone(metrics);
-    let renewals = managed.follow(move |ends| {
+    tasks.spawn(managed.follow(move |ends| {
         metrics.certificate_ends(ends.leaf.as_second());
         metrics.authority_ends(ends.authority.as_second());
-    });
-    Certificate {
-        resolver,
-        renewals: Some(tokio::spawn(renewals)),
-    }
+    }));
+    resolver
 }

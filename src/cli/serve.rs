@@ -211,16 +211,16 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             Some(cluster) => follow_files(args, cluster, &app, &metrics, &mut tasks)?,
             None => follow_cluster(args, &app, &metrics, &mut tasks).await?,
         }
-        let certificate = if args.needs_certificate() {
-            Some(args.certificate.start(args.own_namespace.as_deref(), &metrics).await?)
+        let resolver = if args.needs_certificate() {
+            let namespace = args.own_namespace.as_deref();
+            Some(args.certificate.start(namespace, &metrics, &mut tasks).await?)
         } else {
             None
         };
-        let resolver = certificate.as_ref().map(|certificate| &certificate.resolver);
-        if let Some(resolver) = resolver {
+        if let Some(resolver) = &resolver {
             app.wait_for(Arc::clone(resolver));
         }
-        let listeners = listeners(args, resolver)?;
+        let listeners = listeners(args, resolver.as_ref())?;
         // Before anything is served: a signal that comes now must not be lost.
         let shutdown = shutdown().context("cannot listen for signals")?;
         let times = DrainTimes {
@@ -228,9 +228,6 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             ..DrainTimes::default()
         };
         let served = serve_until(listeners, app, metrics, times, shutdown).await;
-        if let Some(renewals) = certificate.and_then(|certificate| certificate.renewals) {
-            renewals.abort();
-        }
         served.map(|()| Exit::Fine).map_err(anyhow::Error::from)
     })
 }

@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use futures::Stream;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use super::changes::changes;
 use super::refusal::{Refusal, patiently};
 use crate::tls::authority::Authority;
 use crate::tls::stored::{self, Data, StoredError};
@@ -67,14 +65,6 @@ impl CaSecret {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         }
-    }
-
-    /// Something for each change of it.
-    pub(super) fn changes(&self) -> impl Stream<Item = ()> + Send + use<> {
-        changes::<Secret>(
-            Api::namespaced(self.api.clone().into_client(), &self.namespace),
-            &self.name,
-        )
     }
 
     /// Reads it.

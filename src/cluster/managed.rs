@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::stream::select;
 use jiff::Timestamp;
 use kube::Client;
 
@@ -18,7 +17,7 @@ use crate::tls::lifetimes::Lifetimes;
 use crate::tls::resolver::Resolver;
 use crate::tls::trust::{Sight, Trust};
 
-/// How often all is looked at, changes seen by a watch aside.
+/// How often all is looked at, changes of the configuration aside, which a watch tells of.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long the first repetition waits after an error; each further one twice as long, up to the interval.
@@ -123,7 +122,9 @@ impl Managed {
 
     /// Sees to the certificates for ever. `on_look` hears after each look that went well when they end.
     pub async fn follow(mut self, on_look: impl Fn(Ends)) {
-        let mut changes = pin!(select(self.secret.changes(), self.bundle.changes()));
+        // The Secret is not watched: that would need the right to list Secrets, and whoever changes the authorities changes the
+        // caBundle next.
+        let mut changes = pin!(self.bundle.changes());
         let mut retry = FIRST_RETRY;
         loop {
             let (ends, pause) = match self.look(Timestamp::now()).await {
@@ -148,7 +149,7 @@ impl Managed {
             let looked = tokio::time::Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                // The watches end never; if they did, the clock would do.
+                // The watch never ends; if it did, the clock would do.
                 Some(()) = changes.next() => tokio::time::sleep_until(looked + BREATH).await,
             }
         }

@@ -1,4 +1,4 @@
-//! A live cluster: what is watched, and who keeps the state up to date with it.
+//! A live cluster: what is watched, who keeps the state up to date with it, and the certificates that are kept there.
 //!
 //! Objects are reduced to what the inventory reads while they are parsed, so that a list of 150,000 pods never stands in memory
 //! whole. One task writes; requests take what it last published.

@@ -1,7 +1,8 @@
 //! From a governed pod to its decision.
 
-use super::candidate::{Candidate, Scheme, candidates};
+use super::candidate::{Candidate, candidates};
 use super::outcome::{Considered, Decision, Denial, Grant, Verdict};
+use super::scheme::Scheme;
 use super::{reach, wording};
 use crate::gpu::{Counts, PodDemand, demand};
 use crate::inventory::{Claims, Inventory, Supply, Wanted, Whereabouts};

@@ -8,10 +8,12 @@ pub mod decide;
 pub mod governance;
 pub mod outcome;
 pub mod reach;
+pub mod scheme;
 pub mod target;
 pub mod wording;
 
-pub use candidate::{Candidate, Scheme};
+pub use candidate::Candidate;
 pub use decide::{Question, decide};
 pub use governance::{OnUnknown, governing, is_exempt};
 pub use outcome::{Considered, Decision, Denial, Grant, Target, Verdict};
+pub use scheme::Scheme;

@@ -4,7 +4,7 @@ use crate::gpu::{ContainerDemand, Counts, GpuResource, Strategy};
 use crate::inventory::Supply;
 use crate::object::Requirement;
 
-use super::candidate::Scheme;
+use super::scheme::Scheme;
 
 /// The outcome, and all that was weighed on the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What a node must be, said in labels, so that in-tree filters and autoscalers see it too.
 
-use super::candidate::{Candidate, Scheme};
+use super::candidate::Candidate;
+use super::scheme::Scheme;
 use crate::gpu::names::{SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::gpu::product::MigPart;
 use crate::gpu::{GpuResource, MiB, ProductLabel, SharingRule, Strategy, geometry, product};

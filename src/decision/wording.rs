@@ -3,8 +3,8 @@
 //! A Warning header should stay under 120 characters, and past 4096 in all each is cut (apiserver
 //! `endpoints/filters/warning.go`): short sentences, the change first.
 
-use super::candidate::Scheme;
 use super::outcome::Target;
+use super::scheme::Scheme;
 use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::Supply;
 

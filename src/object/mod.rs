@@ -6,6 +6,7 @@
 pub mod constraint;
 pub mod container;
 pub mod defaults;
+pub mod entailment;
 pub mod manifest;
 pub mod node;
 pub mod pod;

@@ -214,6 +214,14 @@ impl<'a> PodSpec<'a> {
         init.chain(main)
     }
 
+    /// A container by its kind and its place in its list.
+    pub fn container(&self, kind: ContainerKind, index: usize) -> Option<&Container<'a>> {
+        match kind {
+            ContainerKind::Main => self.containers.get(index),
+            ContainerKind::Init | ContainerKind::Sidecar => self.init_containers.get(index),
+        }
+    }
+
     /// The alternatives of the required node affinity, if there is one.
     pub fn required_node_terms(&self) -> Option<&[NodeSelectorTerm<'a>]> {
         let required = self.affinity.as_ref()?.node_affinity.as_ref()?.required.as_ref()?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::constraint;
+use super::entailment;
 use super::text::{LabelSource, Text};
 
 /// How a requirement compares a label.
@@ -161,12 +161,12 @@ impl LabelSelector {
 
     /// Whether some set of labels satisfies the selector.
     pub fn is_satisfiable(&self) -> bool {
-        constraint::satisfiable(&self.requirements)
+        entailment::satisfiable(&self.requirements)
     }
 
     /// Whether some set of labels satisfies both selectors.
     pub fn overlaps(&self, other: &LabelSelector) -> bool {
-        constraint::satisfiable(self.requirements.iter().chain(&other.requirements))
+        entailment::satisfiable(self.requirements.iter().chain(&other.requirements))
     }
 
     /// Whether every set of labels that satisfies this selector satisfies `other` too.
@@ -176,7 +176,7 @@ impl LabelSelector {
             || other
                 .requirements
                 .iter()
-                .all(|wanted| constraint::implies(&all, wanted))
+                .all(|wanted| entailment::implies(&all, wanted))
     }
 }
 

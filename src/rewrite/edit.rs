@@ -86,12 +86,15 @@ fn resource_edit(target: &Target) -> Edit {
 /// as a wish for an extender's attention.
 fn needs_edit(pod: &Pod<'_>, target: &Target) -> bool {
     target.is_change()
-        || super::patch::container(pod, target.container.kind, target.container.index).is_some_and(|container| {
-            let name = target.resource.to_string();
-            let lists = [&container.resources.limits, &container.resources.requests];
-            lists.iter().any(|list| {
-                list.iter()
-                    .any(|(key, _)| GpuResource::is_gpu_name(key) && **key != *name)
+        || pod
+            .spec
+            .container(target.container.kind, target.container.index)
+            .is_some_and(|container| {
+                let name = target.resource.to_string();
+                let lists = [&container.resources.limits, &container.resources.requests];
+                lists.iter().any(|list| {
+                    list.iter()
+                        .any(|(key, _)| GpuResource::is_gpu_name(key) && **key != *name)
+                })
             })
-        })
 }

@@ -41,7 +41,7 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
                 resource,
                 count,
             } => {
-                if let Some(container) = container(pod, *kind, *index) {
+                if let Some(container) = pod.spec.container(*kind, *index) {
                     let base = format!("/spec/{}/{index}/resources", list_name(*kind));
                     set_resource(&base, container, *resource, *count, &mut operations);
                 }
@@ -64,14 +64,6 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
         }
     }
     operations
-}
-
-/// A container by its kind and place.
-pub(super) fn container<'p, 'a>(pod: &'p Pod<'a>, kind: ContainerKind, index: usize) -> Option<&'p Container<'a>> {
-    match kind {
-        ContainerKind::Main => pod.spec.containers.get(index),
-        ContainerKind::Init | ContainerKind::Sidecar => pod.spec.init_containers.get(index),
-    }
 }
 
 fn list_name(kind: ContainerKind) -> &'static str {

@@ -17,7 +17,13 @@ pub enum LogFormat {
 
 /// Starts logging to standard error; `filter` is of tracing-subscriber's form, such as `info` or `apportion=debug`.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter)
+    // kube says of each retry what we say once, with what it means here.
+    let quiet = ["kube_client=off", "kube_runtime=off"];
+    let own = quiet
+        .iter()
+        .filter(|directive| !filter.contains(&directive[..directive.len() - 4]));
+    let all = own.fold(filter.to_owned(), |all, directive| format!("{all},{directive}"));
+    let filter = EnvFilter::try_new(all)
         .map_err(|error| format!("`{filter}` is no log filter ({error}); write info, debug or apportion=debug"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -72,7 +72,7 @@ pub enum StoredError {
     Since(&'static str),
 }
 
-/// Reads what [`write`] wrote; `None` when nothing of it is there, as in a Secret that was made empty for us to fill. Anything
+/// Reads what [`write()`] wrote; `None` when nothing of it is there, as in a Secret that was made empty for us to fill. Anything
 /// between is an error and not a reason to start anew: it may be somebody's, and our own would be in use.
 pub fn read(data: &Data) -> Result<Option<Authority>, StoredError> {
     if KEYS.iter().all(|key| data.get(*key).is_none_or(Vec::is_empty)) {

@@ -50,8 +50,8 @@ impl Objects {
                 .map_or((404, Value::Null), |object| (200, object)),
             ("PATCH", CONFIGURATION) => {
                 let mut object = self.configuration.clone().unwrap();
-                let patch: json_patch::Patch = serde_json::from_value(body).unwrap();
-                if json_patch::patch(&mut object, &patch).is_err() {
+                let operations: json_patch::Patch = serde_json::from_value(body).unwrap();
+                if json_patch::patch(&mut object, &operations).is_err() {
                     return (422, Value::Null);
                 }
                 self.configuration = Some(self.stored(object).clone());
@@ -229,8 +229,8 @@ async fn of_replicas_that_roll_over_at_once_one_does() {
             api.trusted().len(),
         ));
     }
-    let once = vec!["PUT 200".to_owned(), "PUT 409".to_owned()];
-    assert_eq!(done, [(vec![], 1), (once.clone(), 2), (once.clone(), 2), (once, 1)]);
+    let won = vec!["PUT 200".to_owned(), "PUT 409".to_owned()];
+    assert_eq!(done, [(vec![], 1), (won.clone(), 2), (won.clone(), 2), (won, 1)]);
 }
 
 #[tokio::test]
