@@ -90,9 +90,24 @@ impl Apportion {
 
     /// Starts the process, which must not run.
     pub(crate) fn run(&self) {
+        self.run_with(self.args.clone());
+    }
+
+    /// Starts it with certificates of its own making, which live this many seconds.
+    pub(crate) fn run_managed(&self, authority: u32, leaf: u32) {
+        let mut args = self.args.clone();
+        args.retain(|arg| !arg.starts_with("--tls-") && !arg.starts_with("--extender-client-ca"));
+        args.extend(["--tls-managed".to_owned(), "--no-extender".to_owned()]);
+        args.retain(|arg| !arg.starts_with("--extender-listen"));
+        args.push(format!("--tls-managed-ca-seconds={authority}"));
+        args.push(format!("--tls-managed-leaf-seconds={leaf}"));
+        self.run_with(args);
+    }
+
+    fn run_with(&self, serve: Vec<String>) {
         let mut args = vec![format!("KUBECONFIG={}", self.kubeconfig.display())];
         args.push(env!("CARGO_BIN_EXE_apportion").to_owned());
-        args.extend(self.args.iter().cloned());
+        args.extend(serve);
         let process = Process::start("apportion", Path::new("/usr/bin/env"), &args, &self.dir);
         *self.process.borrow_mut() = Some(process);
     }
@@ -187,12 +202,23 @@ impl Apportion {
 
     /// Makes the registration of `deploy/manifests` call this process instead of a Service.
     pub(crate) async fn register(&self, client: &Client, failure_policy: &str) {
+        let bundle = ByteString(self.authority.pem().into_bytes());
+        self.register_at("127.0.0.1", Some(bundle), client, failure_policy)
+            .await;
+    }
+
+    /// The same, and leaves the `caBundle` to the process, which signs for `localhost`.
+    pub(crate) async fn register_managed(&self, client: &Client) {
+        self.register_at("localhost", None, client, "Fail").await;
+    }
+
+    async fn register_at(&self, host: &str, bundle: Option<ByteString>, client: &Client, failure_policy: &str) {
         let all: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
         let mut configuration = all.get("apportion").await.unwrap();
         for webhook in configuration.webhooks.iter_mut().flatten() {
             webhook.client_config = WebhookClientConfig {
-                url: Some(format!("https://127.0.0.1:{}/mutate", self.webhook)),
-                ca_bundle: Some(ByteString(self.authority.pem().into_bytes())),
+                url: Some(format!("https://{host}:{}/mutate", self.webhook)),
+                ca_bundle: bundle.clone(),
                 service: None,
             };
             if webhook.name == "pods.apportion.dev" {

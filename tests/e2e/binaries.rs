@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Once;
 
 /// Where envtest looks when nobody says where.
 const DEFAULT: &str = "/usr/local/kubebuilder/bin";
@@ -13,6 +14,9 @@ const NEEDED: [&str; 5] = [
     "kube-scheduler",
     "kubectl",
 ];
+
+/// It is said once, however many tests there are.
+static SAID: Once = Once::new();
 
 /// A directory that holds all that is needed.
 #[derive(Clone)]
@@ -27,13 +31,15 @@ impl Binaries {
             return Some(Binaries(dir));
         }
         let line = format!(
-            "SKIPPED: end-to-end suite: no {} in {} (KUBEBUILDER_ASSETS says where they are)",
-            missing.join(", no "),
+            "SKIPPED: end-to-end suite: no {} in {} (KUBEBUILDER_ASSETS says where to look)",
+            missing.join(", "),
             dir.display()
         );
         // The test harness captures what macros print; CI has to see this.
-        let _ = writeln!(std::io::stdout(), "{line}");
-        let _ = writeln!(std::io::stderr(), "{line}");
+        SAID.call_once(|| {
+            let _ = writeln!(std::io::stdout(), "{line}");
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
         None
     }
 

@@ -139,7 +139,8 @@ async fn kept_away(
     tokio::time::sleep(Duration::from_secs(3)).await;
     if !wakes("metadata.name=late,spec.nodeName!=").await {
         println!("      the scheduler was faster than the watch: another event has to wake the pod");
-        world.cluster.label_node("cpu-1", json!({"e2e": "wake"})).await;
+        // A value of its own each time: what does not change a node is no event.
+        world.cluster.label_node("cpu-1", json!({"woken-for": node})).await;
     }
     let pod = world.cluster.bound(namespace, "late").await;
     assert_eq!(pod["spec"]["nodeName"], node);

@@ -14,6 +14,7 @@
 mod apportion;
 mod binaries;
 mod burst;
+mod certificates;
 mod changes;
 mod cluster;
 mod control_plane;
@@ -131,6 +132,11 @@ fn changes_and_outages() {
         run.scenario(
             "apportion killed and restarted while a Job makes pods",
             outages::apportion(world),
+        )
+        .await;
+        run.scenario(
+            "certificates and authority rotated under load",
+            certificates::rotation(world),
         )
         .await;
         run.scenario("extender away when a pod is to be placed", outages::extender(world))
