@@ -13,6 +13,8 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::refusal::Refusal;
+
 /// How long a lease lasts after it was renewed.
 const LASTS: Duration = Duration::from_secs(15);
 /// Between two looks.
@@ -87,7 +89,7 @@ pub async fn hold(client: Client, seat: Seat, leads: watch::Sender<bool>) {
                 renewed = is_held.then_some(begun);
                 complained.clear();
             }
-            Ok(Err(error)) => complain(&mut complained, &seat, &error.to_string()),
+            Ok(Err(error)) => complain(&mut complained, &seat, &Refusal::from(error).to_string()),
             Err(_) => complain(&mut complained, &seat, "the API server does not answer"),
         }
         let is_leader = renewed.is_some_and(|at| at.elapsed() < GIVE_UP);

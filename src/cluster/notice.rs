@@ -11,6 +11,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 
+use super::refusal::{Refusal, patiently};
 use crate::service::Sighting;
 
 /// The controller that Events name.
@@ -96,31 +97,35 @@ pub async fn write(
     leads: watch::Receiver<bool>,
 ) {
     let instance = instance.unwrap_or_else(|| CONTROLLER.to_owned());
+    let mut complained = false;
     while let Some(notice) = notices.recv().await {
         // Whoever leads now finds the same and tells it.
         if *leads.borrow() {
-            publish(&client, notice.event(&instance, Timestamp::now()), &notice).await;
+            let failed = publish(&client, &notice, &instance).await.err();
+            // Once for all that fail one after the other: a right that is missing is missing for thousands of pods.
+            if let Some(why) = failed.as_ref().filter(|_| !complained) {
+                let pod = format!("{}/{}", notice.namespace, notice.pod);
+                tracing::warn!(pod, %why, "Events can not be written; /breaches has what they would say");
+            }
+            complained = failed.is_some();
         }
         tokio::time::sleep(PACE).await;
     }
 }
 
-async fn publish(client: &Client, event: Event, notice: &Notice) {
+async fn publish(client: &Client, notice: &Notice, instance: &str) -> Result<(), Refusal> {
+    let event = notice.event(instance, Timestamp::now());
     let events: Api<Event> = Api::namespaced(client.clone(), &notice.namespace);
     let mut wait = Duration::from_secs(1);
-    for tried in 1..=TRIES {
-        let error = match events.create(&PostParams::default(), &event).await {
-            Ok(_) => return,
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        match patiently(events.create(&PostParams::default(), &event)).await {
+            Ok(_) => return Ok(()),
             // Another replica has told it, or we have before we were started anew.
-            Err(kube::Error::Api(status)) if status.code == 409 => return,
-            Err(error) => error,
-        };
-        let is_final =
-            matches!(&error, kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429);
-        if is_final || tried == TRIES {
-            let pod = format!("{}/{}", notice.namespace, notice.pod);
-            tracing::warn!(pod, %error, "an Event could not be written; /breaches has what it would say");
-            return;
+            Err(refusal) if refusal.is_conflict() => return Ok(()),
+            Err(refusal) if tries == 0 || refusal.is_final() => return Err(refusal),
+            Err(_) => {}
         }
         tokio::time::sleep(wait).await;
         wait *= 2;

@@ -31,6 +31,11 @@ impl Refusal {
         matches!(self, Refusal::Said(status) if status.is_not_found())
     }
 
+    /// Whether to ask again would be answered alike.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Refusal::Said(status) if (400..500).contains(&status.code) && status.code != 429)
+    }
+
     /// Whether the request does not fit what is there, such as a patch whose test fails.
     pub fn is_invalid(&self) -> bool {
         matches!(self, Refusal::Said(status) if status.is_invalid())

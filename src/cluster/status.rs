@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::kind::{Kind as _, Policies, PolicyObject};
 use super::policies::{PolicyBook, Verdict};
+use super::refusal::patiently;
 use crate::decision::{governing, is_exempt};
 use crate::inventory::Ledger;
 use crate::policy::{Governed, Policy, PolicySet};
@@ -197,21 +198,20 @@ pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, leads: wat
     let kind = GroupVersionKind::gvk(Policies::GROUP, Policies::VERSION, Policies::KIND);
     let resource = ApiResource::from_gvk_with_plural(&kind, Policies::PLURAL);
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
-    let mut complained = String::new();
+    let mut complained = false;
     while let Some(StatusWrite { name, status }) = writes.recv().await {
         if !*leads.borrow() {
             continue;
         }
         let patch = Patch::Merge(json!({ "status": status }));
-        match api.patch_status(&name, &PatchParams::default(), &patch).await {
-            Ok(_) => complained.clear(),
+        match patiently(api.patch_status(&name, &PatchParams::default(), &patch)).await {
+            Ok(_) => complained = false,
             // It is gone meanwhile.
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => {
-                let why = error.to_string();
-                if complained != why {
-                    tracing::warn!(policy = name, why, "the status of a policy could not be written");
-                    complained = why;
+            Err(refusal) if refusal.is_not_found() => {}
+            // It is tried again. Once for all that fail one after the other.
+            Err(why) => {
+                if !std::mem::replace(&mut complained, true) {
+                    tracing::warn!(policy = name, %why, "the status of policies can not be written");
                 }
             }
         }

@@ -542,7 +542,7 @@ mod tests {
         assert!(found(&policies("multi-tenant"), &forged).is_some());
     }
 
-    /// What 30,000 pods cost: the sizes here and what they point to, about 700 bytes for a usual pod.
+    /// What 30,000 pods cost: the sizes here and what they point to, about a kilobyte for a usual pod.
     #[test]
     fn what_is_kept_of_a_pod_is_small() {
         use crate::inventory::PodRecord;
