@@ -15,6 +15,7 @@ use super::input;
 use crate::cluster::desk::Desk;
 use crate::cluster::feed::Feed;
 use crate::cluster::lease::Seat;
+use crate::cluster::rounds::Rounds;
 use crate::cluster::writer::Writer;
 use crate::decision::OnUnknown;
 use crate::extender::AnswerSize;
@@ -303,7 +304,8 @@ async fn follow_cluster(
     let feed = Feed::start(&client, true, !args.no_webhook);
     // A scheduler's extender writes nothing: the webhook's process does.
     let desk = (!args.no_webhook).then(|| Desk::open(&client, args.seat(), tasks));
-    let writer = Writer::new(Arc::clone(app), policies, args.own_namespace.clone(), desk);
+    let rounds = Rounds::new(args.own_namespace.clone(), desk);
+    let writer = Writer::new(Arc::clone(app), policies, rounds);
     tasks.spawn(writer.run(feed, files));
     Ok(())
 }

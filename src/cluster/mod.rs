@@ -18,6 +18,7 @@ pub mod notice;
 pub mod patrol;
 pub mod policies;
 pub mod refusal;
+pub mod rounds;
 pub mod status;
 pub mod watch;
 pub mod writer;

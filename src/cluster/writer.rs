@@ -4,17 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::allowances::{AllowanceChange, Told, told};
-use super::desk::Desk;
 use super::feed::Feed;
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
-use super::patrol::Patrol;
 use super::policies::PolicyBook;
-use super::status::Statuses;
+use super::rounds::Rounds;
 use super::watch::Change;
 use crate::gpu::Counts;
 use crate::inventory::{Ledger, PodRecord};
@@ -23,8 +20,6 @@ use crate::service::{App, State};
 
 /// How often what waiting pods await is found out anew. A hint may be this old.
 const AWAITED_EVERY: Duration = Duration::from_millis(250);
-/// How often statuses are looked at, and Events handed over.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Takes in changes and publishes states.
 pub struct Writer {
@@ -45,17 +40,12 @@ pub struct Writer {
     arrived: Vec<(Box<str>, Counts)>,
     /// Those before: with the next state they count in full.
     counted: Vec<(Box<str>, Counts)>,
-    patrol: Patrol,
-    own_namespace: Option<String>,
-    /// Where Events and statuses go; `None` where others write them.
-    desk: Option<Desk>,
-    statuses: Statuses,
-    reported: Instant,
+    rounds: Rounds,
 }
 
 impl Writer {
     /// A writer for `app` that knows nothing of the cluster yet.
-    pub fn new(app: Arc<App>, files: Vec<Policy>, own_namespace: Option<String>, desk: Option<Desk>) -> Self {
+    pub fn new(app: Arc<App>, files: Vec<Policy>, rounds: Rounds) -> Self {
         Writer {
             app,
             ledger: Ledger::default(),
@@ -67,11 +57,7 @@ impl Writer {
             changed: false,
             arrived: Vec::new(),
             counted: Vec::new(),
-            patrol: Patrol::new(own_namespace.clone()),
-            own_namespace,
-            desk,
-            statuses: Statuses::default(),
-            reported: Instant::now(),
+            rounds,
         }
     }
 
@@ -103,7 +89,7 @@ impl Writer {
     fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
         if self.is_whole() {
-            self.look_around();
+            self.changed |= self.rounds.go(&self.ledger, &self.book, self.app.metrics_registry());
         }
         self.counted.append(&mut self.arrived);
         let silent = self
@@ -115,25 +101,9 @@ impl Writer {
         self.app.metrics_registry().cluster_stale(silent);
     }
 
-    /// Holds pods against their policies, and has written down what follows.
-    fn look_around(&mut self) {
-        if let Some(new) = self.patrol.round(&self.ledger, &self.book.set(), Timestamp::now()) {
-            self.app.metrics_registry().found_breaches(new);
-            self.changed = true;
-        }
-        if let Some(desk) = self.desk.as_ref().filter(|desk| desk.is_ours())
-            && self.reported.elapsed() >= REPORT_EVERY
-        {
-            self.reported = Instant::now();
-            self.patrol.tell(&desk.notices);
-            let own = self.own_namespace.as_deref();
-            self.statuses.hand_over(&self.ledger, &self.book, own, &desk.statuses);
-        }
-    }
-
     fn files(&mut self, policies: Vec<Policy>) {
         self.book.set_files(policies);
-        self.patrol.policies_changed();
+        self.rounds.patrol.policies_changed();
         self.changed = true;
     }
 
@@ -165,12 +135,12 @@ impl Writer {
             Change::Put(name, labels) => {
                 if self.ledger.put_namespace(&name, labels) {
                     self.changed = true;
-                    self.patrol.namespace_changed(&name);
+                    self.rounds.patrol.namespace_changed(&name);
                 }
             }
             Change::Gone(name) => {
                 self.changed |= self.ledger.remove_namespace(&name);
-                self.patrol.namespace_changed(&name);
+                self.rounds.patrol.namespace_changed(&name);
             }
             Change::Synced => drop(self.whole.insert("namespaces")),
             Change::NotInstalled => return self.broke("namespaces", "the API server does not know the kind"),
@@ -181,14 +151,7 @@ impl Writer {
 
     fn pod(&mut self, change: Change<Pods>) {
         match change {
-            Change::Put(key, record) => {
-                if let Some(record) = &record
-                    && self.ledger.pod(&key).is_none()
-                {
-                    self.arrived.push((record.namespace.clone(), record.demand.clone()));
-                }
-                self.put_pod(&key, record.map(|record| *record));
-            }
+            Change::Put(key, record) => self.put_pod(&key, record.map(|record| *record)),
             Change::Gone(key) => self.put_pod(&key, None),
             Change::Synced => drop(self.whole.insert("pods")),
             Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
@@ -198,9 +161,12 @@ impl Writer {
     }
 
     fn put_pod(&mut self, key: &str, record: Option<PodRecord>) {
+        if let Some(record) = record.as_ref().filter(|_| self.ledger.pod(key).is_none()) {
+            self.arrived.push((record.namespace.clone(), record.demand.clone()));
+        }
         if self.ledger.put_pod(key, record) {
             self.changed = true;
-            self.patrol.pod_changed(key);
+            self.rounds.patrol.pod_changed(key);
         }
     }
 
@@ -209,13 +175,13 @@ impl Writer {
             Change::Put(name, object) => {
                 if self.book.put(&name, object) {
                     self.changed = true;
-                    self.patrol.policies_changed();
+                    self.rounds.patrol.policies_changed();
                 }
             }
             Change::Gone(name) => {
                 self.book.remove(&name);
                 self.changed = true;
-                self.patrol.policies_changed();
+                self.rounds.patrol.policies_changed();
             }
             Change::Synced => drop(self.whole.insert("gpusharingpolicies")),
             Change::NotInstalled => {
@@ -310,7 +276,7 @@ impl Writer {
                 policies: self.book.set(),
                 inventory,
                 waiting_for: String::new(),
-                breaches: Some(self.patrol.found().clone()),
+                breaches: Some(self.rounds.patrol.found().clone()),
             });
         }
         if !self.counted.is_empty() {
