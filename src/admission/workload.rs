@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::admit::{Admission, Context, Outcome, judge};
-use super::request_of;
+use super::judge::judge;
+use super::outcome::{Admission, Context, Outcome};
 use super::response::Response;
 use super::review::Request;
 use crate::object::defaults::fill_requests;
@@ -23,7 +23,7 @@ pub(super) fn is_workload(request: &Request<'_>) -> bool {
 /// The warnings that the pods of a workload would get.
 pub(super) fn advise<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<'c> {
     let kind = &*request.kind.kind;
-    let namespace = request_of(request);
+    let namespace = request.namespace.as_deref().unwrap_or_default();
     let object: Value = request
         .object
         .and_then(|object| serde_json::from_str(object.get()).ok())
@@ -40,7 +40,7 @@ pub(super) fn advise<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Ad
     }
     let mut warnings: Vec<String> = Vec::new();
     for template in template::templates(kind, &object) {
-        let Some(mut pod) = template::pod_of(template, owner, &namespace) else {
+        let Some(mut pod) = template::pod_of(template, owner, namespace) else {
             continue;
         };
         fill_requests(&mut pod);
@@ -48,7 +48,7 @@ pub(super) fn advise<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Ad
         let Ok(pod) = serde_json::from_str::<Pod<'_>>(&text) else {
             continue;
         };
-        let told = judge(&pod, &namespace, true, context);
+        let told = judge(&pod, namespace, true, context);
         warnings.extend(told.response.warnings);
         warnings.extend(
             told.response

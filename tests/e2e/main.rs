@@ -160,7 +160,6 @@ fn many_pods_at_once() {
 }
 
 #[test]
-#[ignore = "needs the bypass detector"]
 fn pods_that_went_past_the_webhook_are_found() {
     in_a_world(async |world, run| {
         run.scenario("failurePolicy Ignore: found and told", outages::bypass(world))

@@ -58,7 +58,14 @@ pub(crate) async fn followed(world: &World) {
     let args = ["patch", "gpusharingpolicy", "research", "--type=merge", "-p", change];
     world.kubectl.run(&args).await.fine();
     gets("gpu.shared 1").await;
-    let table = world.kubectl.run(&["get", "gpusharingpolicies"]).await.fine();
+    // Whether it is accepted, and how many namespaces it governs, are for the table to say.
+    let table = until("the status of the policy", async || {
+        let table = world.kubectl.run(&["get", "gpusharingpolicies"]).await.fine();
+        let row = table.out.lines().find(|line| line.starts_with("research"))?.to_owned();
+        let words: Vec<&str> = row.split_whitespace().collect();
+        words.windows(2).any(|pair| pair == ["True", "1"]).then_some(table)
+    })
+    .await;
     println!("      {}", table.out.trim_end().replace('\n', "\n      "));
     for word in [
         "NAME",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use apportion::admission::admit::{self, Outcome};
+use apportion::admission::{self, Outcome, admit};
 use apportion::admission::{response::Refusal, review};
 use apportion::decision::OnUnknown;
 use apportion::extender::{self, AnswerSize, filter};
@@ -318,8 +318,8 @@ impl World {
         serde_json::from_value(answer["NodeNames"].clone()).unwrap()
     }
 
-    pub fn admission(&self) -> admit::Context<'_, '_> {
-        admit::Context {
+    pub fn admission(&self) -> admission::Context<'_, '_> {
+        admission::Context {
             policies: &self.policies,
             inventory: &self.inventory,
             claims: &self.claims,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apportion::admission::admit::Outcome;
+use apportion::admission::Outcome;
 use apportion::decision::OnUnknown;
 use apportion::policy::PolicySet;
 use serde_json::json;

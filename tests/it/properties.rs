@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use apportion::admission::admit::Outcome;
+use apportion::admission::Outcome;
 use apportion::decision::breach;
 use apportion::extender::AnswerSize;
 use apportion::gpu::{SharingRule, Strategy as Sharing};

@@ -1,6 +1,6 @@
 //! Bodies that real Kubernetes components sent (`tests/data/recorded`), answered with the cluster that they came from.
 
-use apportion::admission::admit::Outcome;
+use apportion::admission::Outcome;
 use apportion::admission::review;
 use apportion::extender::wire::Args;
 use apportion::extender::{AnswerSize, prioritize};
