@@ -164,12 +164,7 @@ fn free_choices(rule: &SharingRule, memory: Option<MiB>, inventory: &Inventory) 
         .collect();
     holding.sort_unstable();
     if holding.is_empty() {
-        let allowed = rule
-            .profiles
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let allowed = rule.profile_names();
         return Err(Denial::new(
             format!("metadata.annotations[{}]", crate::gpu::names::GPU_MEMORY_ANNOTATION),
             format!("no MIG profile that the policy allows has {needed} of memory; it allows {allowed}"),

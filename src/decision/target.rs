@@ -116,12 +116,7 @@ pub fn asked_profile(container: &ContainerDemand, rule: &SharingRule) -> Result<
     if let Some(profile) = rule.profiles.iter().copied().filter(holds).min() {
         return Ok(Some(profile));
     }
-    let allowed = rule
-        .profiles
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let allowed = rule.profile_names();
     Err(Denial::new(
         field(),
         format!("asks for MIG profile {asked}, more than the policy allows"),

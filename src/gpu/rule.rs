@@ -32,6 +32,15 @@ impl SharingRule {
         self.profiles.is_empty() || self.profiles.contains(&profile)
     }
 
+    /// The profiles, for a message.
+    pub fn profile_names(&self) -> String {
+        self.profiles
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
     /// Whether the rule allows a product. One that is not known is not allowed where the rule names products.
     pub fn allows_product(&self, product: Option<&Product>) -> bool {
         self.products.is_empty()
