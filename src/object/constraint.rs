@@ -77,20 +77,11 @@ impl<'a> Constraints<'a> {
             .any(|satisfiable| satisfiable)
     }
 
-    /// The values that `key` can have, when every alternative pins it by `In`; else `None`. An alternative that no node can meet
-    /// adds none.
+    /// The values that `key` can have, when every alternative pins it by `In`; else `None`.
     pub fn pinned_values(&self, key: &str) -> Option<Vec<String>> {
         let pins = self.conjunctions(|all| {
-            if !satisfiable(all.iter().copied()) {
-                return Some(Vec::new());
-            }
-            let same_key = || all.iter().filter(|r| &*r.key == key);
-            let list = same_key().find(|r| r.operator == Operator::In)?;
-            let left = list
-                .values
-                .iter()
-                .filter(|value| same_key().all(|r| r.matches_value(Some(value))));
-            Some(left.map(ToString::to_string).collect::<Vec<_>>())
+            let list = all.iter().find(|r| &*r.key == key && r.operator == Operator::In)?;
+            Some(list.values.iter().map(ToString::to_string).collect::<Vec<_>>())
         });
         let mut values = pins.into_iter().collect::<Option<Vec<_>>>()?.concat();
         values.sort_unstable();
@@ -242,16 +233,6 @@ mod tests {
             let pod = pod(&json);
             assert_eq!(Constraints::of(&pod).admit("n1", &labels), admitted, "{terms}");
         }
-    }
-
-    #[test]
-    fn only_alternatives_that_some_node_can_meet_pin_a_value() {
-        let dead = pod(
-            r#"{"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[
-            {"matchExpressions":[{"key":"k","operator":"In","values":["a"]},{"key":"k","operator":"In","values":["b"]}]},
-            {"matchExpressions":[{"key":"k","operator":"In","values":["b","c"]},{"key":"k","operator":"NotIn","values":["c"]}]}]}}}}}"#,
-        );
-        assert_eq!(Constraints::of(&dead).pinned_values("k"), Some(vec!["b".to_owned()]));
     }
 
     #[test]
