@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod finding;
+pub mod isolation;
 pub mod model;
 pub mod parse;
 pub mod set;

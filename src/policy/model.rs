@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::finding::Location;
+use super::isolation::Isolation;
 use crate::gpu::names::POLICY_LABEL;
 use crate::gpu::{SharingRule, Strategy};
 use crate::object::{LabelSelector, LabelSource, Operator, Requirement};
@@ -95,6 +96,8 @@ pub struct Policy {
     pub priority: i32,
     /// What it allows, in order of preference; never empty.
     pub rules: Vec<Rule>,
+    /// How it keeps pods from GPUs that they were not given.
+    pub isolation: Isolation,
     /// Where it was read.
     pub location: Location,
 }

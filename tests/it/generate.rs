@@ -5,6 +5,7 @@ mod pods;
 
 use apportion::gpu::{ProductPattern, SharingRule, Strategy as Sharing};
 use apportion::object::{LabelSelector, Operator, Requirement};
+use apportion::policy::isolation::Isolation;
 use apportion::policy::model::Rule;
 use apportion::policy::{Location, Mode, Policy, PolicyName, PolicySet};
 use proptest::prelude::*;
@@ -121,6 +122,7 @@ fn policy(name: &str, mode: Mode, priority: i32, rules: Vec<SharingRule>) -> Pol
                 location: location.clone(),
             })
             .collect(),
+        isolation: Isolation::default(),
         location,
     }
 }

@@ -17,6 +17,7 @@ mod extender_table;
 mod fixtures;
 mod generate;
 mod governance_table;
+mod isolation_table;
 mod layering;
 mod lint;
 mod managed;

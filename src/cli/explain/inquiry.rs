@@ -9,11 +9,12 @@ use serde_json::value::to_raw_value;
 
 use super::governance::governance;
 use super::nodes::{Nodes, Seeker};
-use super::report::{Asked, ContainerAsked, Origin, Report, Verdict, Way, WayVerdict, resources};
+use super::report::{Asked, ContainerAsked, Isolated, Origin, Report, Shut, Verdict, Way, WayVerdict, resources};
 use super::workload::Workload;
 use crate::admission::review::{Kind, Request, Resource};
 use crate::admission::{Admission, Context, admit};
-use crate::decision::{self, Considered, Decision, Grant, OnUnknown, Question, decide};
+use crate::decision::{self, Considered, Decision, Grant, OnUnknown, Question, decide, isolation};
+use crate::gpu::side_door::{node_name, side_doors};
 use crate::gpu::{Counts, PodDemand, demand};
 use crate::inventory::{Claims, Inventory, Supply};
 use crate::object::{Pod, defaults};
@@ -72,6 +73,7 @@ impl Inquiry {
             operation: "CREATE".into(),
             dry_run: Some(true),
             object: Some(&raw),
+            old_object: None,
         };
         let actual = admit(&request, &self.context(&self.policies));
         let enforced = admit(&request, &self.context(&self.enforced));
@@ -121,6 +123,10 @@ impl Inquiry {
                 ..asked(&pod, &demand, grant)
             },
             considered: decision.iter().flat_map(|d| &d.considered).map(way).collect(),
+            isolation: match governed {
+                Governed::By(policy) if !pod.is_mirror() => isolated(&pod, policy),
+                _ => Isolated::default(),
+            },
             outcome: verdict(&actual, &enforced, decision.as_ref()),
             documents: (before != after).then_some((before, after)),
             patch: enforced.response.patch,
@@ -168,6 +174,26 @@ fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Asked {
         effective: resources(&demand::effective_demand(pod)),
         memory_mebibytes: demand.memory.map(|memory| memory.0),
         unreadable: None,
+    }
+}
+
+fn isolated(pod: &Pod<'_>, policy: &Policy) -> Isolated {
+    let doors: Vec<_> = side_doors(pod).into_iter().chain(node_name(pod)).collect();
+    let name = |door: &crate::gpu::SideDoor| {
+        let (kind, index) = door.container?;
+        Some(pod.spec.container(kind, index as usize)?.name.to_string())
+    };
+    let unhidden = isolation::unhidden(&policy.isolation, &doors);
+    Isolated {
+        hidden: unhidden.into_iter().filter_map(name).collect(),
+        shut: isolation::denials(&policy.isolation, &doors)
+            .into_iter()
+            .map(|denial| Shut {
+                field: denial.field,
+                reason: denial.reason,
+                hint: denial.hint,
+            })
+            .collect(),
     }
 }
 
