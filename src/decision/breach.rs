@@ -105,6 +105,9 @@ fn sharing_breach(wish: &Wish, policy: &Policy) -> Option<Breach> {
         Ok(demand) => demand,
         Err(error) => return Some(refused(&Denial::new(&error.field, &error.reason, MAKE_ANEW))),
     };
+    if demand.is_empty() {
+        return None;
+    }
     let constraints = &wish.whereabouts.constraints;
     let mut nearest: Option<(Distance, Candidate<'_>)> = None;
     let mut denial = None;

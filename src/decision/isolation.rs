@@ -3,6 +3,7 @@
 use super::outcome::Denial;
 use crate::gpu::names::{MPS_VARIABLES, VISIBLE_DEVICES, VOID};
 use crate::gpu::{SideDoor, SideDoorKind};
+use crate::object::ContainerKind;
 use crate::policy::isolation::Isolation;
 
 /// The doors of containers that are to see no GPU, and do not say so themselves.
@@ -21,6 +22,12 @@ pub fn denials(isolation: &Isolation, doors: &[SideDoor]) -> Vec<Denial> {
 /// What is wrong with a door, and what to do instead.
 pub fn denial(door: &SideDoor) -> Denial {
     let found = &door.found;
+    let is_ephemeral = matches!(door.container, Some((ContainerKind::Ephemeral, _)));
+    let ask = if is_ephemeral {
+        "remove it; GPUs are given to the containers that a pod is made with"
+    } else {
+        "remove it and ask for nvidia.com/gpu in resources.limits; what is given is visible by itself"
+    };
     let (reason, hint) = match door.kind {
         SideDoorKind::Image => (
             format!("asks for no GPU and may see those that its image names: {VISIBLE_DEVICES}={VOID} is missing"),
@@ -32,7 +39,7 @@ pub fn denial(door: &SideDoor) -> Denial {
         ),
         SideDoorKind::Variable => (
             format!("sets {found}, which names devices whatever the container was given"),
-            "remove it and ask for nvidia.com/gpu in resources.limits; the container sees what it is given by itself",
+            ask,
         ),
         SideDoorKind::VariableSource if found.is_empty() => (
             format!("may bring any variable into a container with a GPU, {VISIBLE_DEVICES} among them"),
@@ -47,11 +54,11 @@ pub fn denial(door: &SideDoor) -> Denial {
             "remove it and ask for nvidia.com/gpu in resources.limits",
         ),
         SideDoorKind::Privileged if door.field().ends_with(".privileged") => (
-            "makes a container that sees every GPU of its node".to_owned(),
+            "lets the container see every GPU of its node".to_owned(),
             "remove it; if the container needs a capability, add that one alone",
         ),
         SideDoorKind::Privileged => (
-            format!("{found} makes a container as good as privileged, which sees every GPU of its node"),
+            format!("{found} makes the container as good as privileged, which sees every GPU of its node"),
             "remove it",
         ),
         SideDoorKind::HostPath => (
@@ -60,7 +67,7 @@ pub fn denial(door: &SideDoor) -> Denial {
         ),
         SideDoorKind::DeviceMount => (
             format!("a mount at {found} asks the NVIDIA container runtime for a device"),
-            "remove it and ask for nvidia.com/gpu in resources.limits",
+            ask,
         ),
         SideDoorKind::HostNamespace if &**found == "hostPID" => (
             "shows the pod the processes of all others on its node, and their devices with them".to_owned(),

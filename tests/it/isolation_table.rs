@@ -218,7 +218,7 @@ fn a_whole_message_reads_well() {
         "apportion (multi-tenant): spec.hostIPC: shares the memory of the node's MPS daemon and of others on it; remove it; an \
          emptyDir with medium Memory at /dev/shm serves the containers of one pod. Also spec.containers[1].env[0]: sets \
          NVIDIA_VISIBLE_DEVICES, which names devices whatever the container was given; remove it and ask for nvidia.com/gpu in \
-         resources.limits; the container sees what it is given by itself"
+         resources.limits; what is given is visible by itself"
     );
     // A pod that does everything wrong is told of the first few.
     let many: Vec<Value> = (0..9).map(|_| variable("all")).collect();
