@@ -106,7 +106,9 @@ fn weigh<'r>(
     let Candidate { rule, scheme, .. } = candidate;
     let (inventory, constraints) = (question.inventory, &whereabouts.constraints);
     let identity = reach::identity(&candidate, inventory);
-    let narrowing = reach::narrowing(&candidate, question.demand.memory, inventory, constraints);
+    // On a second pass the pod carries what is required here, so it must be judged with it already on the first.
+    let identified = constraints.and(&identity);
+    let narrowing = reach::narrowing(&candidate, question.demand.memory, inventory, &identified);
     let demand = effective(question.pod, &candidate);
 
     let keeps_names = candidate.targets.iter().all(|target| !target.is_change());
@@ -119,7 +121,7 @@ fn weigh<'r>(
             .against(&all)
             .unwrap_or_else(|| "spec.nodeSelector and spec.affinity: their combination".to_owned())
     };
-    let clash = reach::pinned_product_clash(&candidate, constraints)
+    let clash = reach::pinned_product_clash(&candidate, &constraints.and(&all))
         .map(|words| format!("the pod's node selection: {words}"))
         .or_else(|| (!constraints.allow(&all)).then(against));
     let wanted = Wanted {
