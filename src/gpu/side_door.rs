@@ -177,7 +177,7 @@ fn could_name_gpus(prefix: &str) -> bool {
 /// Whether a path of the node is, holds, or lies within what leads to devices.
 fn leads_to_devices(path: &str) -> bool {
     let leads = |root: &&str| is_within(path, root) || is_within(root, path);
-    NODE_PATHS.iter().any(|root| leads(&root)) && !HARMLESS_DEVICES.iter().any(|harmless| is_within(path, harmless))
+    NODE_PATHS.iter().any(leads) && !HARMLESS_DEVICES.iter().any(|harmless| is_within(path, harmless))
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub struct IsolationBlock {
     pub node_name: Option<Spanned<String>>,
 }
 
+/// A field of the block, what it says, and the side doors that it is about.
+type Guard<'b> = (&'static str, &'b Option<Spanned<String>>, &'static [SideDoorKind]);
+
 /// The side doors that a policy shuts; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Isolation {
@@ -61,7 +64,7 @@ impl Isolation {
     /// Reads the block.
     pub fn read(block: &IsolationBlock) -> Result<Self, Vec<NoGuard<'_>>> {
         use SideDoorKind as Kind;
-        let guards: [(&str, &Option<Spanned<String>>, &[Kind]); 7] = [
+        let guards: [Guard<'_>; 7] = [
             ("variables", &block.variables, &[Kind::Variable]),
             ("envFrom", &block.env_from, &[Kind::VariableSource]),
             ("deviceAnnotations", &block.device_annotations, &[Kind::Annotation]),

@@ -450,7 +450,7 @@ fn debug(namespace: &str, there: &[Value], added: &Value) -> Value {
     let now = with(
         two(),
         "/spec/ephemeralContainers",
-        json!([&[added.clone()], there].concat()),
+        json!([std::slice::from_ref(added), there].concat()),
     );
     update(namespace, "ephemeralcontainers", &before, &now)
 }
