@@ -9,6 +9,7 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod change_table;
 mod command;
 mod decision_table;
 mod drain;

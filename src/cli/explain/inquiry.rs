@@ -13,7 +13,7 @@ use super::report::{Asked, ContainerAsked, Isolated, Origin, Report, Shut, Verdi
 use super::workload::Workload;
 use crate::admission::review::{Kind, Request, Resource};
 use crate::admission::{Admission, Context, admit};
-use crate::decision::{self, Considered, Decision, Grant, OnUnknown, Question, decide, isolation};
+use crate::decision::{self, Considered, Grant, OnUnknown, Question, decide, isolation};
 use crate::gpu::side_door::{node_name, side_doors};
 use crate::gpu::{Counts, PodDemand, demand};
 use crate::inventory::{Claims, Inventory, Supply};
@@ -107,7 +107,11 @@ impl Inquiry {
             }
             _ => None,
         };
-        let grant = decision.as_ref().and_then(|decision| decision.outcome.as_ref().ok());
+        // What could be shared is of no use to a pod that is turned away for something else.
+        let grant = decision
+            .as_ref()
+            .and_then(|decision| decision.outcome.as_ref().ok())
+            .filter(|_| enforced.response.denial.is_none());
         Ok(Report {
             source: workload.source.clone(),
             workload: Origin {
@@ -127,7 +131,7 @@ impl Inquiry {
                 Governed::By(policy) if !pod.is_mirror() => isolated(&pod, policy),
                 _ => Isolated::default(),
             },
-            outcome: verdict(&actual, &enforced, decision.as_ref()),
+            outcome: verdict(&actual, &enforced, grant),
             documents: (before != after).then_some((before, after)),
             patch: enforced.response.patch,
             nodes,
@@ -217,14 +221,12 @@ fn way(considered: &Considered) -> Way {
 }
 
 /// What happens is said by the policies as they are; why, by the decision where there is one.
-fn verdict(actual: &Admission<'_>, enforced: &Admission<'_>, decision: Option<&Decision>) -> Verdict {
+fn verdict(actual: &Admission<'_>, enforced: &Admission<'_>, grant: Option<&Grant>) -> Verdict {
     let refusal = actual.response.denial.as_ref();
     Verdict {
         result: actual.outcome.as_str(),
         admitted: refusal.is_none(),
-        strategy: decision
-            .and_then(|decision| decision.outcome.as_ref().ok())
-            .map(|grant| grant.strategy.as_str()),
+        strategy: grant.map(|grant| grant.strategy.as_str()),
         because: match refusal.or(enforced.response.denial.as_ref()) {
             Some(refusal) => refusal.message.clone(),
             None => actual.because.clone(),
