@@ -1,9 +1,11 @@
 //! One new pod: who governs it, and what is decided.
 
+use std::sync::Arc;
+
 use super::answer::{Becoming, admitted, denied};
 use super::outcome::{Admission, Context, Outcome};
 use super::response::Response;
-use crate::decision::{Decision, Denial, Grant, OnUnknown, Question, decide, governing, isolation};
+use crate::decision::{Decision, Denial, Grant, OnUnknown, Question, decide, governing, isolation, terms_of};
 use crate::gpu::side_door::{node_name, side_doors};
 use crate::gpu::{PodDemand, demand::DemandError};
 use crate::object::Pod;
@@ -31,7 +33,7 @@ pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: 
         doors = side_doors(pod);
         doors.extend(node_name(pod));
     }
-    let (grant, mut denials) = match asks.then(|| share(pod, demand, policy, context)).transpose() {
+    let (grant, mut denials) = match asks.then(|| share(pod, namespace, demand, policy, context)).transpose() {
         Ok(grant) => (grant, Vec::new()),
         Err(denial) => (None, vec![denial]),
     };
@@ -90,6 +92,7 @@ fn unknown<'c>(context: &Context<'_, '_>, message: String) -> Admission<'c> {
 /// What a pod that asks for GPUs gets of them.
 fn share(
     pod: &Pod<'_>,
+    namespace: &str,
     demand: Result<PodDemand, DemandError>,
     policy: &Policy,
     context: &Context<'_, '_>,
@@ -104,10 +107,12 @@ fn share(
     }
     let demand = demand.map_err(|error| Denial::new(error.field, error.reason, "correct it"))?;
     let (inventory, claims) = (context.inventory, context.claims);
+    let terms = terms_of(Some(policy), namespace, inventory.namespace(namespace));
     let Decision { outcome, .. } = decide(&Question {
         pod,
         demand: &demand,
         policy,
+        terms: &Arc::new(terms),
         inventory,
         claims,
     });

@@ -1,11 +1,13 @@
 //! From a governed pod to its decision.
 
+use std::sync::Arc;
+
 use super::candidate::{Candidate, candidates};
 use super::outcome::{Considered, Decision, Denial, Grant, Verdict};
 use super::scheme::Scheme;
 use super::{reach, wording};
 use crate::gpu::{Counts, PodDemand, demand};
-use crate::inventory::{Claims, Inventory, Supply, Wanted, Whereabouts};
+use crate::inventory::{Claims, Holding, Inventory, Supply, Terms, Wanted, Whereabouts};
 use crate::object::{ContainerKind, Pod, Requirement};
 use crate::policy::Policy;
 
@@ -18,6 +20,8 @@ pub struct Question<'q, 'a> {
     pub demand: &'q PodDemand,
     /// The policy that governs it.
     pub policy: &'q Policy,
+    /// What it is promised, see [`super::terms_of`].
+    pub terms: &'q Arc<Terms>,
     /// What the cluster has.
     pub inventory: &'q Inventory,
     /// What was promised a moment ago.
@@ -126,8 +130,11 @@ fn weigh<'r>(
         .or_else(|| (!constraints.allow(&all)).then(against));
     let wanted = Wanted {
         rule,
-        demand: &demand,
-        memory: question.demand.memory,
+        holding: Holding {
+            demand: &demand,
+            memory: question.demand.memory,
+            terms: question.terms,
+        },
         whereabouts,
     };
     let (verdict, supply) = if let Some(clash) = clash {

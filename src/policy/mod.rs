@@ -6,6 +6,7 @@
 pub mod document;
 pub mod finding;
 pub mod isolation;
+mod limits;
 pub mod model;
 pub mod parse;
 pub mod set;

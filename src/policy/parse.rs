@@ -90,7 +90,8 @@ pub fn parse_all<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Res
     }
 }
 
-struct Reader {
+/// Reads one file, and keeps what is wrong with it.
+pub(super) struct Reader {
     file: Arc<str>,
     findings: Vec<Finding>,
 }
@@ -104,7 +105,7 @@ impl Reader {
         }
     }
 
-    fn error<T>(&mut self, value: &Spanned<T>, field: &str, message: impl Into<String>) {
+    pub(super) fn error<T>(&mut self, value: &Spanned<T>, field: &str, message: impl Into<String>) {
         let at = self.at(value);
         self.findings.push(Finding::error(at, field, message));
     }
@@ -159,6 +160,7 @@ impl Reader {
             }
             Isolation::default()
         });
+        let (limits, tenant_label) = spec.limits.as_ref().map(|l| self.limits(l, &rules)).unwrap_or_default();
         let name = name.ok()?;
         if self.findings.len() > before {
             return None;
@@ -169,6 +171,8 @@ impl Reader {
             mode,
             pods,
             priority: spec.priority,
+            limits,
+            tenant_label,
             rules,
             isolation,
             location: self.at(&document.metadata.name),
@@ -312,7 +316,7 @@ impl Reader {
         LabelSelector { requirements }
     }
 
-    fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
+    pub(super) fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
         let (prefix, name) = match key.split_once('/') {
             Some((prefix, name)) => (Some(prefix), name),
             None => (None, key),
