@@ -6,6 +6,8 @@ pub mod demand;
 pub mod geometry;
 pub mod memory;
 pub mod names;
+pub mod packing;
+pub mod placement;
 pub mod product;
 pub mod profile;
 pub mod resource;
