@@ -6,6 +6,7 @@ pub mod exit;
 pub mod explain;
 pub mod input;
 pub mod lint;
+pub mod mig;
 pub mod output;
 pub mod page;
 pub mod serve;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Mig(args) => mig::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -123,7 +123,12 @@ impl Model {
                 .map(|(count, row)| count * u64::from(row.slots))
                 .sum();
             let kinds = counts.iter().filter(|count| **count > 0).count();
-            (std::cmp::Reverse(slots), kinds, counts.iter().sum::<u64>(), counts.clone())
+            (
+                std::cmp::Reverse(slots),
+                kinds,
+                counts.iter().sum::<u64>(),
+                counts.clone(),
+            )
         });
         found
     }

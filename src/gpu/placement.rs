@@ -64,7 +64,8 @@ impl Model {
     /// Several ways may exist; the one with the lowest starts for the largest instances is given.
     pub fn place(&self, pieces: &[Piece]) -> Option<Vec<Placement>> {
         let over = |row: &Row| pieces.iter().filter(|piece| piece.row == row).count() > usize::from(row.max);
-        if pieces.iter().any(|piece| over(piece.row)) || pieces.iter().filter(|piece| piece.row.is_media()).count() > 1 {
+        if pieces.iter().any(|piece| over(piece.row)) || pieces.iter().filter(|piece| piece.row.is_media()).count() > 1
+        {
             return None;
         }
         let mut order = pieces.to_vec();

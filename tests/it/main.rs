@@ -20,6 +20,8 @@ mod governance_table;
 mod layering;
 mod lint;
 mod managed;
+mod mig;
+mod mig_tables;
 mod oracle;
 mod patience;
 mod properties;
