@@ -94,9 +94,12 @@ impl Model {
         }
         let needed = merged.iter().map(|(row, count)| u64::from(row.slots) * count).sum();
         let several = |count: u64| if count > 1 { " each" } else { "" };
-        let part = |(row, count): &(&Row, u64)| match needed > u64::from(self.slots) {
-            true => format!("{count} x {} take {}{}", row.profile, row.slots, several(*count)),
-            false => format!("{} takes {} from {}", row.profile, row.slots, listed(row.starts)),
+        let part = |(row, count): &(&Row, u64)| {
+            if needed > u64::from(self.slots) {
+                format!("{count} x {} take {}{}", row.profile, row.slots, several(*count))
+            } else {
+                format!("{} takes {} from {}", row.profile, row.slots, listed(row.starts))
+            }
         };
         let parts = merged.iter().map(part).collect::<Vec<_>>().join(", ");
         let slots = self.slots;

@@ -24,6 +24,7 @@ mod mig;
 mod mig_tables;
 mod oracle;
 mod patience;
+mod plugin;
 mod properties;
 mod recorded;
 mod rewrite_table;

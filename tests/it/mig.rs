@@ -131,7 +131,10 @@ fn every_misfit_has_its_words() {
             "A100-80 9:4,14:2,14:2",
             "the same, at other places: 3g.40gb + 2 x 2g.20gb",
         ),
-        ("A100-80 4g.40gb,4g.40gb", "2 x 4g.40gb (ID 5): at most 1 fit on one GPU"),
+        (
+            "A100-80 4g.40gb,4g.40gb",
+            "2 x 4g.40gb (ID 5): at most 1 fit on one GPU",
+        ),
         (
             "A100-80 3x2g.20gb,2x1g.10gb",
             "8 of 8 memory slots can not be had at once",

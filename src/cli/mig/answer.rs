@@ -105,7 +105,7 @@ fn room(model: &'static Model, geometry: &[Placement]) -> Vec<String> {
     let more: Vec<&str> = model
         .rows
         .iter()
-        .filter(|row| with(*row))
+        .filter(|row| with(row))
         .map(|row| row.profile)
         .collect();
     match more.split_last() {

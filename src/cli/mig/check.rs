@@ -1,5 +1,6 @@
 //! `apportion mig check`: whether instances fit on one GPU, and what to type.
 
+use anstyle::Style;
 use anyhow::Result;
 use serde::Serialize;
 
@@ -193,58 +194,51 @@ fn asked(model: &'static Model, terms: &[Term]) -> String {
 fn text(model: &'static Model, terms: &[Term], verdict: &Verdict) -> String {
     let mut page = Page::default();
     page.field("product", model.name);
-    match &verdict.geometry {
-        Some(geometry) => {
-            page.styled_field("fits", GOOD, &answer::sum(geometry));
-            page.gap();
-            answer::put(&mut page, "slots", model, geometry);
-            page.gap();
-            let plain = anstyle::Style::new();
-            page.raw("nvidia-smi", plain, &answer::command(model, geometry, false));
-            let pinned = terms.iter().any(|term| term.start.is_some());
-            if pinned || mig_parted::counted(geometry).len() > 1 && model.evidence.starts() {
-                page.raw("as drawn", plain, &answer::command(model, geometry, true));
-            }
-            page.raw("mig-parted", plain, &mig_parted::document(&[answer::config(geometry)]));
-            page.fields("mind", &answer::notes(model, geometry));
+    if let Some(geometry) = &verdict.geometry {
+        page.styled_field("fits", GOOD, &answer::sum(geometry));
+        page.gap();
+        answer::put(&mut page, "slots", model, geometry);
+        page.gap();
+        page.raw("nvidia-smi", Style::new(), &answer::command(model, geometry, false));
+        let pinned = terms.iter().any(|term| term.start.is_some());
+        if pinned || mig_parted::counted(geometry).len() > 1 && model.evidence.starts() {
+            page.raw("as drawn", Style::new(), &answer::command(model, geometry, true));
         }
-        None => {
-            page.styled_field("does not fit", BAD, &asked(model, terms));
-            page.fields("because", &verdict.because);
-            for instead in &verdict.instead {
-                page.gap();
-                page.styled_field(
-                    "instead",
-                    GOOD,
-                    &format!("{}: {}", instead.what, answer::sum(&instead.geometry)),
-                );
-                answer::put(&mut page, "", model, &instead.geometry);
-                let plain = anstyle::Style::new();
-                page.raw("nvidia-smi", plain, &answer::command(model, &instead.geometry, false));
-                page.raw(
-                    "mig-parted",
-                    plain,
-                    &mig_parted::document(&[answer::config(&instead.geometry)]),
-                );
-            }
-            if let Some(gpus) = verdict.gpus {
-                page.gap();
-                let all = format!(
-                    "all of it takes {gpus} GPUs: apportion mig plan --product {} shows how",
-                    model.name
-                );
-                page.field("or", &all);
-            }
-            page.gap();
-            page.field(
-                "-C",
-                "also makes the compute instances; without it nothing can run in what was made",
-            );
-            if let Some(doubt) = answer::doubts(model) {
-                page.field("mind", &doubt);
-            }
-        }
+        page.raw(
+            "mig-parted",
+            Style::new(),
+            &mig_parted::document(&[answer::config(geometry)]),
+        );
+        page.fields("mind", &answer::notes(model, geometry));
+        return page.into_text();
     }
+    page.styled_field("does not fit", BAD, &asked(model, terms));
+    page.fields("because", &verdict.because);
+    for Instead { what, geometry } in &verdict.instead {
+        page.gap();
+        page.styled_field("instead", GOOD, &format!("{what}: {}", answer::sum(geometry)));
+        answer::put(&mut page, "", model, geometry);
+        page.raw("nvidia-smi", Style::new(), &answer::command(model, geometry, false));
+        page.raw(
+            "mig-parted",
+            Style::new(),
+            &mig_parted::document(&[answer::config(geometry)]),
+        );
+    }
+    if let Some(gpus) = verdict.gpus {
+        page.gap();
+        let all = format!(
+            "all of it takes {gpus} GPUs: apportion mig plan --product {} shows how",
+            model.name
+        );
+        page.field("or", &all);
+    }
+    page.gap();
+    page.field(
+        "-C",
+        "also makes the compute instances; without it nothing can run in what was made",
+    );
+    page.fields("mind", &Vec::from_iter(answer::doubts(model)));
     page.into_text()
 }
 

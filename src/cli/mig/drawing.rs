@@ -75,9 +75,6 @@ pub fn places(model: &Model, row: &Row) -> String {
 /// The numbers of the slots, to stand over [`places`].
 pub fn ruler(model: &Model) -> String {
     let slot = (40 / usize::from(model.slots)).max(2);
-    (0..model.slots)
-        .map(|number| format!("{number:<slot$}"))
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+    let numbers = (0..model.slots).map(|number| format!("{number:<slot$}"));
+    numbers.collect::<Vec<_>>().concat().trim_end().to_owned()
 }

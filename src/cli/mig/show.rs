@@ -91,6 +91,9 @@ fn alike(a: &Model, b: &Model) -> bool {
     shape(a) == shape(b)
 }
 
+/// What a line says of each profile.
+type Value<'v> = &'v dyn Fn(&Row) -> String;
+
 /// Models that are alike: a column for each profile, or where these are too many, a line for each.
 fn block(family: &[&'static Model]) -> String {
     let name = |model: &Model| match (model.evidence.ids(), model.evidence.starts()) {
@@ -103,13 +106,13 @@ fn block(family: &[&'static Model]) -> String {
         [first, .., last] if usize::from(last - first) + 1 == row.starts.len() => format!("{first}-{last}"),
         starts => starts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
     };
-    let about: [(&str, &dyn Fn(&Row) -> String); 4] = [
+    let about: [(&str, Value<'_>); 4] = [
         ("ID", &|row| row.id.to_string()),
         ("most on a GPU", &|row| row.max.to_string()),
         ("slots", &|row| row.slots.to_string()),
         ("starts at", &starts),
     ];
-    let head = |(title, value): &(&str, &dyn Fn(&Row) -> String)| -> Vec<String> {
+    let head = |(title, value): &(&str, Value<'_>)| -> Vec<String> {
         let values = rows.iter().map(value);
         std::iter::once((*title).to_owned()).chain(values).collect()
     };
@@ -219,7 +222,8 @@ struct Shown {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Profile {
-    profile: &'static str,
+    #[serde(rename = "profile")]
+    name: &'static str,
     resource: String,
     id: u8,
     max: u8,
@@ -230,7 +234,7 @@ struct Profile {
 impl Shown {
     fn of(model: &'static Model) -> Self {
         let profile = |row: &'static Row| Profile {
-            profile: row.profile,
+            name: row.profile,
             resource: resource(row),
             id: row.id,
             max: row.max,
