@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod demand;
 pub mod geometry;
 pub mod instances;
+pub mod limits;
 pub mod memory;
 pub mod mig_parted;
 pub mod misfit;
@@ -19,6 +20,7 @@ pub mod rule;
 pub mod strategy;
 
 pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
+pub use limits::{Limits, MemoryLimit};
 pub use memory::MiB;
 pub use product::{Product, ProductLabel, ProductPattern};
 pub use profile::MigProfile;

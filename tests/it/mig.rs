@@ -227,7 +227,13 @@ fn configurations_are_mig_parteds() {
         part.mig_devices,
         [("1g.6gb".to_owned(), 2), ("1g.6gb+me".to_owned(), 1)].into()
     );
-    assert_eq!(mig("check --product A30 5x1g.6gb --output mig-parted").status, 2);
+    let misfit = mig("check --product A30 5x1g.6gb --output mig-parted");
+    assert!(misfit.status == 1 && misfit.stdout.is_empty(), "{}", misfit.shown());
+    assert!(
+        misfit
+            .stderr
+            .contains("A30-24GB: 5 x 1g.6gb (ID 14): at most 4 fit on one GPU")
+    );
 
     for per_node in ["", " --gpus-per-node 8", " --gpus-per-node 3"] {
         let args = format!(

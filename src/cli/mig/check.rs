@@ -1,5 +1,7 @@
 //! `apportion mig check`: whether instances fit on one GPU, and what to type.
 
+use std::io::Write as _;
+
 use anstyle::Style;
 use anyhow::Result;
 use serde::Serialize;
@@ -56,7 +58,10 @@ pub fn run(args: &Args) -> Result<Exit> {
         Format::Json => output::print_json(&Shown::of(model, &verdict))?,
         Format::MigParted => {
             let Some(geometry) = &verdict.geometry else {
-                anyhow::bail!("{}: {}", model.name, verdict.because.join("; "));
+                // Standard output is for the file alone.
+                let because = verdict.because.join("; ");
+                writeln!(anstream::stderr(), "apportion: {}: {because}", model.name)?;
+                return Ok(Exit::Findings);
             };
             output::print(&mig_parted::document(&[answer::config(geometry)]), args.printing.color)?;
         }
