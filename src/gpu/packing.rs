@@ -3,7 +3,7 @@
 //! Slots are nested: a GPU of eight slots is two halves, a half is two pairs, a pair is two slots. Only the right half of such a GPU
 //! is poorer, for the last slot is no start: nothing that wants half a GPU from slot 0 stands there (`4g`), and its last pair takes
 //! what is two slots long from slot 6 (`1g` with double memory), one single slot, but no `2g`. A GPU of four slots is one left half.
-//! So whether a number of GPUs is enough can be counted, without a search, whatever the numbers are; see [`Load::fits_on`].
+//! So whether a number of GPUs is enough can be counted, without a search, whatever the numbers are; see `Load::fits_on`.
 
 use super::geometry::{Model, Row};
 use super::placement::{Piece, Placement};
