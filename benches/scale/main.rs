@@ -27,6 +27,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::world::World;
 
+/// The floor has the allocator that Apportion has: what is compared is what they do.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Flags.
 #[derive(Parser)]
 struct Args {
