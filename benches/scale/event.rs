@@ -1,9 +1,15 @@
 //! What an event of a pod costs the one who writes, from the record of the pod to the state that requests read.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context as _;
+use apportion::cli::input;
+use apportion::decision::Promises;
 use apportion::inventory::{Inventory, Ledger, NodeEntry, PodRecord};
+use apportion::object::node::Namespace;
+use apportion::object::text::Labels;
 
 use crate::Scale;
 use crate::duel::{micros, quantile};
@@ -45,6 +51,48 @@ pub(crate) fn measure(scale: Scale) -> anyhow::Result<()> {
         ],
         &rows,
     );
+    awaited(scale)
+}
+
+/// What it costs to find out what waiting pods await: at most four times a second, and at once with no event. The worst are pods that no
+/// node has room for, since every node is looked at for each.
+fn awaited(scale: Scale) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for &nodes in scale.clusters {
+        let cluster = Cluster::new(nodes, scale.pods.min(nodes * 30))?;
+        let mut ledger = filled(&cluster)?;
+        let room = cluster.gpu_pods();
+        let mut cells = vec![nodes.to_string()];
+        let mut next = room;
+        for waiting in [0, 100, 2000] {
+            while next < room + waiting {
+                // As much as no node of its kind has free.
+                let pod = cluster
+                    .gpu_pod(next * 10, Stage::Waiting, 1)
+                    .replace(r#"/gpu":"1""#, r#"/gpu":"8""#);
+                let (key, record) = read(&pod)?;
+                ledger.put_pod(&key, record);
+                next += 1;
+            }
+            let mut costs = Vec::new();
+            for _ in 0..5 {
+                // Something has to have changed, or nothing is found out.
+                let (key, record) = read(&cluster.gpu_pod(room - 1, Stage::Bound, 1))?;
+                ledger.put_pod(&key, None);
+                ledger.put_pod(&key, record);
+                let started = Instant::now();
+                ledger.refresh_awaited();
+                costs.push(micros(started.elapsed()));
+            }
+            cells.push(format!("{:.0}", quantile(&mut costs, 0.5)));
+        }
+        rows.push(cells);
+    }
+    table::print(
+        "Finding out what waiting pods await, µs, where no node has room for any of them",
+        &["nodes", "0 pods wait", "100", "2,000"],
+        &rows,
+    );
     Ok(())
 }
 
@@ -74,6 +122,18 @@ fn cost(cluster: &Cluster, events: usize, publish: bool) -> anyhow::Result<f64> 
 
 fn filled(cluster: &Cluster) -> anyhow::Result<Ledger> {
     let mut ledger = Ledger::default();
+    // Those that ship, as the one who writes has them.
+    let policies = input::policy_set(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")))?;
+    ledger.promise(Arc::new(Promises(Arc::new(policies))));
+    for namespace in cluster.namespaces() {
+        let namespace: Namespace<'_> = serde_json::from_str(namespace)?;
+        let name = namespace
+            .metadata
+            .name
+            .as_deref()
+            .context("a namespace without a name")?;
+        ledger.put_namespace(name, Labels::from(&namespace.metadata.labels));
+    }
     let mut text = String::new();
     for at in 0..cluster.nodes {
         text.clear();

@@ -92,9 +92,9 @@ const EARNEST: Scale = Scale {
     clusters: &[100, 1000, 5000, 15_000],
     nodes: 5000,
     pods: 150_000,
-    rounds: 9,
-    calls: 4000,
-    events: 1_000_000,
+    rounds: 7,
+    calls: 2000,
+    events: 250_000,
 };
 
 const TRIAL: Scale = Scale {

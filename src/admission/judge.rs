@@ -1,9 +1,11 @@
 //! One pod: who governs it, what is decided, and what the policy's mode makes of that.
 
+use std::sync::Arc;
+
 use super::outcome::{Admission, Context, Outcome};
 use super::response::Response;
 use super::traps::traps;
-use crate::decision::{Decision, Denial, Grant, OnUnknown, Question, decide, governing};
+use crate::decision::{Decision, Denial, Grant, OnUnknown, Question, decide, governing, terms_of};
 use crate::gpu::PodDemand;
 use crate::inventory::Claim;
 use crate::object::Pod;
@@ -50,10 +52,12 @@ pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: 
             Err(error) => Err(Denial::new(error.field, error.reason, "correct it")),
             Ok(demand) => {
                 let (inventory, claims) = (context.inventory, context.claims);
+                let terms = terms_of(Some(policy), namespace, inventory.namespace(namespace));
                 let Decision { outcome, .. } = decide(&Question {
                     pod,
                     demand: &demand,
                     policy,
+                    terms: &Arc::new(terms),
                     inventory,
                     claims,
                 });

@@ -11,11 +11,13 @@ pub mod outcome;
 pub mod reach;
 pub mod scheme;
 pub mod target;
+pub mod terms;
 pub mod wording;
 
 pub use breach::{Breach, BreachKind, breach};
 pub use candidate::Candidate;
 pub use decide::{Question, decide};
-pub use governance::{OnUnknown, governing, is_exempt};
+pub use governance::{OnUnknown, governing, governing_in, is_exempt};
 pub use outcome::{Considered, Decision, Denial, Grant, Target, Verdict};
 pub use scheme::Scheme;
+pub use terms::{Promises, promised, terms_of};

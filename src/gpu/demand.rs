@@ -124,6 +124,18 @@ pub struct PodDemand {
     pub memory: Option<MiB>,
 }
 
+/// GPU memory that a pod declares for each share, by its annotation.
+pub fn declared_memory(pod: &Pod<'_>) -> Result<Option<MiB>, DemandError> {
+    let Some(text) = pod.metadata.annotations.get(GPU_MEMORY_ANNOTATION) else {
+        return Ok(None);
+    };
+    let memory = MiB::from_bytes_quantity(text).map_err(|error| DemandError {
+        field: format!("metadata.annotations[{GPU_MEMORY_ANNOTATION}]"),
+        reason: error.to_string(),
+    })?;
+    Ok(Some(memory))
+}
+
 /// What a pod asks of a node at its busiest moment.
 pub type Demand = Counts;
 
@@ -131,13 +143,7 @@ impl PodDemand {
     /// Reads the demand of a pod.
     pub fn of(pod: &Pod<'_>) -> Result<Self, DemandError> {
         let containers = containers_of(pod)?;
-        let memory = match pod.metadata.annotations.get(GPU_MEMORY_ANNOTATION) {
-            None => None,
-            Some(text) => Some(MiB::from_bytes_quantity(text).map_err(|error| DemandError {
-                field: format!("metadata.annotations[{GPU_MEMORY_ANNOTATION}]"),
-                reason: error.to_string(),
-            })?),
-        };
+        let memory = declared_memory(pod)?;
         Ok(PodDemand { containers, memory })
     }
 

@@ -4,6 +4,7 @@
 
 pub mod demand;
 pub mod geometry;
+pub mod limits;
 pub mod memory;
 pub mod names;
 pub mod product;
@@ -13,6 +14,7 @@ pub mod rule;
 pub mod strategy;
 
 pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
+pub use limits::{Limits, MemoryLimit};
 pub use memory::MiB;
 pub use product::{Product, ProductLabel, ProductPattern};
 pub use profile::MigProfile;

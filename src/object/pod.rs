@@ -102,6 +102,12 @@ pub struct PodSpec<'a> {
     /// The node that it is bound to.
     #[serde(default, borrow)]
     pub node_name: Option<Text<'a>>,
+    /// How important it is beside others.
+    #[serde(default)]
+    pub priority: Option<i32>,
+    /// `Never` for a pod that waits rather than evict.
+    #[serde(default, borrow)]
+    pub preemption_policy: Option<Text<'a>>,
 }
 
 /// A `v1.Affinity`: node affinity alone concerns us.

@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod finding;
+mod limits;
 pub mod model;
 pub mod parse;
 pub mod set;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::finding::Location;
 use crate::gpu::names::POLICY_LABEL;
-use crate::gpu::{SharingRule, Strategy};
+use crate::gpu::{Limits, SharingRule, Strategy};
 use crate::object::{LabelSelector, LabelSource, Operator, Requirement};
 
 /// The API group and version of policies.
@@ -93,6 +93,10 @@ pub struct Policy {
     pub pods: LabelSelector,
     /// Of several policies that match, the highest governs.
     pub priority: i32,
+    /// What its pods are promised of their neighbours.
+    pub limits: Limits,
+    /// The label of namespaces that names their tenant; by default a namespace is its own.
+    pub tenant_label: Option<Box<str>>,
     /// What it allows, in order of preference; never empty.
     pub rules: Vec<Rule>,
     /// Where it was read.

@@ -89,7 +89,8 @@ pub fn parse_all<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Res
     }
 }
 
-struct Reader {
+/// Reads one file, and keeps what is wrong with it.
+pub(super) struct Reader {
     file: Arc<str>,
     findings: Vec<Finding>,
 }
@@ -103,7 +104,7 @@ impl Reader {
         }
     }
 
-    fn error<T>(&mut self, value: &Spanned<T>, field: &str, message: impl Into<String>) {
+    pub(super) fn error<T>(&mut self, value: &Spanned<T>, field: &str, message: impl Into<String>) {
         let at = self.at(value);
         self.findings.push(Finding::error(at, field, message));
     }
@@ -148,6 +149,7 @@ impl Reader {
             .map(|s| self.selector(s, "spec.podSelector"))
             .unwrap_or_default();
         let rules = self.rules(&spec.strategies);
+        let (limits, tenant_label) = spec.limits.as_ref().map(|l| self.limits(l, &rules)).unwrap_or_default();
         let name = name.ok()?;
         if self.findings.len() > before {
             return None;
@@ -158,6 +160,8 @@ impl Reader {
             mode,
             pods,
             priority: spec.priority,
+            limits,
+            tenant_label,
             rules,
             location: self.at(&document.metadata.name),
         })
@@ -300,7 +304,7 @@ impl Reader {
         LabelSelector { requirements }
     }
 
-    fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
+    pub(super) fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
         let (prefix, name) = match key.split_once('/') {
             Some((prefix, name)) => (Some(prefix), name),
             None => (None, key),

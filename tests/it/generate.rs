@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use self::nodes::node;
 pub use self::pods::forged_decision;
 use self::pods::{other, pod};
-use super::fixtures::{Node, World, inventory, with};
+use super::fixtures::{Node, World, ledger, with};
 
 const PROFILES: &[&str] = &[
     "1g.5gb",
@@ -50,8 +50,8 @@ pub struct Case {
 impl Case {
     /// The world with the first or second population.
     pub fn world(&self, population: usize) -> World {
-        let inventory = inventory(&self.nodes, &self.others[population], NAMESPACES);
-        World::new(PolicySet::new(self.policies.clone()), inventory)
+        let ledger = ledger(&self.nodes, &self.others[population], NAMESPACES);
+        World::new(PolicySet::new(self.policies.clone()), ledger)
     }
 }
 
@@ -112,6 +112,8 @@ fn policy(name: &str, mode: Mode, priority: i32, rules: Vec<SharingRule>) -> Pol
         mode,
         pods: LabelSelector::default(),
         priority,
+        limits: apportion::gpu::Limits::default(),
+        tenant_label: None,
         rules: rules
             .into_iter()
             .map(|sharing| Rule {

@@ -7,7 +7,7 @@ use apportion::decision::OnUnknown;
 use apportion::policy::PolicySet;
 use serde_json::json;
 
-use super::fixtures::{Node, World, a100, a100_mixed, inventory, pod, review, shipped, t4, with};
+use super::fixtures::{Node, World, a100, a100_mixed, ledger, pod, review, shipped, t4, with};
 use super::rows::{gpu, pod_of, selecting, show, taken};
 
 #[test]
@@ -52,7 +52,7 @@ fn who_is_governed() {
         ("kube-system", &[("apportion.dev/policy", "training")]),
         ("apportion-system", &[("apportion.dev/policy", "training")]),
     ];
-    let mut world = World::new(shipped(), inventory(&[a100()], &[], labels));
+    let mut world = World::new(shipped(), ledger(&[a100()], &[], labels));
     let mirror = with(
         gpu("1"),
         "/metadata/annotations/kubernetes.io~1config.mirror",

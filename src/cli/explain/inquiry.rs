@@ -3,6 +3,8 @@
 //! The answer is the webhook's own: the pod is put to [`admit`](fn@crate::admission::admit) as the API server would put it. What that does not say - who governs
 //! and why, what was considered - comes from the functions that it calls.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
@@ -15,7 +17,7 @@ use crate::admission::review::{Kind, Request, Resource};
 use crate::admission::{Admission, Context, admit};
 use crate::decision::{self, Considered, Decision, Grant, OnUnknown, Question, decide};
 use crate::gpu::{Counts, PodDemand, demand};
-use crate::inventory::{Claims, Inventory, Supply};
+use crate::inventory::{Claims, Inventory, Supply, Terms};
 use crate::object::{Pod, defaults};
 use crate::policy::{Governed, Mode, Policy, PolicySet};
 use crate::rewrite;
@@ -89,11 +91,22 @@ impl Inquiry {
             Ok(demand) => (demand, None),
             Err(error) => (PodDemand::default(), Some(error.to_string())),
         };
+        // Of a policy that only watches, what it would promise is told.
+        let would = match governed {
+            Governed::By(policy) => self.enforced.get(policy.name.as_str()),
+            _ => None,
+        };
+        let terms = Arc::new(decision::terms_of(
+            would,
+            &workload.namespace,
+            self.inventory.namespace(&workload.namespace),
+        ));
         let decision = match governed {
             Governed::By(policy) if !demand.is_empty() && !pod.is_mirror() => Some(decide(&Question {
                 pod: &pod,
                 demand: &demand,
                 policy,
+                terms: &terms,
                 inventory: &self.inventory,
                 claims: &self.claims,
             })),
@@ -101,7 +114,7 @@ impl Inquiry {
         };
         let nodes = match (&decision, governed) {
             (Some(_), Governed::By(policy)) if enforced.response.denial.is_none() => {
-                Some(self.nodes(&pod, &after, policy, &demand)?)
+                Some(self.nodes(&pod, &after, policy, &demand, &terms)?)
             }
             _ => None,
         };
@@ -140,12 +153,20 @@ impl Inquiry {
         }
     }
 
-    fn nodes(&self, pod: &Pod<'_>, after: &Value, policy: &Policy, demand: &PodDemand) -> anyhow::Result<Nodes> {
+    fn nodes(
+        &self,
+        pod: &Pod<'_>,
+        after: &Value,
+        policy: &Policy,
+        demand: &PodDemand,
+        terms: &Arc<Terms>,
+    ) -> anyhow::Result<Nodes> {
         let after = after.to_string();
         let seeker = Seeker {
             before: pod,
             after: &serde_json::from_str(&after).context("the patched pod can not be read")?,
             memory: demand.memory,
+            terms,
         };
         Ok(Nodes::of(seeker, policy, &self.inventory))
     }
