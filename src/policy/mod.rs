@@ -7,6 +7,7 @@ pub mod document;
 pub mod finding;
 pub mod model;
 pub mod parse;
+pub mod reader;
 pub mod set;
 
 pub use finding::{Finding, Location, Severity};
