@@ -20,6 +20,7 @@ pub mod gpu;
 pub mod inventory;
 pub mod lint;
 pub mod object;
+pub mod plan;
 pub mod policy;
 pub mod rewrite;
 pub mod server;

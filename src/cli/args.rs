@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{explain, lint, serve};
+use super::{explain, lint, render, serve};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -22,4 +22,6 @@ pub enum Verb {
     Explain(explain::Args),
     /// Find what is wrong or doubtful in policies.
     Lint(lint::Args),
+    /// Turn a sharing plan into the configuration of NVIDIA's components and the scheduler.
+    Render(render::Args),
 }

@@ -8,6 +8,7 @@ pub mod input;
 pub mod lint;
 pub mod output;
 pub mod page;
+pub mod render;
 pub mod serve;
 
 use std::io::Write as _;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Render(args) => render::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -4,8 +4,10 @@
 
 pub mod demand;
 pub mod geometry;
+pub mod limits;
 pub mod memory;
 pub mod names;
+pub mod nvidia_files;
 pub mod product;
 pub mod profile;
 pub mod resource;

@@ -1,0 +1,433 @@
+//! From text to a plan, or to findings that say where and why not.
+
+use serde_saphyr::Spanned;
+
+use super::check;
+use super::document::{DevicePlugin, Document, Geometry, Mig as MigEntry, Pool as PoolEntry, Spec};
+use super::layout::{self, Devices};
+use super::model::{KIND, Layout, Mig, MigStrategy, Plan, Pool, Sharing};
+use crate::gpu::limits::{FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING, most_mps_replicas};
+use crate::gpu::nvidia_files::{mig_parted, plugin};
+use crate::gpu::{MigProfile, ProductPattern, Strategy};
+use crate::policy::model::API_VERSION;
+use crate::policy::reader::{Reader, is_label_text};
+use crate::policy::{Finding, Severity};
+
+/// Reads a plan. Beside one that can be used there may be warnings.
+pub fn parse(file: &str, text: &str) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
+    let mut reader = Reader::of(file);
+    let documents: Vec<Document> = reader.documents(text, KIND)?;
+    let [document] = &documents[..] else {
+        let second = &documents[1].kind;
+        reader.error(second, "", format!("a second {KIND}; give each a file of its own"));
+        return Err(reader.findings);
+    };
+    let plan = read(&mut reader, document);
+    check::whole(&mut reader, document, &plan);
+    let mut findings = reader.findings;
+    findings.sort_by(|a, b| a.location.cmp(&b.location));
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        Err(findings)
+    } else {
+        Ok((plan, findings))
+    }
+}
+
+/// A plan whose mistakes are the reader's findings; of what is wrong in it, something stands there that is not.
+fn read(reader: &mut Reader, document: &Document) -> Plan {
+    if document.api_version.value != API_VERSION {
+        let message = format!("`{}` is not known; write {API_VERSION}", document.api_version.value);
+        reader.error(&document.api_version, "apiVersion", message);
+    }
+    if document.kind.value != KIND {
+        let message = format!("`{}` is not known; write {KIND}", document.kind.value);
+        reader.error(&document.kind, "kind", message);
+    }
+    let spec = &document.spec;
+    let name = object_name(reader, &document.metadata.name, "metadata.name", 40);
+    let named = |reader: &mut Reader, given: &Option<Spanned<String>>, field: &str, default: &str| match given {
+        Some(text) => object_name(reader, text, field, 63),
+        None => default.to_owned(),
+    };
+    let config_map = named(
+        reader,
+        &spec.device_plugin.config_map.name,
+        "spec.devicePlugin.configMap.name",
+        &format!("{name}-device-plugin"),
+    );
+    Plan {
+        operator_namespace: named(
+            reader,
+            &spec.operator.namespace,
+            "spec.operator.namespace",
+            "gpu-operator",
+        ),
+        operator_mig_strategy: operator_mig_strategy(reader, spec),
+        config_map,
+        default: spec.device_plugin.default.as_ref().map(|text| text.value.clone()),
+        plugin_environment: plugin_environment(reader, &spec.device_plugin),
+        scheduler: named(
+            reader,
+            &spec.scheduler.name,
+            "spec.scheduler.name",
+            "apportion-scheduler",
+        ),
+        scheduler_namespace: named(
+            reader,
+            &spec.scheduler.namespace,
+            "spec.scheduler.namespace",
+            "apportion-system",
+        ),
+        pools: spec
+            .pools
+            .value
+            .iter()
+            .enumerate()
+            .filter_map(|(at, entry)| pool(reader, entry, &format!("spec.pools[{at}]")))
+            .collect(),
+        name,
+    }
+}
+
+/// A name that can be one of a Kubernetes object, a key of a `ConfigMap` and the value of a label.
+fn object_name(reader: &mut Reader, text: &Spanned<String>, field: &str, longest: usize) -> String {
+    let lower = text
+        .value
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
+    if text.value.is_empty() || text.value.len() > longest || !lower || !is_label_text(&text.value) {
+        let message = format!(
+            "`{}` can not be a name here: use at most {longest} lower-case letters, digits, `-` and `.`, with a letter or digit at both ends",
+            text.value
+        );
+        reader.error(text, field, message);
+    }
+    text.value.clone()
+}
+
+fn one_of(reader: &mut Reader, text: &Spanned<String>, field: &str, known: &[&str]) {
+    if !known.contains(&text.value.as_str()) {
+        reader.error(
+            text,
+            field,
+            format!("`{}` is not known; use {}", text.value, known.join(" or ")),
+        );
+    }
+}
+
+fn operator_mig_strategy(reader: &mut Reader, spec: &Spec) -> Option<MigStrategy> {
+    let text = spec
+        .operator
+        .mig_strategy
+        .as_ref()
+        .filter(|text| !text.value.is_empty())?;
+    let known = MigStrategy::ALL.map(MigStrategy::as_str);
+    one_of(reader, text, "spec.operator.migStrategy", &known);
+    MigStrategy::parse(&text.value)
+}
+
+fn plugin_environment(reader: &mut Reader, given: &DevicePlugin) -> Vec<(&'static str, String)> {
+    let field = |name: &str| format!("spec.devicePlugin.{name}");
+    let mut environment = Vec::new();
+    if let Some(text) = &given.device_list_strategy {
+        for part in text.value.split(',') {
+            let part = Spanned::new(part.to_owned(), text.referenced, text.defined);
+            one_of(
+                reader,
+                &part,
+                &field("deviceListStrategy"),
+                &plugin::DEVICE_LIST_STRATEGIES,
+            );
+        }
+        environment.push(("DEVICE_LIST_STRATEGY", text.value.clone()));
+    }
+    if let Some(text) = &given.device_id_strategy {
+        one_of(reader, text, &field("deviceIDStrategy"), &plugin::DEVICE_ID_STRATEGIES);
+        environment.push(("DEVICE_ID_STRATEGY", text.value.clone()));
+    }
+    if let Some(pass) = given.pass_device_specs {
+        environment.push(("PASS_DEVICE_SPECS", pass.to_string()));
+    }
+    if let Some(fail) = given.fail_on_init_error {
+        environment.push(("FAIL_ON_INIT_ERROR", fail.to_string()));
+    }
+    environment
+}
+
+fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str) -> Option<Pool> {
+    let given = &entry.value;
+    let name = object_name(reader, &given.name, &format!("{field}.name"), 63);
+    let product = given.product.as_ref().and_then(|text| {
+        ProductPattern::parse(&text.value)
+            .map_err(|error| reader.error(text, &format!("{field}.product"), error.to_string()))
+            .ok()
+    });
+    for (at, node) in given.nodes.iter().enumerate() {
+        object_name(reader, node, &format!("{field}.nodes[{at}]"), 253);
+    }
+    let selector = given
+        .node_selector
+        .as_ref()
+        .map(|selector| reader.selector(&selector.value, &format!("{field}.nodeSelector")));
+    if let Some(policy) = &given.device_plugin.shared_devices_allocation_policy {
+        let field = format!("{field}.devicePlugin.sharedDevicesAllocationPolicy");
+        one_of(reader, policy, &field, &plugin::ALLOCATION_POLICIES);
+    }
+    let strategy = given
+        .strategy
+        .value
+        .parse::<Strategy>()
+        .map_err(|error| reader.error(&given.strategy, &format!("{field}.strategy"), error.to_string()))
+        .ok()?;
+    Some(Pool {
+        sharing: sharing(reader, given, strategy, product.as_ref(), field),
+        mig: partition(reader, given, strategy, product.as_ref(), field),
+        name,
+        product,
+        strategy,
+        nodes: given.nodes.iter().map(|node| node.value.clone()).collect(),
+        selector,
+        allocation: given
+            .device_plugin
+            .shared_devices_allocation_policy
+            .as_ref()
+            .map(|policy| policy.value.clone()),
+        location: reader.at(&given.name),
+    })
+}
+
+fn sharing(
+    reader: &mut Reader,
+    given: &PoolEntry,
+    strategy: Strategy,
+    product: Option<&ProductPattern>,
+    field: &str,
+) -> Option<Sharing> {
+    if !matches!(strategy, Strategy::Mps | Strategy::TimeSlicing) {
+        let why = format!("{strategy} cuts no GPU into shares; remove it, or write strategy: time-slicing or mps");
+        if let Some(replicas) = &given.replicas {
+            reader.error(replicas, &format!("{field}.replicas"), why.clone());
+        }
+        for (name, flag) in [
+            ("rename", &given.rename),
+            ("failRequestsGreaterThanOne", &given.fail_requests_greater_than_one),
+        ] {
+            if let Some(flag) = flag {
+                reader.error(flag, &format!("{field}.{name}"), why.clone());
+            }
+        }
+        return None;
+    }
+    let Some(replicas) = &given.replicas else {
+        let message = format!("{strategy} needs replicas, the number of shares of each GPU; such as replicas: 4");
+        reader.error(&given.strategy, &format!("{field}.replicas"), message);
+        return None;
+    };
+    let count = replicas.value;
+    let field = format!("{field}.replicas");
+    if count < FEWEST_REPLICAS {
+        let message = format!(
+            "{count}: the device plugin refuses less than {FEWEST_REPLICAS}; write {FEWEST_REPLICAS} or more, or strategy: exclusive"
+        );
+        reader.error(replicas, &field, message);
+    }
+    if strategy == Strategy::Mps {
+        let most = product.map_or(MOST_MPS_REPLICAS, |product| most_mps_replicas(&product.as_str().into()));
+        if count > most {
+            let whose = match product {
+                Some(product) => format!("of a {product}"),
+                None => "of any GPU".to_owned(),
+            };
+            let message = format!(
+                "{count}: the MPS daemon takes at most {most} shares {whose} and stops at more; write replicas: {most}"
+            );
+            reader.error(replicas, &field, message);
+        } else if product.is_none() && count > MOST_MPS_REPLICAS_BEFORE_TURING {
+            let message = format!(
+                "{count}: on V100 and older the MPS daemon stops at more than {MOST_MPS_REPLICAS_BEFORE_TURING}; name the pool's product"
+            );
+            reader.warning(replicas, &field, message);
+        }
+    }
+    Some(Sharing {
+        replicas: u32::try_from(count)
+            .map_err(|_| reader.error(replicas, &field, format!("{count} is no number of shares")))
+            .ok()?,
+        rename: given.rename.as_ref().is_none_or(|rename| rename.value),
+        fail_above_one: given.fail_requests_greater_than_one.as_ref().map(|flag| flag.value),
+    })
+}
+
+fn partition(
+    reader: &mut Reader,
+    given: &PoolEntry,
+    strategy: Strategy,
+    product: Option<&ProductPattern>,
+    field: &str,
+) -> Option<Mig> {
+    let Some(mig) = &given.mig else {
+        if strategy == Strategy::Mig {
+            let message = "mig needs a geometry, such as mig: {geometry: {1g.10gb: 7}}";
+            reader.error(&given.strategy, &format!("{field}.mig"), message);
+        }
+        return None;
+    };
+    let field = format!("{field}.mig");
+    match strategy {
+        Strategy::Mps => {
+            let message = "the device plugin does not start with MPS where a GPU is partitioned, nor with MIG strategy mixed; remove mig, or write strategy: mig, or time-slicing, which can share MIG devices";
+            reader.error(mig, &field, message);
+            return None;
+        }
+        Strategy::Exclusive => {
+            reader.error(
+                mig,
+                &field,
+                "exclusive gives whole GPUs; remove mig, or write strategy: mig",
+            );
+            return None;
+        }
+        Strategy::Mig | Strategy::TimeSlicing => {}
+    }
+    let names = match &mig.value.strategy {
+        None => MigStrategy::Mixed,
+        Some(text) => {
+            let known = [MigStrategy::Single.as_str(), MigStrategy::Mixed.as_str()];
+            one_of(reader, text, &format!("{field}.strategy"), &known);
+            MigStrategy::parse(&text.value).unwrap_or(MigStrategy::Mixed)
+        }
+    };
+    let layouts = layouts(reader, mig, product, &field);
+    if product.is_none() {
+        let message = "name the pool's product: what fits depends on it, since 1g.10gb is a seventh of an A100-80GB and a quarter of an A100-40GB";
+        reader.error(mig, &field, message);
+    }
+    let uniform = layouts.len() == 1 && layouts[0].indices.is_none() && layouts[0].devices.len() == 1;
+    if names == MigStrategy::Single && !layouts.is_empty() && !uniform {
+        let message = "under MIG strategy single every GPU of a node must hold devices of one and the same profile, or the device plugin stops; write strategy: mixed, or one profile";
+        reader.error(mig, &field, message);
+    }
+    Some(Mig {
+        strategy: names,
+        layouts,
+    })
+}
+
+fn layouts(reader: &mut Reader, mig: &Spanned<MigEntry>, product: Option<&ProductPattern>, field: &str) -> Vec<Layout> {
+    let given = &mig.value;
+    let mut layouts: Vec<Layout> = Vec::new();
+    match (&given.geometry, given.gpus.is_empty()) {
+        (Some(_), false) => reader.error(mig, field, "has both geometry and gpus; write one of them"),
+        (None, true) => reader.error(mig, field, "needs geometry, such as {1g.10gb: 7}, or gpus"),
+        (Some(geometry), true) => {
+            let field = format!("{field}.geometry");
+            if geometry.value.is_empty() {
+                let message = "holds no MIG device; write profiles and their number, such as {1g.10gb: 7}";
+                reader.error(geometry, &field, message);
+            }
+            layouts.push(Layout {
+                indices: None,
+                devices: devices(reader, geometry, product, &field),
+            });
+        }
+        (None, false) => {
+            for (at, entry) in given.gpus.iter().enumerate() {
+                let field = format!("{field}.gpus[{at}]");
+                let indices = &entry.value.indices;
+                let seen = |index: &u32| {
+                    layouts
+                        .iter()
+                        .any(|l| l.indices.as_ref().is_some_and(|i| i.contains(index)))
+                };
+                if indices.value.is_empty() {
+                    reader.error(indices, &format!("{field}.indices"), "names no GPU, such as [0, 1]");
+                } else if let Some(twice) = indices.value.iter().find(|index| seen(index)) {
+                    let message = format!("GPU {twice} has a geometry already; name each once");
+                    reader.error(indices, &format!("{field}.indices"), message);
+                }
+                layouts.push(Layout {
+                    devices: devices(reader, &entry.value.geometry, product, &format!("{field}.geometry")),
+                    indices: Some(indices.value.clone()),
+                });
+            }
+            if layouts.iter().all(|layout| layout.devices.is_empty()) {
+                reader.error(
+                    mig,
+                    field,
+                    "no GPU of it holds a MIG device; write strategy: exclusive instead",
+                );
+            }
+        }
+    }
+    layouts
+}
+
+fn devices(
+    reader: &mut Reader,
+    geometry: &Spanned<Geometry>,
+    product: Option<&ProductPattern>,
+    field: &str,
+) -> Vec<(MigProfile, u64)> {
+    let mut devices: Vec<(MigProfile, u64)> = Vec::new();
+    let mut whole = true;
+    for (profile, count) in &geometry.value {
+        let field = format!("{field}[{profile}]");
+        match (profile.parse::<MigProfile>(), u64::try_from(count.value)) {
+            (Ok(profile), Ok(number)) if number > 0 => devices.push((profile, number)),
+            (Err(error), _) => {
+                whole = false;
+                reader.error(count, &field, error.to_string());
+            }
+            (Ok(_), _) => {
+                whole = false;
+                reader.error(
+                    count,
+                    &field,
+                    format!("{}: write 1 or more, or leave it out", count.value),
+                );
+            }
+        }
+    }
+    devices.sort_unstable();
+    if whole && let Some(product) = product {
+        fit(reader, geometry, product, &devices, field);
+    }
+    devices
+}
+
+fn fit(reader: &mut Reader, place: &Spanned<Geometry>, product: &ProductPattern, devices: &Devices, field: &str) {
+    let models = layout::models(product);
+    if models.is_empty() {
+        if layout::is_without_mig(product) {
+            let message = format!("{product} has no MIG; write strategy: mps or time-slicing");
+            reader.error(place, field, message);
+        } else {
+            let message = format!("{product} is not known here, so nobody checked that this fits on it");
+            reader.warning(place, field, message);
+        }
+        return;
+    }
+    let objections: Vec<String> = models
+        .iter()
+        .filter_map(|model| layout::objection(model, devices))
+        .collect();
+    let fitting: Vec<&str> = models
+        .iter()
+        .filter(|model| model.fits(devices))
+        .map(|model| model.name)
+        .collect();
+    match (objections.first(), &fitting[..]) {
+        (None, _) => {}
+        (Some(objection), []) => reader.error(place, field, objection.clone()),
+        (Some(objection), [only, ..]) => {
+            let message = format!(
+                "fits on {}, and {product} can be another: {objection}; write product: {only} if it is that",
+                fitting.join(" and ")
+            );
+            reader.error(place, field, message);
+        }
+    }
+}
+
+/// The name of mig-parted's entry that turns MIG off, which no pool may take.
+pub const RESERVED: [&str; 2] = [mig_parted::ALL_DISABLED, "all-enabled"];
