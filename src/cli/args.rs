@@ -20,7 +20,7 @@ pub enum Verb {
     Serve(Box<serve::Args>),
     /// Show, step by step, what would become of pods, and where they would fit.
     Explain(explain::Args),
-    /// Find what is wrong or doubtful in policies.
+    /// Find what is wrong or doubtful in policies, plans, and the files of NVIDIA's components.
     Lint(lint::Args),
     /// Turn a sharing plan into the configuration of NVIDIA's components and the scheduler.
     Render(render::Args),
