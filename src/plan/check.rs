@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::document::{Document, Pool as PoolEntry};
-use super::model::{MigStrategy, Plan};
-use super::parse::RESERVED;
+use super::model::{MigStrategy, Plan, RESERVED};
 use crate::gpu::Strategy;
 use crate::gpu::names::gpu_label;
 use crate::policy::reader::Reader;
@@ -50,7 +49,7 @@ fn pools(reader: &mut Reader, document: &Document) {
             reader.error(&given.name, &format!("{field}.name"), message);
         }
         if RESERVED.contains(&name) {
-            let message = format!("`{name}` is an entry of the MIG manager's own; choose another name");
+            let message = format!("`{name}` is what nodes of no pool get; choose another name");
             reader.error(&given.name, &format!("{field}.name"), message);
         }
         for (index, node) in given.nodes.iter().enumerate() {

@@ -9,6 +9,7 @@ pub mod layout;
 pub mod model;
 pub mod parse;
 pub mod policies;
+mod pool;
 pub mod render;
 
 pub use model::{Plan, Pool, Sharing};

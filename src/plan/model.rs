@@ -1,11 +1,17 @@
 //! A plan, checked: NVIDIA's components take what is made of it, and do it.
 
+use crate::gpu::nvidia_files::mig_parted;
 use crate::gpu::{GpuResource, MigProfile, ProductPattern, Strategy};
 use crate::object::LabelSelector;
 use crate::policy::Location;
 
 /// The kind of plans.
 pub const KIND: &str = "GpuSharingPlan";
+
+/// The configuration that nodes without a label get where the plan names none: whole GPUs, as without any configuration, but said.
+pub const UNSHARED: &str = "unshared";
+/// Names that no pool may take: those of entries that are there beside the pools'.
+pub const RESERVED: [&str; 3] = [mig_parted::ALL_DISABLED, "all-enabled", UNSHARED];
 
 /// A plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +115,13 @@ impl MigStrategy {
     /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
         MigStrategy::ALL.into_iter().find(|strategy| strategy.as_str() == name)
+    }
+}
+
+impl Plan {
+    /// The configuration that nodes without a label get.
+    pub fn default_configuration(&self) -> &str {
+        self.default.as_deref().unwrap_or(UNSHARED)
     }
 }
 

@@ -122,6 +122,9 @@ impl<'c> Expected<'c> {
     }
 
     fn against(&self, node: &NodeEntry) -> Vec<String> {
+        if node.offers.paused.is_some() {
+            return Vec::new();
+        }
         let number = |key| node.labels.label(key).and_then(|text| text.parse::<u64>().ok());
         let Some(strategy) = node.labels.label(gpu_label::SHARING_STRATEGY) else {
             return Vec::new();
@@ -155,7 +158,8 @@ impl<'c> Expected<'c> {
             GpuResource::Gpu
         };
         match (node.offers.get(resource), number(gpu_label::COUNT)) {
-            (Some(offer), Some(count)) if offer.total != count * self.replicas => messages.push(format!(
+            // Beside MIG devices some of the GPUs are not given as GPUs.
+            (Some(offer), Some(count)) if offer.total != count * self.replicas && !has_mig_devices(node) => messages.push(format!(
                 "its configuration `{key}` ({place}) makes {} {resource} of {count} GPUs, and {} are allocatable: some are unhealthy, or a change is not read yet",
                 count * self.replicas,
                 offer.total
@@ -167,6 +171,11 @@ impl<'c> Expected<'c> {
         }
         messages
     }
+}
+
+fn has_mig_devices(node: &NodeEntry) -> bool {
+    let mut offers = node.offers.offers.iter();
+    offers.any(|offer| matches!(offer.resource, GpuResource::Mig(_) | GpuResource::MigShared(_)))
 }
 
 /// The entry of mig-parted's configuration of a node against the node.
@@ -219,11 +228,7 @@ fn of_mig_parted(partitions: &[&Configuration], node: &NodeEntry) -> Vec<String>
         return Vec::new();
     };
     // Under MIG strategy single the devices are nvidia.com/gpu, and the count is theirs.
-    let mixed = node
-        .offers
-        .offers
-        .iter()
-        .any(|offer| matches!(offer.resource, GpuResource::Mig(_) | GpuResource::MigShared(_)));
+    let mixed = has_mig_devices(node);
     let single = node.labels.label(gpu_label::MIG_SLICES).is_some();
     if single {
         return Vec::new();

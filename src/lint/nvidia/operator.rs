@@ -46,7 +46,7 @@ pub fn lint(sources: &Sources) -> Vec<Finding> {
             findings.push(Finding::warning(key.location, key.path, message));
         }
     }
-    for (path, message) in WITHOUT_EFFECT {
+    for (path, message) in WITHOUT_EFFECT.into_iter().filter(|_| !sources.cluster_policy) {
         // Setting the default says nothing.
         if let Some(value) = sources
             .value(path)
@@ -83,7 +83,12 @@ fn unchosen(sources: &Sources) -> Vec<Finding> {
 /// `mig.strategy`: an environment variable on every node, which beats the file of each.
 fn strategy(sources: &Sources, findings: &mut Vec<Finding>) {
     let given = sources.value("mig.strategy");
-    let strategy = given.map_or(DEFAULT_MIG_STRATEGY, |value| value.text().unwrap_or_default());
+    let default = if sources.cluster_policy {
+        ""
+    } else {
+        DEFAULT_MIG_STRATEGY
+    };
+    let strategy = given.map_or(default, |value| value.text().unwrap_or_default());
     if let Some(value) = given
         && !["none", "single", "mixed", ""].contains(&strategy)
     {

@@ -236,7 +236,8 @@ impl Lint<'_> {
                 self.warning(&name.location, &path, message);
             }
             Err(error) => {
-                let near = spelling::nearest(&whole, ["nvidia.com/gpu"]);
+                let gpu = GpuResource::Gpu.to_string();
+                let near = spelling::nearest(&whole, [gpu.as_str()]);
                 let help = near.map_or_else(|| error.to_string(), |near| format!("did you mean {near}?"));
                 let message = format!("`{text}` is no resource of the plugin, so nothing is shared; {help}");
                 self.warning(&name.location, &path, message);

@@ -47,6 +47,8 @@ pub struct Sources {
     pub config_maps: Vec<ConfigMap>,
     /// The GPU Operator's values: files first, then single settings, which win.
     pub values: Vec<Value>,
+    /// Whether they came as a `ClusterPolicy`, and not through the chart, which has defaults.
+    pub cluster_policy: bool,
     /// The namespace of the operator's release.
     pub operator_namespace: String,
 }
@@ -99,6 +101,7 @@ impl Sources {
         if kind == Some("ClusterPolicy") {
             // Its spec has the names of the values.
             self.values.extend(object.get("spec").cloned());
+            self.cluster_policy = true;
             return true;
         }
         if kind.is_some() {

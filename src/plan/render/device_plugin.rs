@@ -6,7 +6,7 @@ use super::scalar::scalar;
 use super::{Rendered, header};
 use crate::gpu::Strategy;
 use crate::gpu::nvidia_files::{VERSION, plugin};
-use crate::plan::model::{Plan, Pool, Sharing};
+use crate::plan::model::{MigStrategy, Plan, Pool, Sharing, UNSHARED};
 
 pub(super) const NAME: &str = "device-plugin-configmap.yaml";
 
@@ -23,11 +23,11 @@ pub(super) fn render(plan: &Plan) -> Rendered {
         scalar(&plan.config_map),
         scalar(&plan.operator_namespace)
     );
+    if plan.default.is_none() {
+        entry(&mut text, UNSHARED, &flags(MigStrategy::None));
+    }
     for pool in &plan.pools {
-        let _ = writeln!(text, "  {}: |", scalar(&pool.name));
-        for line in configuration(pool).lines() {
-            let _ = writeln!(text, "    {line}");
-        }
+        entry(&mut text, &pool.name, &configuration(pool));
     }
     Rendered {
         name: NAME,
@@ -36,14 +36,25 @@ pub(super) fn render(plan: &Plan) -> Rendered {
     }
 }
 
-/// The device plugin's configuration on the nodes of a pool.
-fn configuration(pool: &Pool) -> String {
-    let mut text = format!(
+fn entry(text: &mut String, key: &str, configuration: &str) {
+    let _ = writeln!(text, "  {}: |", scalar(key));
+    for line in configuration.lines() {
+        let _ = writeln!(text, "    {line}");
+    }
+}
+
+fn flags(strategy: MigStrategy) -> String {
+    format!(
         "version: {VERSION}\n{}:\n  {}: {}\n",
         plugin::FLAGS,
         plugin::MIG_STRATEGY,
-        pool.mig_strategy().as_str()
-    );
+        strategy.as_str()
+    )
+}
+
+/// The device plugin's configuration on the nodes of a pool.
+fn configuration(pool: &Pool) -> String {
+    let mut text = flags(pool.mig_strategy());
     if let Some(policy) = &pool.allocation {
         let _ = write!(
             text,

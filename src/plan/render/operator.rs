@@ -32,12 +32,11 @@ pub(super) fn render(plan: &Plan) -> Rendered {
         "devicePlugin:\n  config:\n    create: false\n    name: {}\n",
         scalar(&plan.config_map)
     );
-    match &plan.default {
-        Some(default) => {
-            let _ = writeln!(text, "    default: {}", scalar(default));
-        }
-        None => text.push_str("    # No default: a node without the label shares nothing.\n    default: \"\"\n"),
-    }
+    let _ = writeln!(
+        text,
+        "    # For nodes without the label. With no default they would run on an empty configuration.\n    default: {}",
+        scalar(plan.default_configuration())
+    );
     if !plan.plugin_environment.is_empty() {
         text.push_str("  # The operator sets these itself, so they have no effect in the ConfigMap.\n  env:\n");
         for (name, value) in &plan.plugin_environment {
