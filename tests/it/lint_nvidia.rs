@@ -95,6 +95,27 @@ fn the_article_whole() {
     insta::assert_snapshot!(lint(ARTICLE, &settings).shown());
 }
 
+/// The command of the article, in the script that somebody made of it.
+#[test]
+fn a_script_that_installs_the_operator_is_read_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(path("f.yaml"), ARTICLE).unwrap();
+    let script = "helm install gpu-operator nvidia/gpu-operator \\\n  --namespace gpu-operator --create-namespace \\\n  --set driver.enabled=true \\\n  --set mig.strategy=mixed \\\n  --set devicePlugin.config.name=nvidia-device-plugin\n";
+    fs::write(path("install.sh"), script).unwrap();
+    let run = apportion(&["lint", &path("install.sh"), &path("f.yaml")]);
+    let shown = run.stdout.replace(&format!("{}/", directory.path().display()), "");
+    for start in [
+        "install.sh:4:9: error: mig.strategy: ",
+        "install.sh:5:9: warning: devicePlugin.config.name: no default",
+        "f.yaml:5:14: error: metadata.namespace: ",
+        "f.yaml:14:11: warning: data[config.yaml] sharing.mps.resources[0].memoryLimit: ",
+    ] {
+        assert!(shown.lines().any(|line| line.starts_with(start)), "{start}\n{shown}");
+    }
+    assert_eq!(run.status, 2);
+}
+
 #[test]
 fn the_article_mended_has_nothing_wrong() {
     let mended = ARTICLE

@@ -169,7 +169,7 @@ fn what_can_not_work_is_refused_with_its_place_and_its_remedy() {
         ),
         (
             pool("strategy: mps, replicas: 4, mig: {strategy: mixed}"),
-            "-:6:63",
+            "-:6:60",
             "does not start with MPS where a GPU is partitioned, nor with MIG strategy mixed; remove mig",
         ),
         (pool("strategy: mps, replicas: 1"), "-:6:52", "refuses less than 2; write 2 or more"),

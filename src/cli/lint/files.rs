@@ -14,7 +14,8 @@ use crate::policy::Finding;
 #[derive(Debug, clap::Args)]
 pub struct Given {
     /// Files: the device plugin's configuration or mig-parted's, alone or in a `ConfigMap`; the GPU Operator's values or
-    /// `ClusterPolicy`; a `GpuSharingPlan`. Give those that belong together at once. `-` is standard input.
+    /// `ClusterPolicy`; a shell script that installs it by helm; a `GpuSharingPlan`. Give those that belong together at once. `-` is
+    /// standard input.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A value of the GPU Operator, as `helm --set` takes it.
@@ -47,8 +48,13 @@ impl Given {
             let (file, text) = (shown(path), input::text(path)?);
             if is_plan(&file, &text) {
                 findings.extend(plan::parse(&file, &text).map_or_else(|findings| findings, |(_, findings)| findings));
-            } else if let Err(found) = sources.add(&file, &text) {
-                findings.extend(found);
+            } else {
+                let read = if is_script(path, &text) {
+                    sources.add_script(&file, &text)
+                } else {
+                    sources.add(&file, &text)
+                };
+                findings.extend(read.err().into_iter().flatten());
             }
             texts.push((file, text));
         }
@@ -65,6 +71,12 @@ impl Given {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Commands, or a text that shows them, and no YAML.
+fn is_script(path: &Path, text: &str) -> bool {
+    let known = |ending: &std::ffi::OsStr| ["sh", "bash", "md"].iter().any(|known| ending == *known);
+    path.extension().is_some_and(known) || text.starts_with("#!")
 }
 
 fn is_plan(file: &str, text: &str) -> bool {

@@ -3,6 +3,7 @@
 //! Their readers say little when something is wrong: most keys that they do not know are passed over, and what one of them needs of
 //! another is checked on no node before it stops there.
 
+pub mod command;
 pub mod drift;
 pub mod keys;
 pub mod mig_parted;

@@ -1,5 +1,6 @@
 //! Which of NVIDIA's files a text is.
 
+use super::command;
 use super::tree::{self, Content, Value};
 use crate::gpu::nvidia_files::{DEVICE_PLUGIN, OPERATOR_VALUES, Shape, mig_parted, plugin};
 use crate::policy::{Finding, Location};
@@ -89,6 +90,32 @@ impl Sources {
         if findings.is_empty() { Ok(()) } else { Err(findings) }
     }
 
+    /// Takes in the settings and the namespace of every `helm install` or `helm upgrade` of the GPU Operator in a shell script, or in
+    /// a text that shows such commands.
+    pub fn add_script(&mut self, file: &str, text: &str) -> Result<(), Vec<Finding>> {
+        let mut findings = Vec::new();
+        let releases = command::releases(text);
+        if releases.is_empty() {
+            let message = "holds no helm command that installs the GPU Operator";
+            return Err(vec![Finding::error(Location::file(file), "", message)]);
+        }
+        for release in releases {
+            let place = |line: u64, column: u64| Location {
+                file: file.into(),
+                line,
+                column,
+            };
+            self.operator_namespace = release.namespace.unwrap_or_else(|| self.operator_namespace.clone());
+            for setting in release.settings {
+                let at = place(setting.line, setting.column);
+                if let Err(message) = self.set_at(&setting.text, |_| at.clone()) {
+                    findings.push(Finding::error(at, "--set", message));
+                }
+            }
+        }
+        if findings.is_empty() { Ok(()) } else { Err(findings) }
+    }
+
     /// Whether the object is one of those that are known.
     fn take(&mut self, object: &Value, text: &str, findings: &mut Vec<Finding>) -> bool {
         let kind = object.get("kind").and_then(Value::text);
@@ -157,13 +184,18 @@ impl Sources {
 
     /// Takes in a setting as `helm --set` takes it: `a.b=c`, several with commas between them.
     pub fn set(&mut self, argument: &str) -> Result<(), String> {
+        self.set_at(argument, |part| Location::file(&format!("--set {part}")))
+    }
+
+    /// The same, with the place of each.
+    fn set_at(&mut self, argument: &str, place: impl Fn(&str) -> Location) -> Result<(), String> {
         for part in split(argument, ',') {
             let Some((path, text)) = part.split_once('=') else {
                 return Err(format!(
                     "`{part}` is no setting; write it as helm takes it, such as mig.strategy=mixed"
                 ));
             };
-            let location = Location::file(&format!("--set {part}"));
+            let location = place(&part);
             let content = match text {
                 "true" => Content::Bool(true),
                 "false" => Content::Bool(false),
