@@ -63,7 +63,7 @@ fn of_plugin(sources: &Sources, plugins: &[&Configuration], node: &NodeEntry) ->
             |near| format!("did you mean {near}?"),
         );
         return vec![format!(
-            "its configuration is `{key}`, which is no key of the ConfigMap, so its device plugin does not start; {help}"
+            "its configuration is `{key}`, which is no key of the ConfigMap, so its config-manager ends with an error again and again, and the device plugin stays on the default; {help}"
         )];
     };
     Expected::of(configuration).map_or_else(Vec::new, |expected| expected.against(node))
@@ -315,7 +315,7 @@ data:
                 "a wrong label",
                 format!("{t4}, {mps}, nvidia.com/device-plugin.config: share"),
                 "nvidia.com/gpu.shared: 40",
-                Some("is no key of the ConfigMap, so its device plugin does not start; did you mean shares?"),
+                Some("and the device plugin stays on the default; did you mean shares?"),
             ),
             (
                 "a change not read",
