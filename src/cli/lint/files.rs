@@ -10,6 +10,9 @@ use crate::lint::nvidia::{self, Sources, drift, tree};
 use crate::plan;
 use crate::policy::Finding;
 
+/// Texts by file name.
+pub type Texts = Vec<(String, String)>;
+
 /// Files and settings to look at.
 #[derive(Debug, clap::Args)]
 pub struct Given {
@@ -21,7 +24,7 @@ pub struct Given {
     /// A value of the GPU Operator, as `helm --set` takes it.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// The namespace of the GPU Operator's release, where its pods mount ConfigMaps from.
+    /// The namespace of the GPU Operator's release, where its pods mount what they are configured by.
     #[arg(long, value_name = "NAME", default_value = "gpu-operator")]
     operator_namespace: String,
 }
@@ -38,7 +41,7 @@ impl Given {
     }
 
     /// What is found, and the texts that it was found in.
-    pub fn lint(&self, cluster: Option<&(String, Inventory)>) -> anyhow::Result<(Vec<Finding>, Vec<(String, String)>)> {
+    pub fn lint(&self, cluster: Option<&(String, Inventory)>) -> anyhow::Result<(Vec<Finding>, Texts)> {
         let mut sources = Sources {
             operator_namespace: self.operator_namespace.clone(),
             ..Sources::default()

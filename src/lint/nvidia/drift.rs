@@ -183,10 +183,8 @@ fn of_mig_parted(partitions: &[&Configuration], node: &NodeEntry) -> Vec<String>
     let Some(name) = node.labels.label(MIG_CONFIG).filter(|name| !name.is_empty()) else {
         return Vec::new();
     };
-    let found = partitions
-        .iter()
-        .filter_map(|configuration| configuration.root.get(entries::CONFIGS)?.entry(name))
-        .next();
+    let mut all = partitions.iter();
+    let found = all.find_map(|configuration| configuration.root.get(entries::CONFIGS)?.entry(name));
     let Some((key, entry)) = found else {
         let known: Vec<&str> = partitions
             .iter()

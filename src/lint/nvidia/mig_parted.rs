@@ -128,14 +128,14 @@ impl Lint<'_> {
                 );
                 return;
             }
-            Some(value) => match value.flag() {
-                Some(enabled) => enabled,
-                None => {
+            Some(value) => {
+                let Some(enabled) = value.flag() else {
                     let message = format!("{} is refused; write true or false", value.quoted());
                     self.error(&value.location, &format!("{path}.mig-enabled"), message);
                     return;
-                }
-            },
+                };
+                enabled
+            }
         };
         let field = format!("{path}.mig-devices");
         match item.entry(known::MIG_DEVICES) {

@@ -65,7 +65,10 @@ pub fn lint(sources: &Sources) -> Vec<Finding> {
 /// A key that looks like a file's name is one that nobody chooses.
 fn unchosen(sources: &Sources) -> Vec<Finding> {
     let odd = |configuration: &&Configuration| {
-        configuration.key.ends_with(".yaml") || configuration.key.ends_with(".yml") || configuration.key == "config"
+        matches!(
+            configuration.key.as_str(),
+            "config" | "config.yaml" | "config.yml" | "config.json"
+        )
     };
     let maps = sources.config_maps.iter().filter(|map| map.name.is_some());
     maps.flat_map(|map| &map.plugin)

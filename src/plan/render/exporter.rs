@@ -6,7 +6,7 @@ use super::scalar::scalar;
 use super::{Rendered, header};
 use crate::gpu::GpuResource;
 use crate::gpu::nvidia_files::dcgm;
-use crate::plan::model::Plan;
+use crate::plan::model::{Plan, Pool};
 
 pub(super) const NAME: &str = "dcgm-exporter-values.yaml";
 
@@ -31,7 +31,7 @@ pub(super) fn settings(plan: &Plan, environment: &str) -> String {
     let mut names: Vec<GpuResource> = plan
         .pools
         .iter()
-        .flat_map(|pool| pool.offered())
+        .flat_map(Pool::offered)
         // The exporter knows nvidia.com/gpu, and whatever begins with nvidia.com/mig-.
         .filter(|resource| *resource == GpuResource::GpuShared)
         .collect();
