@@ -154,6 +154,12 @@ pub const MIG_PARTED: Shape = Keys(&[
     ),
 ]);
 
+/// Whether the operator can mount a `ConfigMap` of this name: it names a volume after it, which takes no dot and at most 63 characters,
+/// beside one called `config` (gpu-operator `controllers/object_controls.go`, `handleDevicePluginConfig`).
+pub fn is_mountable(config_map: &str) -> bool {
+    config_map.len() <= 63 && !config_map.contains('.') && config_map != "config"
+}
+
 const CONFIG: Shape = Keys(&[("create", Any), ("name", Any), ("default", Any), ("data", Named(&Any))]);
 
 /// The GPU Operator's values, in depth where sharing is set. Helm passes over what no template uses.

@@ -6,11 +6,13 @@ use super::document::{Document, Pool as PoolEntry};
 use super::model::{MigStrategy, Plan, RESERVED};
 use crate::gpu::Strategy;
 use crate::gpu::names::gpu_label;
+use crate::gpu::nvidia_files::is_mountable;
 use crate::policy::reader::Reader;
 
 /// Finds what pools, default, namespaces and the operator do not agree on.
 pub fn whole(reader: &mut Reader, document: &Document, plan: &Plan) {
     namespaces(reader, document, plan);
+    mountable(reader, document, plan);
     pools(reader, document);
     default(reader, document);
     strategies(reader, document, plan);
@@ -26,6 +28,21 @@ fn namespaces(reader: &mut Reader, document: &Document, plan: &Plan) {
             "pods can not mount a ConfigMap of another namespace, so the operator's in {operator} would hang in ContainerCreating; write {operator}, or leave it out"
         );
         reader.error(namespace, "spec.devicePlugin.configMap.namespace", message);
+    }
+}
+
+/// The operator names a volume after the device plugin's `ConfigMap`.
+fn mountable(reader: &mut Reader, document: &Document, plan: &Plan) {
+    if is_mountable(&plan.config_map) {
+        return;
+    }
+    let message = format!(
+        "`{}` can not be the name of the ConfigMap: the operator names a volume after it, which takes no dot, at most 63 characters, and not `config`; choose another",
+        plan.config_map
+    );
+    match &document.spec.device_plugin.config_map.name {
+        Some(name) => reader.error(name, "spec.devicePlugin.configMap.name", message),
+        None => reader.error(&document.metadata.name, "metadata.name", message),
     }
 }
 

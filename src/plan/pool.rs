@@ -21,7 +21,7 @@ pub(super) fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str)
             .ok()
     });
     for (at, node) in given.nodes.iter().enumerate() {
-        object_name(reader, node, &format!("{field}.nodes[{at}]"), 253);
+        node_name(reader, node, &format!("{field}.nodes[{at}]"));
     }
     let selector = given
         .node_selector
@@ -52,6 +52,17 @@ pub(super) fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str)
             .map(|policy| policy.value.clone()),
         location: reader.at(&given.name),
     })
+}
+
+fn node_name(reader: &mut Reader, text: &Spanned<String>, field: &str) {
+    let name = text.value.as_str();
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    if bytes.len() > 253 || !edge(bytes.first()) || !edge(bytes.last()) || !bytes.iter().all(|b| inner(*b)) {
+        let message = format!("`{name}` can not be the name of a node; write it as kubectl get nodes does");
+        reader.error(text, field, message);
+    }
 }
 
 fn sharing(

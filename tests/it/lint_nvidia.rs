@@ -181,14 +181,19 @@ fn values_of_the_operator_are_checked_alone_and_beside_the_files() {
             "`t44` is no key of the ConfigMap",
         ),
         (
-            format!("{map}devicePlugin: {{config: {{name: shares, default: t4}}}}\n"),
-            "f.yaml:6:26: warning: data[t4] flags.migStrategy",
+            "kind: ConfigMap\nmetadata: {name: shares}\ndata:\n  a100: |\n    version: v1\n    # all of it\n    flags: {migStrategy: mixed}\n---\ndevicePlugin: {config: {name: shares, default: a100}}\n".to_owned(),
+            "f.yaml:7:26: warning: data[a100] flags.migStrategy",
             "has no effect: mig.strategy single, the chart's default,",
         ),
         (
             format!("{map}mig: {{strategy: ''}}\n"),
             "f.yaml:6:49: warning: data[t4] flags.failOnInitError",
             "the operator, which sets FAIL_ON_INIT_ERROR on every node",
+        ),
+        (
+            "devicePlugin: {config: {name: shares.v1, default: a}}\n".to_owned(),
+            "f.yaml:1:31: error: devicePlugin.config.name",
+            "the operator names a volume `shares.v1`, which takes no dot",
         ),
         (
             "kind: ConfigMap\nmetadata: {name: m}\ndata:\n  configs: |\n    version: v1\n    mig-configs: {a: [{devices: all, mig-enabled: false}]}\n---\nmigManager: {config: {name: m, default: a}}\n".to_owned(),
@@ -227,6 +232,32 @@ fn files_are_held_against_a_cluster() {
     .map(|file| format!("{plan}/{file}"));
     let run = apportion(&["lint", &files[0], &files[1], &files[2], "--cluster", CLUSTER]);
     insta::assert_snapshot!(run.shown());
+}
+
+#[test]
+fn no_default_is_needed_where_every_node_has_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = directory.path().join("c.yaml").display().to_string();
+    let node = |label: &str| {
+        let text = format!(
+            "kind: List\nitems:\n- {{kind: Namespace, metadata: {{name: n}}}}\n- kind: Node\n  metadata: {{name: x, labels: {{nvidia.com/gpu.product: Tesla-T4{label}}}}}\n"
+        );
+        fs::write(&cluster, text).unwrap();
+        lint("devicePlugin: {config: {name: shares}}\n", &["--cluster", &cluster])
+    };
+    let labelled = node(", nvidia.com/device-plugin.config: t4");
+    assert_eq!(
+        (labelled.status, labelled.stdout.contains("nothing found")),
+        (0, true),
+        "{}",
+        labelled.shown()
+    );
+    let bare = node("");
+    assert!(
+        bare.status == 1 && bare.stdout.contains("no default"),
+        "{}",
+        bare.shown()
+    );
 }
 
 #[test]

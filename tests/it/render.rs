@@ -252,6 +252,16 @@ fn what_can_not_work_is_refused_with_its_place_and_its_remedy() {
         ),
         ("  pools: [{name: unshared, nodes: [n], strategy: exclusive}]".to_owned(), "-:5:18", "choose another name"),
         ("  pools: [{name: A_, nodes: [n], strategy: exclusive}]".to_owned(), "-:5:18", "can not be a name here"),
+        (
+            format!("  devicePlugin: {{configMap: {{name: gpu.shares}}}}\n{}", pool("strategy: exclusive")),
+            "-:5:36",
+            "the operator names a volume after it, which takes no dot",
+        ),
+        (
+            "  pools: [{name: a, nodes: [n_1], strategy: exclusive}]".to_owned(),
+            "-:5:29",
+            "can not be the name of a node",
+        ),
         ("  pools: []".to_owned(), "-:5:10", "list at least one"),
         (
             "  pools: [{name: a, nodeSelector: {}, strategy: exclusive}]".to_owned(),

@@ -64,7 +64,7 @@ impl Given {
         for setting in &self.set {
             sources.set(setting).map_err(|error| anyhow!("--set: {error}"))?;
         }
-        findings.extend(nvidia::lint(&sources));
+        findings.extend(nvidia::lint(&sources, cluster.map(|(_, inventory)| inventory)));
         if let Some((file, inventory)) = cluster {
             findings.extend(drift::lint(&sources, inventory, file));
         }

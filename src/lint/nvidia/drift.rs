@@ -40,6 +40,16 @@ pub fn lint(sources: &Sources, inventory: &Inventory, file: &str) -> Vec<Finding
     findings
 }
 
+/// Whether every node with GPUs has a label that chooses its configuration.
+pub fn is_labelled(inventory: &Inventory) -> bool {
+    let chosen = |node: &NodeEntry| {
+        node.labels
+            .label(DEVICE_PLUGIN_CONFIG)
+            .is_some_and(|key| !key.is_empty())
+    };
+    inventory.nodes().filter(|node| has_gpus(node)).all(chosen)
+}
+
 fn has_gpus(node: &NodeEntry) -> bool {
     let offers = &node.offers;
     !offers.offers.is_empty() || !offers.problems.is_empty() || node.labels.label(gpu_label::PRODUCT).is_some()

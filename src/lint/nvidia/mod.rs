@@ -14,14 +14,15 @@ pub mod tree;
 
 pub use source::Sources;
 
+use crate::inventory::Inventory;
 use crate::policy::Finding;
 
-/// What is wrong or doubtful in these files, in the order of their places.
-pub fn lint(sources: &Sources) -> Vec<Finding> {
+/// What is wrong or doubtful in these files, in the order of their places; `cluster` is the one that they are for, where it is at hand.
+pub fn lint(sources: &Sources, cluster: Option<&Inventory>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = sources.plugins().flat_map(plugin::lint).collect();
     let entries = sources.config_maps.iter().flat_map(|map| &map.mig_parted);
     findings.extend(entries.flat_map(mig_parted::lint));
-    findings.extend(operator::lint(sources));
+    findings.extend(operator::lint(sources, cluster));
     findings.sort_by(|a, b| a.location.cmp(&b.location));
     findings
 }

@@ -3,13 +3,15 @@
 //! Its rules: gpu-operator v26.7.0, the chart's templates (which values are used) and `controllers/object_controls.go`
 //! (what becomes of them).
 
+use super::drift;
 use super::keys;
 use super::mig_parted;
 use super::plugin;
 use super::source::{ConfigMap, Configuration, Sources};
 use super::tree::Value;
 use crate::gpu::names::DEVICE_PLUGIN_CONFIG;
-use crate::gpu::nvidia_files::{OPERATOR_VALUES, mig_parted as entries, plugin as names};
+use crate::gpu::nvidia_files::{OPERATOR_VALUES, is_mountable, mig_parted as entries, plugin as names};
+use crate::inventory::Inventory;
 use crate::lint::spelling;
 use crate::policy::{Finding, Location};
 
@@ -31,8 +33,8 @@ const WITHOUT_EFFECT: [(&str, &str); 3] = [
     ),
 ];
 
-/// What is wrong or doubtful in values, alone and beside `ConfigMap`s.
-pub fn lint(sources: &Sources) -> Vec<Finding> {
+/// What is wrong or doubtful in values, alone and beside `ConfigMap`s. A cluster tells whether every node has chosen.
+pub fn lint(sources: &Sources, cluster: Option<&Inventory>) -> Vec<Finding> {
     if sources.values.is_empty() {
         return unchosen(sources);
     }
@@ -56,7 +58,7 @@ pub fn lint(sources: &Sources) -> Vec<Finding> {
         }
     }
     strategy(sources, &mut findings);
-    chosen_plugin(sources, &mut findings);
+    chosen_plugin(sources, cluster, &mut findings);
     chosen_mig_parted(sources, &mut findings);
     overridden(sources, &mut findings);
     findings
@@ -119,7 +121,9 @@ fn strategy(sources: &Sources, findings: &mut Vec<Finding>) {
         let Some(own) = root.at("flags.migStrategy") else {
             continue;
         };
-        if own.text().is_some_and(|own| own != strategy) {
+        // On a node without MIG, single is none.
+        let alike = |own: &str| own == strategy || (own, strategy) == ("none", "single");
+        if own.text().is_some_and(|own| !alike(own)) {
             let whose = match given {
                 Some(value) => format!("mig.strategy {strategy} ({})", value.location),
                 None => format!("mig.strategy {strategy}, the chart's default,"),
@@ -167,8 +171,21 @@ fn mounted<'s>(
     Some(map)
 }
 
-fn chosen_plugin(sources: &Sources, findings: &mut Vec<Finding>) {
+fn chosen_plugin(sources: &Sources, cluster: Option<&Inventory>, findings: &mut Vec<Finding>) {
     const PATH: &str = "devicePlugin.config";
+    if let Some((name, value)) = sources
+        .word("devicePlugin.config.name")
+        .filter(|(name, _)| !is_mountable(name))
+    {
+        let message = format!(
+            "the operator names a volume `{name}`, which takes no dot, at most 63 characters, and not `config`, so the API server refuses its DaemonSets; give the ConfigMap another name"
+        );
+        findings.push(Finding::error(
+            value.location.clone(),
+            "devicePlugin.config.name",
+            message,
+        ));
+    }
     created(sources, PATH, findings);
     let map = mounted(sources, PATH, |map| &map.plugin, findings);
     let keys: Vec<&str> = map
@@ -183,6 +200,7 @@ fn chosen_plugin(sources: &Sources, findings: &mut Vec<Finding>) {
             let message = "has no effect without devicePlugin.config.name; name the ConfigMap";
             findings.push(Finding::warning(default.location.clone(), field, message));
         }
+        (Some(_), None) if cluster.is_some_and(drift::is_labelled) => {}
         (Some((_, name)), None) => {
             let key = match &keys[..] {
                 [] => "KEY".to_owned(),

@@ -91,6 +91,14 @@ pub(super) fn features(plan: &Plan) -> Option<Rendered> {
     let mut objects = String::new();
     for pool in &plan.pools {
         for node in &pool.nodes {
+            // A label's value has 63 characters at most, and by one the object says which node it is about.
+            if node.len() > 63 {
+                let _ = writeln!(
+                    objects,
+                    "# {node} has too long a name for this: label it by node-labels.sh."
+                );
+                continue;
+            }
             let _ = write!(
                 objects,
                 "---\napiVersion: nfd.k8s-sigs.io/v1alpha1\nkind: NodeFeature\nmetadata:\n  name: {}\n  namespace: {}\n  labels:\n    nfd.node.kubernetes.io/node-name: {}\nspec:\n  labels:\n",
