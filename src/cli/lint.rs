@@ -33,7 +33,7 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let cluster = match &args.cluster {
-        Some(file) => Some((file.display().to_string(), input::cluster(file)?)),
+        Some(file) => Some((file.display().to_string(), input::cluster(file, &PolicySet::default())?)),
         None => None,
     };
     let (mut findings, mut texts, mut subjects) = (Vec::new(), Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use kube::{Api, Client};
 
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
 use super::policies::{PolicyBook, Verdict};
-use crate::inventory::{Inventory, Ledger};
+use crate::inventory::Ledger;
 use crate::policy::{Policy, PolicySet};
 
 /// Objects in one page of a list.
@@ -20,7 +20,7 @@ pub struct LookError {
 }
 
 /// The nodes, namespaces and pods that there are now.
-pub async fn inventory(client: &Client) -> Result<Inventory, LookError> {
+pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
     let mut ledger = Ledger::default();
     each::<Nodes>(client, |_, node| {
         ledger.put_node(node);
@@ -34,8 +34,7 @@ pub async fn inventory(client: &Client) -> Result<Inventory, LookError> {
         ledger.put_pod(key, record.map(|record| *record));
     })
     .await?;
-    ledger.refresh_awaited();
-    Ok(ledger.inventory().clone())
+    Ok(ledger)
 }
 
 /// The policies of the cluster beside those of `files`, and what is wrong with those that can not be used.
@@ -61,7 +60,8 @@ pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet,
     Ok((PolicySet::clone(&book.set()), wrong))
 }
 
-async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), LookError> {
+/// Takes every object of a kind, as the API server has it now and not as a cache had it.
+pub(super) async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), LookError> {
     let api: Api<Trimmed<K>> = Api::all(client.clone());
     let mut page = ListParams::default().limit(PAGE);
     loop {

@@ -18,7 +18,7 @@ pub fn prioritize<T>(
     write: impl FnOnce(&[HostPriority<'_>]) -> T,
 ) -> Result<T, String> {
     let ask = Ask::of(&args.pod, context);
-    let nodes = listed(args, context.inventory)?;
+    let nodes = listed(args, context)?;
     let scores: Vec<HostPriority<'_>> = nodes
         .iter()
         .map(|(name, node)| HostPriority {
@@ -32,7 +32,7 @@ pub fn prioritize<T>(
 /// How good a node is, from 0 to 1; what can not hold the pod is worth nothing.
 pub(super) fn score(ask: &Ask<'_>, node: Option<&NodeEntry>) -> f64 {
     match (ask, node) {
-        (Ask::Hold { demand, .. }, Some(node)) if ask.check(Some(node)).is_ok() => fullness(node, demand),
+        (Ask::Hold { newcomer, .. }, Some(node)) if ask.check(Some(node)).is_ok() => fullness(node, &newcomer.demand),
         _ => 0.0,
     }
 }

@@ -10,14 +10,18 @@ pub mod names;
 pub mod nvidia_files;
 pub mod product;
 pub mod profile;
+pub mod replicas;
 pub mod resource;
 pub mod rule;
+pub mod side_door;
 pub mod strategy;
 
 pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
+pub use limits::{Limits, MemoryLimit};
 pub use memory::MiB;
 pub use product::{Product, ProductLabel, ProductPattern};
 pub use profile::MigProfile;
 pub use resource::GpuResource;
 pub use rule::SharingRule;
+pub use side_door::{SideDoor, SideDoorKind, side_doors};
 pub use strategy::Strategy;

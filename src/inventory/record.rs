@@ -1,7 +1,8 @@
 //! What we remember of a pod: what it holds or waits for, and where.
 
 use super::wish::Wish;
-use crate::gpu::demand::{Demand, effective_demand};
+use crate::gpu::MiB;
+use crate::gpu::demand::{Demand, declared_memory, effective_demand};
 use crate::object::Pod;
 
 /// A pod that holds GPUs or waits for them.
@@ -13,6 +14,12 @@ pub struct PodRecord {
     pub name: Box<str>,
     /// Its effective request.
     pub demand: Demand,
+    /// Memory that it declares for each share; `None` also where it can not be read.
+    pub memory: Option<MiB>,
+    /// `spec.priority`: who may be evicted for whom.
+    pub priority: i32,
+    /// Whether it is on its way out: it still holds what it has.
+    pub leaving: bool,
     /// Where it is.
     pub place: Place,
     /// What it says of itself.
@@ -48,9 +55,19 @@ impl PodRecord {
             namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
             demand,
+            memory: declared_memory(pod).ok().flatten(),
+            priority: pod.spec.priority.unwrap_or(0),
+            leaving: pod.metadata.deletion_timestamp.is_some(),
             wish: Box::new(Wish::of(pod)),
             place,
         })
+    }
+}
+
+impl PodRecord {
+    /// Whether it has a node.
+    pub fn is_on_a_node(&self) -> bool {
+        matches!(self.place, Place::Node(_))
     }
 }
 

@@ -6,8 +6,8 @@ use super::document::{Geometry, Mig as MigEntry, Pool as PoolEntry};
 use super::layout::{self, Devices};
 use super::model::{Layout, Mig, MigStrategy, Pool, Sharing};
 use super::parse::{object_name, one_of};
-use crate::gpu::limits::{FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING, most_mps_replicas};
 use crate::gpu::nvidia_files::plugin;
+use crate::gpu::replicas::{FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING, most_mps_replicas};
 use crate::gpu::{MigProfile, ProductPattern, Strategy};
 use crate::policy::reader::Reader;
 

@@ -117,7 +117,8 @@ impl Reader {
         LabelSelector { requirements }
     }
 
-    fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
+    /// Whether a text can be a label's key; if not, that is found.
+    pub fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
         let (prefix, name) = match key.split_once('/') {
             Some((prefix, name)) => (Some(prefix), name),
             None => (None, key),

@@ -7,9 +7,9 @@ use super::keys::{self, Unknown};
 use super::source::Configuration;
 use super::tree::{Content, Value};
 use crate::gpu::GpuResource;
-use crate::gpu::limits::{FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING};
 use crate::gpu::names::NVIDIA_DOMAIN;
 use crate::gpu::nvidia_files::{DEVICE_PLUGIN, VERSION, plugin};
+use crate::gpu::replicas::{FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING};
 use crate::lint::spelling;
 use crate::policy::{Finding, Location};
 
