@@ -3,6 +3,7 @@
 use super::command;
 use super::tree::{self, Content, Value};
 use crate::gpu::nvidia_files::{DEVICE_PLUGIN, OPERATOR_VALUES, Shape, mig_parted, plugin};
+use crate::lint::spelling;
 use crate::policy::{Finding, Location};
 
 /// A configuration of the device plugin or of mig-parted, in a file of its own or under a key of a `ConfigMap`.
@@ -263,12 +264,14 @@ fn nature(root: &Value) -> Option<Nature> {
         _ => 0,
     };
     let (plugins, values) = (keys(&DEVICE_PLUGIN), keys(&OPERATOR_VALUES));
-    let telling = [plugin::FLAGS, plugin::SHARING, plugin::RESOURCES]
-        .iter()
-        .any(|key| root.get(key).is_some());
+    let has = |key: &str| root.get(key).is_some();
+    let telling = [plugin::FLAGS, plugin::SHARING, plugin::RESOURCES].into_iter();
+    let misspelt = |(key, _): &(tree::Key, Value)| spelling::nearest(&key.text, telling.clone()).is_some();
+    // Others have a version, too, such as the MIG manager's list of clients.
+    let own = telling.clone().any(has) || root.entries().iter().any(misspelt) || root.entries().len() == plugins;
     if values > plugins {
         Some(Nature::Values)
-    } else if plugins > 0 && (telling || root.get("version").is_some()) {
+    } else if plugins > 0 && own {
         Some(Nature::Plugin)
     } else {
         None
@@ -388,7 +391,14 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["a: b\n", "kind: Pod\n", "- 1\n", ""] {
+        assert_eq!(sources("version: v1\nsharin: {}\n").plugins().count(), 1);
+        for text in [
+            "version: v1\nsystemd-services: [a]\n",
+            "a: b\n",
+            "kind: Pod\n",
+            "- 1\n",
+            "",
+        ] {
             assert!(Sources::default().add("f.yaml", text).is_err(), "{text}");
         }
     }
