@@ -10,14 +10,14 @@ pub type Devices = [(MigProfile, u64)];
 
 /// The models that a product in a plan stands for. `A100-80GB` and `NVIDIA-A100-SXM4-80GB` are one, `A100` is two.
 pub fn models(product: &ProductPattern) -> Vec<&'static Model> {
-    let meant: Vec<&Model> = MODELS.iter().filter(|model| model.is_meant_by(product)).collect();
+    let meant: Vec<&'static Model> = MODELS.iter().filter(|model| model.is_meant_by(product)).collect();
     let words: Vec<String> = product
         .as_str()
         .to_ascii_uppercase()
         .split('-')
         .map(str::to_owned)
         .collect();
-    let sized: Vec<&Model> = meant
+    let sized: Vec<&'static Model> = meant
         .iter()
         .filter(|model| {
             model
@@ -40,7 +40,7 @@ pub fn is_without_mig(product: &ProductPattern) -> bool {
 }
 
 /// Why these devices do not fit on a GPU of the model, and what would.
-pub fn objection(model: &Model, devices: &Devices) -> Option<String> {
+pub fn objection(model: &'static Model, devices: &Devices) -> Option<String> {
     if model.fits(devices) {
         return None;
     }

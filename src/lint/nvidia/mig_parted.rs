@@ -202,8 +202,8 @@ impl Lint<'_> {
 
 /// Why devices fit on no product that is known.
 fn nowhere(devices: &[(MigProfile, u64)]) -> Option<String> {
-    let has = |model: &&Model| devices.iter().all(|(profile, _)| model.row(*profile).is_some());
-    let having: Vec<&Model> = MODELS.iter().filter(has).collect();
+    let has = |model: &&'static Model| devices.iter().all(|(profile, _)| model.row(*profile).is_some());
+    let having: Vec<&'static Model> = MODELS.iter().filter(has).collect();
     if having.iter().any(|model| model.fits(devices)) {
         return None;
     }
