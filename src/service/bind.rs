@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::app::App;
 use crate::extender::Context;
 use crate::extender::bind::{BindingArgs, BindingResult, judge};
-use crate::inventory::{Newcomer, PodRecord, Purpose, record::Place};
+use crate::inventory::{PodRecord, Purpose, Ticket, record::Place};
 use crate::server::endpoints::Answer;
 
 /// Who asks the API server.
@@ -102,11 +102,11 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
     if let Some(Place::Node(bound)) = pod.as_ref().map(|pod| &pod.place) {
         return on(bound, node);
     }
-    let newcomer = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
+    let kept = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
     let bound = binding.binder.bind(&args).await;
     let give_back = || {
-        if newcomer.is_some() {
-            app.reservations().release(uid, node);
+        if let Some(Kept { ticket, sole: true }) = kept {
+            app.reservations().give_back(uid, node, ticket);
         }
     };
     match bound {
@@ -161,8 +161,17 @@ async fn look(binding: &Binding, args: &BindingArgs<'_>) -> Result<Option<PodRec
     Ok(looked.record.map(|record| *record))
 }
 
+/// What a call has reserved.
+#[derive(Clone, Copy)]
+struct Kept {
+    ticket: Ticket,
+    /// Whether no other call for the pod is under way, or has ended without anybody knowing how: such a one may come through after this one
+    /// was refused.
+    sole: bool,
+}
+
 /// Judges and reserves, with nobody in between.
-fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<Option<Newcomer>, String> {
+fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<Option<Kept>, String> {
     let mut reservations = app.reservations();
     // What was settled before we had the lock is in this state.
     let state = app.state();
@@ -176,9 +185,12 @@ fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<
         on_unknown: app.settings().on_unknown,
     };
     let newcomer = judge(pod, node, &context, &reservations)?;
-    if let Some(newcomer) = &newcomer {
-        let now = app.now();
-        reservations.reserve(&pod.wish.uid, node, newcomer.clone(), Purpose::Binding, now);
-    }
-    Ok(newcomer)
+    let uid = &pod.wish.uid;
+    Ok(newcomer.map(|newcomer| {
+        let sole = !reservations
+            .of(uid)
+            .any(|(at, r)| at == node && r.purpose == Purpose::Binding);
+        let ticket = reservations.reserve(uid, node, newcomer, Purpose::Binding, app.now());
+        Kept { ticket, sole }
+    }))
 }

@@ -9,7 +9,9 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod bind;
 mod command;
+mod crd_cases;
 mod decision_table;
 mod drain;
 mod explain;
@@ -18,6 +20,9 @@ mod fixtures;
 mod generate;
 mod governance_table;
 mod layering;
+mod limits_oracle;
+mod limits_properties;
+mod limits_table;
 mod lint;
 mod managed;
 mod oracle;

@@ -11,7 +11,7 @@ use serde_json::value::to_raw_value;
 
 use super::governance::governance;
 use super::nodes::{Nodes, Seeker};
-use super::report::{Asked, ContainerAsked, Origin, Report, Verdict, Way, WayVerdict, resources};
+use super::report::{Asked, ContainerAsked, Governance, Origin, Promised, Report, Verdict, Way, WayVerdict, resources};
 use super::workload::Workload;
 use crate::admission::review::{Kind, Request, Resource};
 use crate::admission::{Admission, Context, admit};
@@ -128,7 +128,10 @@ impl Inquiry {
             },
             namespace: workload.namespace.clone(),
             pod: pod.metadata.display_name(),
-            governance: governance(&pod, &workload.namespace, governed, &self.policies, &self.inventory),
+            governance: Governance {
+                limits: would.map(|_| Promised::of(&terms)),
+                ..governance(&pod, &workload.namespace, governed, &self.policies, &self.inventory)
+            },
             demand: Asked {
                 unreadable,
                 ..asked(&pod, &demand, grant)
