@@ -217,7 +217,8 @@ mod tests {
                 ),
             ),
         ] {
-            let spec = format!("namespaceSelector: {{}}, limits: {{{limits}}}, strategies: [{{strategy: time-slicing}}]");
+            let spec =
+                format!("namespaceSelector: {{}}, limits: {{{limits}}}, strategies: [{{strategy: time-slicing}}]");
             let found = found(&[("serving", &spec)], &items);
             assert_eq!(found.len(), usize::from(expected.is_some()), "{limits}: {found:#?}");
             for (finding, words) in found.iter().zip(expected) {

