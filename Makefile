@@ -22,6 +22,7 @@ lint: ## Clippy and documentation, warnings denied
 
 generated: ## Generated files are what their sources make
 	python3 examples/cluster/generate.py --check
+	$(CARGO) run --quiet --locked --example packing -- --check
 
 # Helm's own renderer as a Python package: no helm binary is needed.
 .venv/ready: tests/deploy/requirements.txt

@@ -298,6 +298,32 @@ async fn a_binding_counts_from_its_decision_to_its_pod() {
 }
 
 #[tokio::test]
+async fn limits_at_work_are_counted() {
+    let stage = Stage::new();
+    stage.fill("a", 7);
+    stage.pod("p");
+    stage.pod("q");
+    assert_eq!(stage.bind("p", "a").await, "");
+    stage.bind("q", "a").await;
+    let args = json!({"Pod": stage.api.get("ns/q").unwrap(), "NodeNames": ["a", "b", "new"], "Nodes": null});
+    let answer = stage.app.filter(args.to_string().as_bytes());
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["NodeNames"], json!(["b"]));
+    assert_eq!(answer.get("Lacks").or(answer.get("lacks")), None, "not sent");
+    let metrics = stage.app.metrics();
+    for line in [
+        "apportion_bindings_total{result=\"bound\"} 1",
+        "apportion_bindings_total{result=\"refused\"} 1",
+        "apportion_reservations{purpose=\"binding\"} 1",
+        "apportion_reservations{purpose=\"kept\"} 0",
+        "apportion_filter_nodes_left_out_total{lack=\"shares_per_gpu\"} 1",
+        "apportion_filter_nodes_left_out_total{lack=\"unknown\"} 1",
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "{line}\n{metrics}");
+    }
+}
+
+#[tokio::test]
 async fn a_repeat_changes_nothing() {
     let stage = Stage::new();
     stage.fill("a", 7);

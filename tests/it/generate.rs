@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use apportion::gpu::{Limits, MemoryLimit, MiB, ProductPattern, SharingRule, Strategy as Sharing};
 use apportion::object::{LabelSelector, Operator, Requirement};
+use apportion::policy::isolation::{Isolation, IsolationBlock};
 use apportion::policy::model::Rule;
 use apportion::policy::{Location, Mode, Policy, PolicyName, PolicySet};
 use proptest::prelude::*;
@@ -63,7 +64,7 @@ impl Case {
 pub fn case() -> impl Strategy<Value = Case> {
     case_of(
         policies(),
-        prop_oneof![8 => Just("a"), 3 => Just("b"), 1 => select(vec!["free", "lost", "kube-system", "unseen"])],
+        prop_oneof![8 => Just("a"), 3 => Just("b"), 2 => select(vec!["a2", "b2", "b3"]), 1 => select(vec!["free", "lost", "kube-system", "unseen"])],
     )
 }
 
@@ -128,6 +129,7 @@ fn policy(name: &str, mode: Mode, priority: i32, rules: Vec<SharingRule>) -> Pol
                 location: location.clone(),
             })
             .collect(),
+        isolation: Isolation::default(),
         location,
     }
 }
@@ -140,19 +142,28 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
         let alike = select(&Sharing::ALL[..]).prop_flat_map(|strategy| vec(rule(Just(strategy)), 2..4));
         let rules = prop_oneof![2 => vec(rule(select(&Sharing::ALL[..])), 1..4), 1 => alike];
         let limits = option::weighted(0.5, limits());
-        (mode, 0..2i32, rules, selects, limits).prop_map(move |(mode, priority, rules, selects, limits)| {
-            let has = |key: &str| LabelSelector {
-                requirements: vec![Requirement::new(key, Operator::Exists, std::iter::empty::<String>())],
-            };
-            let mut policy = policy(name, mode, priority, rules);
-            policy.pods = selects.0.map(has).unwrap_or_default();
-            policy.namespaces = selects.1.map_or(policy.namespaces, has);
-            if let Some((limits, tenant_label)) = limits {
-                policy.limits = limits;
-                policy.tenant_label = tenant_label.map(Into::into);
-            }
-            policy
-        })
+        (
+            mode,
+            0..2i32,
+            rules,
+            selects,
+            option::weighted(0.4, isolation()),
+            limits,
+        )
+            .prop_map(move |(mode, priority, rules, selects, isolation, limits)| {
+                let has = |key: &str| LabelSelector {
+                    requirements: vec![Requirement::new(key, Operator::Exists, std::iter::empty::<String>())],
+                };
+                let mut policy = policy(name, mode, priority, rules);
+                policy.pods = selects.0.map(has).unwrap_or_default();
+                policy.namespaces = selects.1.map_or(policy.namespaces, has);
+                policy.isolation = isolation.unwrap_or_default();
+                if let Some((limits, tenant_label)) = limits {
+                    policy.limits = limits;
+                    policy.tenant_label = tenant_label.map(Into::into);
+                }
+                policy
+            })
     };
     (one("p0"), one("p1"), option::of(one("p2"))).prop_map(|(a, b, c)| [a, b].into_iter().chain(c).collect())
 }
@@ -171,6 +182,15 @@ fn limits() -> impl Strategy<Value = (Limits, Option<&'static str>)> {
         };
         (limits, label)
     })
+}
+
+fn isolation() -> impl Strategy<Value = Isolation> {
+    let some = IsolationBlock {
+        hide_gpus: Some(false),
+        ..IsolationBlock::default()
+    };
+    let some = Isolation::read(&some).unwrap();
+    prop_oneof![4 => Just(Isolation::whole()), 1 => Just(some)]
 }
 
 fn rule(strategy: impl Strategy<Value = Sharing>) -> impl Strategy<Value = SharingRule> {

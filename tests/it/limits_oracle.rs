@@ -47,6 +47,11 @@ fn governor<'p>(policies: &'p [Policy], namespace: &str, pod: &Value) -> Option<
     matching.min_by_key(|policy| (-i64::from(policy.priority), policy.name.as_str().to_owned()))
 }
 
+/// Whether no policy holds a pod of a known namespace to anything.
+pub fn is_guest(policies: &[Policy], namespace: &str, pod: &Value) -> bool {
+    governor(policies, namespace, pod).is_none_or(|policy| policy.mode != Mode::Enforce)
+}
+
 /// What a pod of a namespace is to its neighbours.
 pub fn party(policies: &[Policy], namespace: &str, pod: &Value) -> Party {
     let policy = governor(policies, namespace, pod).filter(|policy| policy.mode == Mode::Enforce);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::fixtures::{Node, with};
 use super::generate::{Case, case};
-use super::limits_oracle::{Party, allows, party};
+use super::limits_oracle::{Party, allows, is_guest, party};
 use super::oracle::{self, Ask as Asked};
 use super::properties::{admit, config, declared_memory, enforced};
 
@@ -50,9 +50,8 @@ proptest! {
     fn the_filter_returns_exactly_what_limits_allow(case in case()) {
         let (world, answer) = (case.world(0), admit(&case));
         let known = case.namespace != "unseen" && case.namespace != "lost";
-        let policy = enforced(&case, &answer);
-        // A guest that is refused has no answer to compare.
-        let is_guest = known && answer.denial.is_none() && !answer.patched && policy.is_none();
+        let policy = enforced(&case, &answer).filter(|_| answer.strategy.is_some());
+        let is_guest = known && is_guest(&case.policies, case.namespace, &answer.pod);
         if policy.is_some() || is_guest {
             let all = world.filter_names(case.namespace, &answer.pod, &case.nodes, AnswerSize::All);
             let newcomer = party(&case.policies, case.namespace, &answer.pod);

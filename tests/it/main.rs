@@ -10,6 +10,7 @@
 )]
 
 mod bind;
+mod change_table;
 mod command;
 mod crd_cases;
 mod decision_table;
@@ -19,6 +20,7 @@ mod extender_table;
 mod fixtures;
 mod generate;
 mod governance_table;
+mod isolation_table;
 mod layering;
 mod limits_oracle;
 mod limits_properties;
