@@ -8,6 +8,7 @@ mod dice;
 mod month;
 mod plot;
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -36,6 +37,7 @@ const WAYS: [(Scoring, &str); 3] = [
 ];
 
 fn main() -> anyhow::Result<()> {
+    let mut out = anstream::stdout();
     let args = Args::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let policies = input::policy_set(&root.join("policies"))?;
@@ -45,19 +47,21 @@ fn main() -> anyhow::Result<()> {
         for (scoring, name) in WAYS {
             months.push((name, run(&jobs, policies.clone(), scoring)?));
         }
-        println!("month {seed}, {} jobs", jobs.len());
-        println!(
+        writeln!(out, "month {seed}, {} jobs", jobs.len())?;
+        writeln!(
+            out,
             "{:24}{:>18}{:>22}{:>22}{:>22}",
             "", "stranded GPUs", "wait for 8 GPUs", "wait for fewer", "share nodes empty"
-        );
+        )?;
         for (name, month) in &months {
-            println!(
+            writeln!(
+                out,
                 "{name:24}{:>14.1} avg{:>16.1} h mean{:>16.1} h mean{:>18.1} avg",
                 month.stranded_mean(),
                 month.wait_whole_node,
                 month.wait_less,
                 month.empty_share_nodes,
-            );
+            )?;
         }
         if seed == 1 {
             let plot = plot::svg(&months);

@@ -22,12 +22,12 @@ pub(crate) fn svg(months: &[(&str, Month)]) -> String {
     let x = |day: usize| LEFT + (WIDTH - LEFT - RIGHT) * number(day) / number(count - 1);
     let y = |value: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top;
     let mut out = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" font-size="13" role="img">
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" font-size="13" role="img">
 <title>Stranded GPUs in a made-up month, by how nodes are scored</title>
 <style>text{{fill:#333}} .grid{{stroke:#ccc}} .back{{fill:#fff}} @media (prefers-color-scheme: dark){{text{{fill:#ddd}} .grid{{stroke:#555}} .back{{fill:#1b1b1f}}}}</style>
 <rect class="back" width="{WIDTH}" height="{HEIGHT}"/>
 <text x="{LEFT}" y="20" font-size="15">Free GPUs that a job for a whole node can not use, daily mean of 160 GPUs</text>
-"##
+"#
     );
     for step in 0..=4 {
         let value = top * f64::from(step) / 4.0;
