@@ -41,16 +41,18 @@ pub fn filter<T>(
             });
         }
     };
+    let mut result = FilterResult::default();
     let mut fitting: Vec<usize> = Vec::with_capacity(nodes.len());
     let mut lacking: Vec<usize> = Vec::new();
     for (at, (_, node)) in nodes.iter().enumerate() {
-        if ask.check(node.as_deref()).is_ok() {
-            fitting.push(at);
-        } else {
-            lacking.push(at);
+        match ask.check(node.as_deref()) {
+            Ok(()) => fitting.push(at),
+            Err(lack) => {
+                result.lacks[lack.kind().index()] += 1;
+                lacking.push(at);
+            }
         }
     }
-    let mut result = FilterResult::default();
     if let Ask::Refuse(reason) = &ask {
         fitting.clear();
         result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (&**name, reason.clone())).collect();
