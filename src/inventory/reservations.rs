@@ -67,6 +67,13 @@ impl Reserved {
         self.bindings.is_empty() && self.kept.is_empty()
     }
 
+    /// The nodes where room is kept for a pod.
+    pub fn kept_for(&self, uid: &str) -> impl Iterator<Item = &str> {
+        let kept = self.kept.iter();
+        kept.filter(move |(_, all)| all.iter().any(|kept| *kept.uid == *uid))
+            .map(|(node, _)| &**node)
+    }
+
     /// What is reserved on a node against a pod of this UID and priority. Of its own, only a binding counts: see
     /// [`Reservations::against`] for a pod that is bound again.
     pub fn on(&self, node: &str, uid: &str, priority: i32) -> Option<Holdings> {

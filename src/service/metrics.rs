@@ -90,6 +90,7 @@ pub struct Metrics {
     admissions: Family<AdmissionLabels, Counter>,
     filters: Family<ResultLabel, Counter>,
     bindings: Family<ResultLabel, Counter>,
+    evictions: Family<ResultLabel, Counter>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     panics: Counter,
     handshake_failures: Family<ListenerLabel, Counter>,
@@ -111,6 +112,7 @@ impl Default for Metrics {
             admissions: Family::default(),
             filters: Family::default(),
             bindings: Family::default(),
+            evictions: Family::default(),
             requests: Family::new_with_constructor(histogram),
             panics: Counter::default(),
             handshake_failures: Family::default(),
@@ -139,6 +141,11 @@ impl Default for Metrics {
             "bindings",
             "Calls of the scheduler to bind a pod answered",
             metrics.bindings.clone(),
+        );
+        registry.register(
+            "evictions",
+            "Pods told to leave for one that only our own limits kept out",
+            metrics.evictions.clone(),
         );
         registry.register_with_unit(
             "http_request_duration",
@@ -221,6 +228,11 @@ impl Metrics {
     pub(super) fn bound(&self, is_bound: bool) {
         let result = if is_bound { "bound" } else { "refused" };
         self.bindings.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts pods that were told to leave, or were to be.
+    pub(super) fn evicted(&self, result: &'static str) {
+        self.evictions.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// Counts a filter call.
