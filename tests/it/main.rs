@@ -22,6 +22,7 @@ mod lint;
 mod managed;
 mod oracle;
 mod patience;
+mod preempt;
 mod properties;
 mod recorded;
 mod rewrite_table;
