@@ -11,6 +11,7 @@ pub mod product;
 pub mod profile;
 pub mod resource;
 pub mod rule;
+pub mod side_door;
 pub mod strategy;
 
 pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
@@ -20,4 +21,5 @@ pub use product::{Product, ProductLabel, ProductPattern};
 pub use profile::MigProfile;
 pub use resource::GpuResource;
 pub use rule::SharingRule;
+pub use side_door::{SideDoor, SideDoorKind, side_doors};
 pub use strategy::Strategy;
