@@ -13,6 +13,7 @@ mod change_table;
 mod command;
 mod decision_table;
 mod drain;
+mod evictions;
 mod explain;
 mod extender_table;
 mod fixtures;
