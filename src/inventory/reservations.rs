@@ -149,6 +149,20 @@ impl Reservations {
         self.all.insert((uid.into(), node), reservation);
     }
 
+    /// Keeps room, unless the pod is on its way there already: a binding counts against everybody.
+    pub fn keep(&mut self, uid: &str, node: &str, newcomer: Newcomer, priority: i32, now: Duration) {
+        if self.get(uid, node).is_none_or(|one| one.purpose != Purpose::Binding) {
+            self.reserve(uid, node, newcomer, Purpose::Kept { priority }, now);
+        }
+    }
+
+    /// Keeps room no longer. A binding stays.
+    pub fn let_go(&mut self, uid: &str, node: &str) {
+        if self.get(uid, node).is_some_and(|one| one.purpose != Purpose::Binding) {
+            self.release(uid, node);
+        }
+    }
+
     /// Gives back. Returns whether there was something.
     pub fn release(&mut self, uid: &str, node: &str) -> bool {
         let Some(gone) = self.all.remove(&(uid.into(), node.into())) else {
@@ -257,6 +271,12 @@ mod tests {
                 "{uid} {priority}"
             );
         }
+        all.reserve("r", "a", newcomer(1), Purpose::Binding, Duration::ZERO);
+        all.keep("r", "a", newcomer(1), 10, Duration::ZERO);
+        all.let_go("r", "a");
+        assert_eq!(counted(all.reserved().on("a", "q", 11)), 1, "a binding stays one");
+        assert_eq!(all.reserved().kept_for("p").collect::<Vec<_>>(), ["a"]);
+        all.release("r", "a");
         all.expire(KEPT_LIFETIME / 2);
         assert_eq!(all.len(), 1);
         all.expire(KEPT_LIFETIME);

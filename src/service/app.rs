@@ -16,7 +16,7 @@ use crate::decision::{OnUnknown, Promises};
 use crate::extender::wire::{Args, PreemptionArgs};
 use crate::extender::{self, AnswerSize, Ask};
 use crate::gpu::Counts;
-use crate::inventory::{Claims, PodRecord, Promising, Purpose, Reservations, Terms};
+use crate::inventory::{Claims, PodRecord, Promising, Reservations, Terms};
 use crate::server::endpoints::{Answer, Endpoints};
 use crate::tls::resolver::Resolver;
 
@@ -155,9 +155,8 @@ impl App {
             ask.newcomer(),
         ) {
             let priority = args.pod.spec.priority.unwrap_or(0);
-            let kept = Purpose::Kept { priority };
             let now = self.now();
-            self.reservations().reserve(uid, node, newcomer.clone(), kept, now);
+            self.reservations().keep(uid, node, newcomer.clone(), priority, now);
         }
     }
 

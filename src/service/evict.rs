@@ -19,9 +19,10 @@ use crate::inventory::{PodEntry, Purpose};
 
 /// Wishes that may wait. One that finds no place is made again by the next filter call.
 const WISHES: usize = 32;
-/// From a wish to its evictions: time in which the scheduler says that it makes room itself on a node that we were not asked about. It also
-/// is the pace, since one wish is worked on at a time.
+/// From a wish to its evictions: time in which the scheduler says that it makes room itself on a node that we were not asked about.
 const SETTLE: Duration = Duration::from_secs(1);
+/// At least so long between two wishes: what the first does is to be seen before the next.
+const PACE: Duration = Duration::from_millis(100);
 /// How long a node is left alone for a pod after an eviction there was refused.
 const AVOID: Duration = Duration::from_secs(30);
 /// How long a wish waits for the seat, which another replica may have to hand over.
@@ -40,9 +41,12 @@ pub trait Evictor: std::fmt::Debug + Send + Sync {
 /// The means to evict pods.
 #[derive(Clone, Debug)]
 pub struct Evictions {
-    wishes: Sender<Wish>,
+    wishes: Sender<Wished>,
     known: Arc<Mutex<Known>>,
 }
+
+/// A wish, and when it was made.
+pub type Wished = (Duration, Wish);
 
 /// What keeps wishes from being made.
 #[derive(Debug, Default)]
@@ -64,7 +68,7 @@ pub enum Outcome {
 
 impl Evictions {
     /// The means, and what is wished for by them.
-    pub fn new() -> (Self, Receiver<Wish>) {
+    pub fn new() -> (Self, Receiver<Wished>) {
         let (wishes, wished) = channel(WISHES);
         let known = Arc::default();
         (Evictions { wishes, known }, wished)
@@ -84,7 +88,7 @@ impl Evictions {
         }
         let avoids = |node: &str| known.avoided.contains_key(&(uid.to_owned(), node.to_owned()));
         if let Some(wish) = wish(args, context, avoids)
-            && self.wishes.try_send(wish).is_ok()
+            && self.wishes.try_send((now, wish)).is_ok()
         {
             known.wished.insert(uid.to_owned());
         }
@@ -96,10 +100,11 @@ impl Evictions {
         app: Arc<App>,
         evictor: Arc<dyn Evictor>,
         seat: BindingSeat,
-        mut wished: Receiver<Wish>,
+        mut wished: Receiver<Wished>,
     ) {
-        while let Some(wish) = wished.recv().await {
-            tokio::time::sleep(SETTLE).await;
+        while let Some((made, wish)) = wished.recv().await {
+            let settled = (made + SETTLE).saturating_sub(app.now());
+            tokio::time::sleep(settled.max(PACE)).await;
             match fulfil(&app, &*evictor, &seat, &wish).await {
                 Ok(Outcome::Evicted(pods)) => {
                     tracing::info!(pod = wish.pod, node = wish.node, pods, "evicted for a pod");
@@ -131,7 +136,7 @@ async fn fulfil(app: &App, evictor: &dyn Evictor, seat: &BindingSeat, wish: &Wis
     let Some(Plan { victims, .. }) = keep(app, seat, wish)? else {
         return Ok(Outcome::NotNeeded);
     };
-    let give_back = || app.reservations().release(&wish.uid, &wish.node);
+    let give_back = || app.reservations().let_go(&wish.uid, &wish.node);
     // One that is refused must not have cost the others for nothing.
     for victim in &victims {
         if let Err(why) = evictor.evict(victim, true).await {
@@ -179,9 +184,7 @@ fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, Stri
     };
     let plan = plan(pod, &wish.node, &context);
     if let Some(plan) = &plan {
-        let kept = Purpose::Kept { priority: pod.priority };
-        let now = app.now();
-        reservations.reserve(&wish.uid, &wish.node, plan.newcomer.clone(), kept, now);
+        reservations.keep(&wish.uid, &wish.node, plan.newcomer.clone(), pod.priority, app.now());
     }
     Ok(plan)
 }
