@@ -51,7 +51,7 @@ pub fn preempt<'q>(args: &'q PreemptionArgs<'_>, context: &Context<'_>) -> Preem
 pub(super) fn is_made_room_for(ask: &Ask<'_>, uid: &str, priority: i32, context: &Context<'_>) -> bool {
     context.reserved.kept_for(uid).any(|name| {
         let node = context.node(name, uid, priority);
-        node.is_some_and(|node| waits_for_leavers(ask, &node, priority))
+        node.is_some_and(|node| node.open && waits_for_leavers(ask, &node, priority))
     })
 }
 
