@@ -5,7 +5,7 @@ CARGO ?= cargo
 # further.
 SEED ?= 2
 
-.PHONY: run test fmt lint unit generated deploy it e2e deny fuzz clean
+.PHONY: run test fmt lint unit generate generated deploy it e2e deny fuzz clean
 
 run: ## Start the server on the example cluster, send pods through it, and keep serving
 	$(CARGO) build --quiet --bin apportion --example demo
@@ -20,8 +20,15 @@ lint: ## Clippy and documentation, warnings denied
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 
-generated: ## Generated files are what their sources make
+generate: .venv/ready ## Write generated files again: example cluster, command line reference, man pages, completion scripts, manifests
+	python3 examples/cluster/generate.py
+	$(CARGO) run --quiet --locked --example reference
+	.venv/bin/python deploy/render.py
+
+generated: ## Generated files are what their sources make (deploy looks at the manifests)
 	python3 examples/cluster/generate.py --check
+	$(CARGO) run --quiet --locked --example packing -- --check
+	$(CARGO) run --quiet --locked --example reference -- --check
 
 # Helm's own renderer as a Python package: no helm binary is needed.
 .venv/ready: tests/deploy/requirements.txt
