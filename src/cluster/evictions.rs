@@ -53,7 +53,10 @@ impl Evictor for ApiServer {
             Ok(found.is_some_and(|pod| {
                 let has = |text: Option<&String>| text.is_some_and(|text| !text.is_empty());
                 let placed = has(pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()));
-                let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.as_ref());
+                let nominated = pod
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.nominated_node_name.as_ref());
                 let metadata = &pod.metadata;
                 metadata.uid.as_deref() == Some(&*wish.uid)
                     && metadata.deletion_timestamp.is_none()
@@ -88,7 +91,10 @@ impl Evictor for ApiServer {
             let mut notices = Vec::new();
             for victim in evicted {
                 let key = victim.key();
-                let note = format!("evicted from node {} for {}, which has a higher priority", wish.node, wish.pod);
+                let note = format!(
+                    "evicted from node {} for {}, which has a higher priority",
+                    wish.node, wish.pod
+                );
                 notices.push(Notice::evicted((&key, &victim.record.wish.uid), "evicted", note));
                 names.push(key);
             }

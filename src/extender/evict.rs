@@ -102,7 +102,9 @@ impl Cost {
         let priorities = || pods.iter().map(|pod| pod.record.priority);
         Cost {
             highest: priorities().max().unwrap_or(i32::MIN),
-            sum: priorities().map(|priority| u64::from(priority.abs_diff(i32::MIN))).sum(),
+            sum: priorities()
+                .map(|priority| u64::from(priority.abs_diff(i32::MIN)))
+                .sum(),
             pods: pods.len(),
         }
     }

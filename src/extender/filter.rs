@@ -64,7 +64,9 @@ pub fn filter<T>(
             let (name, node) = &nodes[*at];
             let waits = args.pod.nominated_to() == Some(&**name)
                 && lack.eviction_helps()
-                && node.as_deref().is_some_and(|node| waits_for_leavers(&ask, node, priority));
+                && node
+                    .as_deref()
+                    .is_some_and(|node| waits_for_leavers(&ask, node, priority));
             let list = if waits {
                 &mut result.failed_nodes
             } else {

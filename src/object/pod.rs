@@ -278,7 +278,10 @@ impl<'a> PodSpec<'a> {
 impl Pod<'_> {
     /// The node that the scheduler's own preemption makes room on for it.
     pub fn nominated_to(&self) -> Option<&str> {
-        self.status.nominated_node_name.as_deref().filter(|name| !name.is_empty())
+        self.status
+            .nominated_node_name
+            .as_deref()
+            .filter(|name| !name.is_empty())
     }
 
     /// Whether this is a static pod's mirror.

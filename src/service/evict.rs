@@ -69,9 +69,9 @@ pub enum Outcome {
 impl Evictions {
     /// The means, and what is wished for by them.
     pub fn new() -> (Self, Receiver<Wished>) {
-        let (wishes, wished) = channel(WISHES);
+        let (wishes, waiting) = channel(WISHES);
         let known = Arc::default();
-        (Evictions { wishes, known }, wished)
+        (Evictions { wishes, known }, waiting)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -172,7 +172,10 @@ fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, Stri
         return Ok(None);
     };
     // Bound by now, or about to be: whatever the watch says.
-    if reservations.of(&wish.uid).any(|(_, one)| one.purpose == Purpose::Binding) {
+    if reservations
+        .of(&wish.uid)
+        .any(|(_, one)| one.purpose == Purpose::Binding)
+    {
         return Ok(None);
     }
     let reserved = reservations.reserved().clone();

@@ -52,8 +52,14 @@ value: -10
 /// Policies beside those that ship, and namespaces of their names.
 const POLICIES: [(&str, &str); 3] = [
     ("lab", "{strategies: [{strategy: mps}]}"),
-    ("serving-apart", "{strategies: [{strategy: mps}], limits: {tenants: Apart}}"),
-    ("serving-calm", "{strategies: [{strategy: mps}], limits: {sharesPerGPU: 2}}"),
+    (
+        "serving-apart",
+        "{strategies: [{strategy: mps}], limits: {tenants: Apart}}",
+    ),
+    (
+        "serving-calm",
+        "{strategies: [{strategy: mps}], limits: {sharesPerGPU: 2}}",
+    ),
 ];
 
 /// Keeps a pod's object after its deletion, as a container that does not end keeps its devices.
@@ -92,7 +98,11 @@ async fn create(world: &World, namespace: &str, name: &str, node: &str, class: &
 
 async fn create_on(world: &World, namespace: &str, name: &str, selector: &str, class: &str, metadata: &str) {
     let spec = spec(&gpus(1), selector);
-    let class = if class.is_empty() { String::new() } else { format!("priorityClassName: {class}, ") };
+    let class = if class.is_empty() {
+        String::new()
+    } else {
+        format!("priorityClassName: {class}, ")
+    };
     let spec = format!("{{{class}{}", spec.strip_prefix('{').unwrap());
     let manifest = format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: {namespace}{metadata}}}\nspec: {spec}\n"
@@ -108,7 +118,10 @@ async fn crowd(world: &World, node: &str, count: usize) {
         let name = format!("{node}-{number}");
         create_on(world, "lab-e2e", &name, &selector, "", &finalizer).await;
     }
-    let there = world.cluster.all_bound("lab-e2e", &format!("crowd={node}"), count).await;
+    let there = world
+        .cluster
+        .all_bound("lab-e2e", &format!("crowd={node}"), count)
+        .await;
     assert!(there.iter().all(|pod| pod["spec"]["nodeName"] == *node));
 }
 
@@ -116,14 +129,18 @@ async fn crowd(world: &World, node: &str, count: usize) {
 async fn staying(world: &World) -> BTreeSet<String> {
     let pods = world.cluster.labelled("lab-e2e", "").await.unwrap();
     let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-    staying.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    staying
+        .map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Lets those go whose deletion waits for it; at most so many.
 async fn let_go(world: &World, most: usize) {
     let pods = world.cluster.pods("lab-e2e");
     let leaving = world.cluster.labelled("lab-e2e", "").await.unwrap();
-    let leaving = leaving.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_string());
+    let leaving = leaving
+        .iter()
+        .filter(|pod| pod["metadata"]["deletionTimestamp"].is_string());
     for pod in leaving.take(most) {
         let name = pod["metadata"]["name"].as_str().unwrap();
         let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
@@ -136,7 +153,9 @@ async fn let_go(world: &World, most: usize) {
 async fn leaving(world: &World, count: usize) {
     until(&format!("{count} pods to be told to leave"), async || {
         let pods = world.cluster.labelled("lab-e2e", "").await?;
-        let leaving = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_string());
+        let leaving = pods
+            .iter()
+            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_string());
         (leaving.count() == count).then_some(())
     })
     .await;
@@ -184,7 +203,10 @@ pub(crate) async fn tenants_apart_need_more_victims(world: &World) {
     create(world, "serving-apart-e2e", "model", "mps-1", "production").await;
     leaving(world, 16).await;
     let waits = world.cluster.pod("serving-apart-e2e", "model").await;
-    assert_eq!(waits["status"]["nominatedNodeName"], "mps-1", "the scheduler's own preemption");
+    assert_eq!(
+        waits["status"]["nominatedNodeName"], "mps-1",
+        "the scheduler's own preemption"
+    );
     let_go(world, 16).await;
     lands(world, "serving-apart-e2e", "model", "mps-1").await;
     clear(world).await;
@@ -196,14 +218,27 @@ pub(crate) async fn own_limits(world: &World) {
     create(world, "serving-apart-e2e", "model", "mps-1", "production").await;
     leaving(world, 3).await;
     let waits = world.cluster.pod("serving-apart-e2e", "model").await;
-    assert!(waits["status"]["nominatedNodeName"].is_null(), "not the scheduler's doing");
+    assert!(
+        waits["status"]["nominatedNodeName"].is_null(),
+        "not the scheduler's doing"
+    );
     // Room is kept meanwhile: nobody of the laboratory slips in, although in-tree there is room for 12 more.
     create(world, "lab-e2e", "late", "mps-1", "").await;
     world.cluster.waits("lab-e2e", "late").await;
     let_go(world, 3).await;
     lands(world, "serving-apart-e2e", "model", "mps-1").await;
-    world.apportion.metric("apportion_evictions_total{result=\"evicted\"} 3").await;
-    let events = ["-n", "lab-e2e", "get", "events", "-o", "jsonpath={.items[?(@.reason=='GpuPreempted')].message}"];
+    world
+        .apportion
+        .metric("apportion_evictions_total{result=\"evicted\"} 3")
+        .await;
+    let events = [
+        "-n",
+        "lab-e2e",
+        "get",
+        "events",
+        "-o",
+        "jsonpath={.items[?(@.reason=='GpuPreempted')].message}",
+    ];
     let said = world.kubectl.run(&events).await.fine().out;
     assert!(
         said.contains("evicted from node mps-1 for serving-apart-e2e/model, which has a higher priority"),
@@ -235,13 +270,28 @@ pub(crate) async fn nobody_is_evicted(world: &World) {
                   spec: {minAvailable: 3, selector: {matchLabels: {crowd: mps-1}}}\n";
     world.kubectl.create(budget).await.fine();
     until("the budget to be counted", async || {
-        let args = ["-n", "lab-e2e", "get", "pdb", "crowd", "-o", "jsonpath={.status.currentHealthy}"];
+        let args = [
+            "-n",
+            "lab-e2e",
+            "get",
+            "pdb",
+            "crowd",
+            "-o",
+            "jsonpath={.status.currentHealthy}",
+        ];
         (world.kubectl.run(&args).await.fine().out == "3").then_some(())
     })
     .await;
     create(world, "serving-apart-e2e", "model", "mps-1", "production").await;
-    world.apportion.metric("apportion_evictions_total{result=\"refused\"} 1").await;
-    assert_eq!(staying(world).await.len(), 3, "the budget holds, and nobody left for nothing");
+    world
+        .apportion
+        .metric("apportion_evictions_total{result=\"refused\"} 1")
+        .await;
+    assert_eq!(
+        staying(world).await.len(),
+        3,
+        "the budget holds, and nobody left for nothing"
+    );
     let args = ["-n", "lab-e2e", "delete", "pdb", "crowd"];
     world.kubectl.run(&args).await.fine();
     clear(world).await;

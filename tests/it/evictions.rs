@@ -85,7 +85,10 @@ impl Bench {
     fn new(has_seat: bool) -> Self {
         let policies = policies([
             ("lab", "{strategies: [{strategy: time-slicing}]}"),
-            ("apart", "{strategies: [{strategy: time-slicing}], limits: {tenants: Apart}}"),
+            (
+                "apart",
+                "{strategies: [{strategy: time-slicing}], limits: {tenants: Apart}}",
+            ),
         ]);
         let there = [on(shares("lab", "x", 0), "a"), on(shares("lab", "y", 5), "a")];
         let mut ledger: Ledger = ledger(&[t4("time-slicing", true).named("a")], &there, NAMESPACES);
@@ -127,7 +130,11 @@ impl Bench {
         let answer = self.app.filter(args("apart", pod, &["a"]).to_string().as_bytes());
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(answer["NodeNames"], json!([]));
-        assert_eq!(answer["FailedNodes"], json!({}), "A.5 the scheduler would find nobody to evict");
+        assert_eq!(
+            answer["FailedNodes"],
+            json!({}),
+            "A.5 the scheduler would find nobody to evict"
+        );
         let (mut calls, end) = (Vec::new(), Instant::now() + Duration::from_secs(20));
         // What is not to come is waited for as long as it would take, and somewhat longer.
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -161,7 +168,10 @@ async fn all_are_asked_about_before_one_is_evicted() {
     bench.filter(&Bench::pod(), &expected).await;
     assert_eq!(bench.kept(), ["a"]);
     let metrics = bench.app.metrics();
-    assert!(metrics.contains("apportion_evictions_total{result=\"evicted\"} 2"), "{metrics}");
+    assert!(
+        metrics.contains("apportion_evictions_total{result=\"evicted\"} 2"),
+        "{metrics}"
+    );
     // The room is kept, and nobody is evicted twice for it.
     bench.filter(&Bench::pod(), &[]).await;
 }
@@ -195,6 +205,9 @@ async fn nobody_is_evicted_in_vain() {
 async fn without_the_seat_nobody_is_evicted() {
     let bench = Bench::new(false);
     bench.filter(&Bench::pod(), &[]).await;
-    assert!(bench.wanted.load(Ordering::Relaxed), "another replica is asked to hand over");
+    assert!(
+        bench.wanted.load(Ordering::Relaxed),
+        "another replica is asked to hand over"
+    );
     assert_eq!(bench.kept(), [""; 0]);
 }

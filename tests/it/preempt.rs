@@ -23,9 +23,18 @@ const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
 fn world(nodes: &[Node], pods: &[Value]) -> World {
     let policies = policies([
         ("lab", "{strategies: [{strategy: time-slicing}]}"),
-        ("apart", "{strategies: [{strategy: time-slicing}], limits: {tenants: Apart}}"),
-        ("calm", "{strategies: [{strategy: time-slicing}], limits: {sharesPerGPU: 2}}"),
-        ("declared", "{strategies: [{strategy: time-slicing}], limits: {memory: Total}}"),
+        (
+            "apart",
+            "{strategies: [{strategy: time-slicing}], limits: {tenants: Apart}}",
+        ),
+        (
+            "calm",
+            "{strategies: [{strategy: time-slicing}], limits: {sharesPerGPU: 2}}",
+        ),
+        (
+            "declared",
+            "{strategies: [{strategy: time-slicing}], limits: {memory: Total}}",
+        ),
     ]);
     World::new(policies, ledger(nodes, pods, NAMESPACES))
 }
@@ -141,7 +150,11 @@ fn in_tree_victims_and_those_that_our_limits_need_beside() {
         ),
         (
             "the wrong sharing: nothing helps",
-            with(shares("lab", "p", 9, 1), "/spec/containers/0/resources/limits", json!({"nvidia.com/mig-1g.10gb": "1"})),
+            with(
+                shares("lab", "p", 9, 1),
+                "/spec/containers/0/resources/limits",
+                json!({"nvidia.com/mig-1g.10gb": "1"}),
+            ),
             full(&[("lab", "x", 0)]),
             vec!["x"],
             "",
@@ -175,7 +188,10 @@ fn whole_pods_nulls_and_unknown_nodes() {
         if victims == json!({"a": null}) {
             // Without in-tree victims ours alone are named, and no budgets were counted.
             let text = question.to_string();
-            let answer = json!(extender::preempt(&serde_json::from_str(&text).unwrap(), &world.extender()));
+            let answer = json!(extender::preempt(
+                &serde_json::from_str(&text).unwrap(),
+                &world.extender()
+            ));
             let expected = json!({"a": {"Pods": [{"UID": "y"}], "NumPDBViolations": 0}});
             assert_eq!(answer["NodeNameToMetaVictims"], expected);
         } else {
@@ -213,7 +229,11 @@ fn a_nominated_node_is_waited_for() {
     ] {
         let world = world(&[slices("a")], &there);
         let answer = world.filter(&args("apart", &pod, &["a"]), AnswerSize::default());
-        let list = if waits { "FailedNodes" } else { "FailedAndUnresolvableNodes" };
+        let list = if waits {
+            "FailedNodes"
+        } else {
+            "FailedAndUnresolvableNodes"
+        };
         assert_eq!(answer[list], json!({"a": "GPUs shared with another tenant"}), "{what}");
         assert_eq!(answer["NodeNames"], json!([]), "{what}");
     }
@@ -222,7 +242,9 @@ fn a_nominated_node_is_waited_for() {
 fn wished(world: &World, pod: &Value, nodes: &[&str]) -> Option<Wish> {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let text = args(namespace, pod, nodes).to_string();
-    evict::wish(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| node == "avoided")
+    evict::wish(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| {
+        node == "avoided"
+    })
 }
 
 #[test]
@@ -234,13 +256,21 @@ fn what_a_filter_call_wishes_for() {
         (
             "the node whose most important victim is the least",
             pod(),
-            vec![there("lab", "x", 5, "a"), there("lab", "y", 3, "b"), there("lab", "z", 3, "b")],
+            vec![
+                there("lab", "x", 5, "a"),
+                there("lab", "y", 3, "b"),
+                there("lab", "z", 3, "b"),
+            ],
             Some("b"),
         ),
         (
             "then the fewest",
             pod(),
-            vec![there("lab", "x", 3, "a"), there("lab", "y", 3, "b"), there("lab", "z", -7, "b")],
+            vec![
+                there("lab", "x", 3, "a"),
+                there("lab", "y", 3, "b"),
+                there("lab", "z", -7, "b"),
+            ],
             Some("a"),
         ),
         (
@@ -285,7 +315,11 @@ fn what_a_filter_call_wishes_for() {
         ),
         (
             "not where it is the wrong sharing",
-            with(pod(), "/spec/containers/0/resources/limits", json!({"nvidia.com/gpu": "1"})),
+            with(
+                pod(),
+                "/spec/containers/0/resources/limits",
+                json!({"nvidia.com/gpu": "1"}),
+            ),
             vec![there("lab", "x", 3, "a")],
             None,
         ),
@@ -362,7 +396,15 @@ fn resident() -> impl Strategy<Value = Resident> {
 }
 
 fn there(at: usize, resident: &Resident) -> Value {
-    let pod = on(shares(resident.namespace, &format!("r{at}"), resident.priority, resident.shares), "a");
+    let pod = on(
+        shares(
+            resident.namespace,
+            &format!("r{at}"),
+            resident.priority,
+            resident.shares,
+        ),
+        "a",
+    );
     let pod = declaring(pod, &format!("{}Gi", resident.memory));
     if resident.leaving { leaving(pod) } else { pod }
 }
