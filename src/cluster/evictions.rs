@@ -81,7 +81,14 @@ impl Evictor for ApiServer {
                 }),
                 ..EvictParams::default()
             };
-            asked(pods.evict(&record.name, &params)).await.map(drop)
+            let evicted = async {
+                match pods.evict(&record.name, &params).await {
+                    // It has gone by itself, or by this very call: of a pod without a grace period the API server says so.
+                    Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+                    other => other.map(drop),
+                }
+            };
+            asked(evicted).await
         })
     }
 

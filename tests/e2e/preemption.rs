@@ -162,6 +162,20 @@ async fn leaving(world: &World, count: usize) {
 }
 
 async fn lands(world: &World, namespace: &str, name: &str, node: &str) -> Value {
+    // The scheduler may hear of the room before our watch does; the next event makes it look again.
+    let moments = std::cell::Cell::new(0u32);
+    until("the pod to have the room", async || {
+        moments.set(moments.get() + 1);
+        if moments.get().is_multiple_of(60) {
+            world
+                .cluster
+                .label_node(node, json!({"e2e/moment": moments.get().to_string()}))
+                .await;
+        }
+        let pod = world.cluster.pod(namespace, name).await;
+        pod["spec"]["nodeName"].is_string().then_some(())
+    })
+    .await;
     let pod = world.cluster.bound(namespace, name).await;
     assert_eq!(pod["spec"]["nodeName"], node);
     pod
