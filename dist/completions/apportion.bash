@@ -308,7 +308,7 @@ _apportion() {
             return 0
             ;;
         apportion__subcmd__serve)
-            opts="-h -V --policies --cluster --webhook-listen --extender-listen --admin-listen --no-webhook --no-extender --extender-plain-http --tls-cert --tls-key --tls-self-signed --tls-self-signed-ca --tls-managed --tls-managed-secret --tls-service --webhook-configuration --tls-managed-ca-seconds --tls-managed-leaf-seconds --extender-client-ca --on-unknown --filter-answer-size --own-namespace --lease-name --bind --pod-name --scheduler-name --extender-body-limit --drain-delay --reload-interval --log --log-format --help --version"
+            opts="-h -V --policies --cluster --webhook-listen --extender-listen --admin-listen --no-webhook --no-extender --extender-plain-http --tls-cert --tls-key --tls-self-signed --tls-self-signed-ca --tls-managed --tls-managed-secret --tls-service --webhook-configuration --tls-managed-ca-seconds --tls-managed-leaf-seconds --extender-client-ca --on-unknown --filter-answer-size --own-namespace --lease-name --bind --preempt --pod-name --scheduler-name --extender-body-limit --drain-delay --reload-interval --log --log-format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -65,6 +65,7 @@ complete -c apportion -n "__fish_apportion_using_subcommand serve" -l extender-p
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l tls-self-signed -d 'Make a certificate for this run, to try things out'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l tls-managed -d 'Sign certificates with an authority of our own, kept in a Secret that replicas share, and keep the caBundle of the webhook configuration right'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l bind -d 'Bind pods, as the extender\'s bindVerb asks: of several replicas the one that holds the Lease NAME-bind'
+complete -c apportion -n "__fish_apportion_using_subcommand serve" -l preempt -d 'Evict pods of lower priority for one that in-tree filters let in somewhere and only a policy\'s limits keep out, unless its preemptionPolicy is Never; who holds the Lease NAME-bind does'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s f -l filename -d 'A manifest that holds pods, or what makes pods: Deployment, Job, List and so on. `-` is standard input. May be repeated' -r -F

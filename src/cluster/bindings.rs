@@ -34,23 +34,29 @@ impl std::fmt::Debug for ApiServer {
 }
 
 /// Lets `app` bind pods, as long as we hold the seat.
-pub fn start(client: &Client, app: &Arc<App>, seat: Seat, tasks: &mut JoinSet<()>) {
+pub fn start(client: &Client, app: &App, seat: BindingSeat) {
+    app.bind_through(Binding {
+        binder: Arc::new(ApiServer(client.clone())),
+        seat,
+    });
+}
+
+/// Holds the seat as well as it can.
+pub fn seat(client: &Client, app: &Arc<App>, seat: Seat, tasks: &mut JoinSet<()>) -> BindingSeat {
     let wanted = Arc::new(AtomicBool::new(false));
     let (may, until) = watch::channel(None);
     let (leads, led) = watch::channel(None);
-    app.bind_through(Binding {
-        binder: Arc::new(ApiServer(client.clone())),
-        seat: BindingSeat {
-            until,
-            wanted: Arc::clone(&wanted),
-        },
-    });
+    let ours = BindingSeat {
+        until,
+        wanted: Arc::clone(&wanted),
+    };
     let handover = Handover {
         wanted,
         notice: PATIENCE,
     };
     tasks.spawn(lease::hold(client.clone(), seat, Some(handover), leads));
     tasks.spawn(sit(client.clone(), Arc::clone(app), led, may));
+    ours
 }
 
 /// Opens the seat each time that the Lease has come to us, once we know all that was bound before.

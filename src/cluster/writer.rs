@@ -16,6 +16,7 @@ use super::watch::Change;
 use crate::decision::Promises;
 use crate::gpu::Counts;
 use crate::inventory::{Ledger, PodRecord};
+use crate::object::Text;
 use crate::policy::Policy;
 use crate::service::{App, State};
 
@@ -186,9 +187,29 @@ impl Writer {
         {
             self.placed.push(pod.wish.uid.clone());
         }
+        let nomination = before.and_then(|pod| Some((pod.wish.uid.clone(), pod.nominated.clone()?)));
         if self.ledger.put_pod(key, record) {
             self.changed = true;
             self.rounds.patrol.pod_changed(key);
+            self.follow_nomination(key, nomination);
+        }
+    }
+
+    /// Keeps the room that the scheduler makes for a pod: it keeps others off what Kubernetes counts, and we off what it does not.
+    fn follow_nomination(&self, key: &str, before: Option<(Box<str>, Box<Text<'static>>)>) {
+        let pod = self.ledger.inventory().pod(key);
+        let after = pod.and_then(|pod| Some((pod, pod.record.nominated.as_deref()?)));
+        if before.is_none() && after.is_none() {
+            return;
+        }
+        let now = self.app.now();
+        let mut reservations = self.app.reservations();
+        if let Some((uid, node)) = before {
+            reservations.let_go(&uid, &node);
+        }
+        if let Some((pod, node)) = after {
+            let priority = pod.record.priority;
+            reservations.keep(&pod.record.wish.uid, node, pod.newcomer(), priority, now);
         }
     }
 

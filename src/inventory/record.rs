@@ -3,7 +3,7 @@
 use super::wish::Wish;
 use crate::gpu::MiB;
 use crate::gpu::demand::{Demand, declared_memory, effective_demand};
-use crate::object::Pod;
+use crate::object::{Pod, Text};
 
 /// A pod that holds GPUs or waits for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct PodRecord {
     pub leaving: bool,
     /// Where it is.
     pub place: Place,
+    /// The node that the scheduler makes room on for it, while it waits. Few pods ever have one, so it is one pointer.
+    pub nominated: Option<Box<Text<'static>>>,
     /// What it says of itself.
     pub wish: Box<Wish>,
 }
@@ -59,6 +61,10 @@ impl PodRecord {
             priority: pod.spec.priority.unwrap_or(0),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             wish: Box::new(Wish::of(pod)),
+            nominated: pod
+                .nominated_to()
+                .filter(|_| place == Place::Waiting)
+                .map(|node| Box::new(node.to_owned().into())),
             place,
         })
     }

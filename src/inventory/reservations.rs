@@ -74,6 +74,13 @@ impl Reserved {
         self.bindings.is_empty() && self.kept.is_empty()
     }
 
+    /// The nodes where room is kept for a pod.
+    pub fn kept_for(&self, uid: &str) -> impl Iterator<Item = &str> {
+        let kept = self.kept.iter();
+        kept.filter(move |(_, all)| all.iter().any(|kept| *kept.uid == *uid))
+            .map(|(node, _)| &**node)
+    }
+
     /// What is reserved on a node against a pod of this UID and priority. Of its own, only a binding counts: see
     /// [`Reservations::against`] for a pod that is bound again.
     pub fn on(&self, node: &str, uid: &str, priority: i32) -> Option<Holdings> {
@@ -156,6 +163,20 @@ impl Reservations {
     /// Gives back what a ticket was for, unless it has been reserved anew since. Returns whether there was something.
     pub fn give_back(&mut self, uid: &str, node: &str, ticket: Ticket) -> bool {
         self.get(uid, node).is_some_and(|r| r.ticket == ticket) && self.release(uid, node)
+    }
+
+    /// Keeps room, unless the pod is on its way there already: a binding counts against everybody.
+    pub fn keep(&mut self, uid: &str, node: &str, newcomer: Newcomer, priority: i32, now: Duration) {
+        if self.get(uid, node).is_none_or(|one| one.purpose != Purpose::Binding) {
+            self.reserve(uid, node, newcomer, Purpose::Kept { priority }, now);
+        }
+    }
+
+    /// Keeps room no longer. A binding stays.
+    pub fn let_go(&mut self, uid: &str, node: &str) {
+        if self.get(uid, node).is_some_and(|one| one.purpose != Purpose::Binding) {
+            self.release(uid, node);
+        }
     }
 
     /// Gives back. Returns whether there was something.
@@ -281,6 +302,12 @@ mod tests {
                 "{uid} {priority}"
             );
         }
+        all.reserve("r", "a", newcomer(1), Purpose::Binding, Duration::ZERO);
+        all.keep("r", "a", newcomer(1), 10, Duration::ZERO);
+        all.let_go("r", "a");
+        assert_eq!(counted(all.reserved().on("a", "q", 11)), 1, "a binding stays one");
+        assert_eq!(all.reserved().kept_for("p").collect::<Vec<_>>(), ["a"]);
+        all.release("r", "a");
         all.expire(KEPT_LIFETIME / 2);
         assert_eq!(all.len(), 1);
         all.expire(KEPT_LIFETIME);

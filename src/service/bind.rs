@@ -60,7 +60,7 @@ pub struct BindingSeat {
 }
 
 impl BindingSeat {
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if self.until.borrow().is_some_and(|until| Instant::now() < until) {
             return Ok(());
         }

@@ -103,6 +103,7 @@ pub struct Metrics {
     bindings: Family<ResultLabel, Counter>,
     left_out: Family<LackLabel, Counter>,
     reservations: Family<PurposeLabel, Gauge>,
+    evictions: Family<ResultLabel, Counter>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     panics: Counter,
     handshake_failures: Family<ListenerLabel, Counter>,
@@ -126,6 +127,7 @@ impl Default for Metrics {
             bindings: Family::default(),
             left_out: Family::default(),
             reservations: Family::default(),
+            evictions: Family::default(),
             requests: Family::new_with_constructor(histogram),
             panics: Counter::default(),
             handshake_failures: Family::default(),
@@ -164,6 +166,11 @@ impl Default for Metrics {
             "reservations",
             "Pods that count on a node without being seen there yet",
             metrics.reservations.clone(),
+        );
+        registry.register(
+            "evictions",
+            "Pods told to leave for one that only our own limits kept out",
+            metrics.evictions.clone(),
         );
         registry.register_with_unit(
             "http_request_duration",
@@ -246,6 +253,11 @@ impl Metrics {
     pub(super) fn bound(&self, is_bound: bool) {
         let result = if is_bound { "bound" } else { "refused" };
         self.bindings.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts pods that were told to leave, or were to be.
+    pub(super) fn evicted(&self, result: &'static str) {
+        self.evictions.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// Counts a filter call.

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod bind;
+pub mod evict;
 pub mod metrics;
 pub mod reload;
 pub mod sightings;

@@ -25,6 +25,7 @@ mod messages;
 mod outages;
 mod pki;
 mod policies;
+mod preemption;
 mod process;
 mod resource;
 mod traps;
@@ -182,5 +183,34 @@ fn pods_that_went_past_the_webhook_are_found() {
     in_a_world(async |world, run| {
         run.scenario("failurePolicy Ignore: found and told", outages::bypass(world))
             .await;
+    });
+}
+
+#[test]
+fn more_important_pods_make_room() {
+    in_a_world(async |world, run| {
+        preemption::prepare(world).await;
+        run.scenario(
+            "preemption: inference takes the place of development",
+            preemption::inference_evicts_development(world),
+        )
+        .await;
+        run.scenario(
+            "preemption: tenants apart need more victims",
+            preemption::tenants_apart_need_more_victims(world),
+        )
+        .await;
+        run.scenario("preemption: own limits alone", preemption::own_limits(world))
+            .await;
+        run.scenario(
+            "preemption: Never, and disruption budgets",
+            preemption::nobody_is_evicted(world),
+        )
+        .await;
+        run.scenario(
+            "preemption: a pod waits for its victims",
+            preemption::waits_for_its_victims(world),
+        )
+        .await;
     });
 }
