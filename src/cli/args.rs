@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{explain, lint, serve};
+use super::{audit, explain, lint, serve};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -22,4 +22,6 @@ pub enum Verb {
     Explain(explain::Args),
     /// Find what is wrong or doubtful in policies.
     Lint(lint::Args),
+    /// Report how GPUs were used and wasted, by DCGM metrics in Prometheus, and which way of sharing would waste less.
+    Audit(Box<audit::Args>),
 }

@@ -1,6 +1,7 @@
 //! The command line: what was typed, and who carries it out.
 
 pub mod args;
+pub mod audit;
 pub mod certificate;
 pub mod exit;
 pub mod explain;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Audit(args) => audit::run(&args),
     };
     match done {
         Ok(exit) => exit.into(),

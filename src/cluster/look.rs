@@ -5,7 +5,7 @@ use kube::{Api, Client};
 
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
 use super::policies::{PolicyBook, Verdict};
-use crate::inventory::{Inventory, Ledger};
+use crate::inventory::Ledger;
 use crate::policy::{Policy, PolicySet};
 
 /// Objects in one page of a list.
@@ -20,7 +20,7 @@ pub struct LookError {
 }
 
 /// The nodes, namespaces and pods that there are now.
-pub async fn inventory(client: &Client) -> Result<Inventory, LookError> {
+pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
     let mut ledger = Ledger::default();
     each::<Nodes>(client, |_, node| {
         ledger.put_node(node);
@@ -35,7 +35,7 @@ pub async fn inventory(client: &Client) -> Result<Inventory, LookError> {
     })
     .await?;
     ledger.refresh_awaited();
-    Ok(ledger.inventory().clone())
+    Ok(ledger)
 }
 
 /// The policies of the cluster beside those of `files`, and what is wrong with those that can not be used.

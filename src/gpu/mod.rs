@@ -2,6 +2,7 @@
 //!
 //! NVIDIA's names are written in this module and nowhere else.
 
+pub mod dcgm;
 pub mod demand;
 pub mod geometry;
 pub mod memory;

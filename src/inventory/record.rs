@@ -1,5 +1,7 @@
 //! What we remember of a pod: what it holds or waits for, and where.
 
+use jiff::Timestamp;
+
 use super::wish::Wish;
 use crate::gpu::demand::{Demand, effective_demand};
 use crate::object::Pod;
@@ -17,6 +19,8 @@ pub struct PodRecord {
     pub place: Place,
     /// What it says of itself.
     pub wish: Box<Wish>,
+    /// Since when the kubelet has it; `None` until then, and where that can not be read.
+    pub started: Option<Timestamp>,
 }
 
 /// Where a pod is.
@@ -49,6 +53,7 @@ impl PodRecord {
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
             demand,
             wish: Box::new(Wish::of(pod)),
+            started: pod.status.start_time.as_deref().and_then(|time| time.parse().ok()),
             place,
         })
     }

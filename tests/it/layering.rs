@@ -15,6 +15,8 @@ const LAYERS: &[&str] = &[
     "admission",
     "extender",
     "lint",
+    "audit",
+    "prometheus",
     "tls",
     "server",
     "service",
@@ -40,6 +42,7 @@ const PURE: &[&str] = &[
     "admission",
     "extender",
     "lint",
+    "audit",
 ];
 /// What pure modules do not touch: the world, and whoever does.
 const IMPURE: &[&str] = &[
