@@ -1,0 +1,119 @@
+"""A real Prometheus on a week of made-up samples, which scrapes a made-up dcgm-exporter too."""
+
+import http.server
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import fleet
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "target/tools/prometheus/usr/bin"
+
+
+def tool(name: str) -> str:
+    """The path of a program of Prometheus: on the PATH, or where `.ci/prometheus` puts it."""
+    found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
+    if not found:
+        raise FileNotFoundError(f"{name} is missing; run .ci/prometheus")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Exporters:
+    """One dcgm-exporter for each node, at /<node>, which says what the node's last sample of the week said."""
+
+    def __init__(self, nodes):
+        texts = {}
+        for node in nodes:
+            lines = {}
+            for device in node.devices:
+                for metric, labels, value in device.exposed(device.samples[-1][1]):
+                    lines.setdefault(metric, []).append(fleet.line(metric, labels, value))
+            texts[f"/{node.name}"] = "".join(
+                f"# HELP {metric} {fleet.FAMILIES[metric]}\n# TYPE {metric} gauge\n" + "".join(found) for metric, found in lines.items()
+            ).encode()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200 if self.path in texts else 404)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(texts.get(self.path, b""))
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Prometheus:
+    def __init__(self, nodes, exporters: Exporters):
+        self.directory = tempfile.TemporaryDirectory(prefix="apportion-audit-")
+        base = pathlib.Path(self.directory.name)
+        (base / "week.txt").write_text(fleet.week(nodes))
+        subprocess.run(
+            # One block of a week, or the text is read anew for each two hours.
+            [tool("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=360h", "openmetrics", base / "week.txt", base / "data"],
+            check=True, stdout=subprocess.DEVNULL,
+        )
+        jobs = []
+        for node in nodes:
+            labels = fleet.EXPORTER | {"job": "honor" if node.honor else "plain", "instance": node.name}
+            target = {"targets": [f"127.0.0.1:{exporters.port}"], "labels": labels}
+            jobs.append({"job_name": node.name, "honor_labels": node.honor, "metrics_path": f"/{node.name}", "static_configs": [target]})
+        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
+        (base / "prometheus.yml").write_text(json.dumps(config))
+        self.log = open(base / "log", "w")
+        # Another process can take a port between the question and the use; then another one is tried.
+        for _ in range(5):
+            port = free_port()
+            self.url = f"http://127.0.0.1:{port}"
+            self.process = subprocess.Popen(
+                [tool("prometheus"), f"--config.file={base}/prometheus.yml", f"--storage.tsdb.path={base}/data",
+                 "--storage.tsdb.retention.time=100y", f"--web.listen-address=127.0.0.1:{port}"],
+                stdout=self.log, stderr=self.log,
+            )
+            if self._ready():
+                return
+        raise RuntimeError((base / "log").read_text()[-2000:])
+
+    def _ready(self) -> bool:
+        for _ in range(300):
+            if self.process.poll() is not None:
+                return False
+            try:
+                urllib.request.urlopen(f"{self.url}/-/ready", timeout=2)
+                return True
+            except OSError:
+                time.sleep(0.1)
+        return False
+
+    def get(self, path: str, **params):
+        query = urllib.parse.urlencode(params, doseq=True)
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=30) as answer:
+            return json.load(answer)["data"]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+        self.directory.cleanup()
