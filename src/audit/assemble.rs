@@ -275,7 +275,7 @@ impl<'a> Subject<'a> {
     fn total(&self, pools: &[Pool<'_>], found: &[Found<'_>], workloads: &[WorkloadRow]) -> Total {
         let mut tally = Tally::default();
         let mut gpus: BTreeSet<(&str, &str)> = BTreeSet::new();
-        let mut unheld = 0.0;
+        let (mut unheld, mut unheld_cost) = (0.0, None);
         for (pool, found) in pools.iter().zip(found) {
             let price = self.price(pool.product.as_ref());
             let part = pool.part.unwrap_or(0.0);
@@ -286,7 +286,9 @@ impl<'a> Subject<'a> {
                 idle += self.asking.window.hours(reading.activity.idle_steps) * part;
             }
             // What is idle for one sharer can be busy with another: then more is idle for pods than is idle in all.
-            unheld += (idle - self.tally(&found.holdings).usage.idle_hours).max(0.0);
+            let nobodys = (idle - self.tally(&found.holdings).usage.idle_hours).max(0.0);
+            unheld += nobodys;
+            unheld_cost = total([unheld_cost, price.map(|price| nobodys * price)].into_iter());
         }
         Total {
             gpus: gpus.len(),
@@ -294,6 +296,7 @@ impl<'a> Subject<'a> {
             usage: tally.done(),
             held_hours: self.tally(found.iter().flat_map(|found| &found.holdings)).usage.gpu_hours,
             idle_unheld_hours: unheld,
+            idle_unheld_cost: unheld_cost,
             saving_hours: workloads.iter().map(|row| row.advice.saving_hours).sum(),
             saving: total(workloads.iter().map(|row| row.advice.saving)),
         }

@@ -39,6 +39,8 @@ pub struct HolderKey {
     pub pod: Box<str>,
     /// The replica of a shared device that it holds; empty where the exporter tells none.
     pub replica: Box<str>,
+    /// Whether it was named by `exported_pod`. Where that changed within the window the pod is there twice, each time for a part of it.
+    pub exported: bool,
 }
 
 /// What a device did over the window. Utilization is in per cent.

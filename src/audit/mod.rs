@@ -22,7 +22,7 @@ pub mod workload;
 
 pub use assemble::{Subject, assemble};
 pub use price::PriceList;
-pub use question::{Asking, Topic};
+pub use question::{Asking, Topic, Traits};
 pub use readings::{Readings, Series};
 pub use report::Report;
 pub use window::Window;

@@ -71,6 +71,19 @@ impl Topic {
     pub fn is_trend(self) -> bool {
         matches!(self, Topic::Trend | Topic::HolderTrend)
     }
+
+    /// Whether it is about devices that bear a pod's name.
+    pub fn is_of_holders(self) -> bool {
+        matches!(
+            self,
+            Topic::HolderSteps
+                | Topic::HolderMean
+                | Topic::HolderP95
+                | Topic::HolderIdle
+                | Topic::HolderMemoryPeak
+                | Topic::HolderTrend
+        )
+    }
 }
 
 /// How to ask.
@@ -86,20 +99,77 @@ pub struct Asking {
     pub exporters: String,
 }
 
+/// What the series of some nodes are like. Nodes are asked about together with those that are alike, so that each question is as simple
+/// as it can be: most nodes need none of what MIG, a change of names, or shared names take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Traits {
+    /// The node is named under the old label.
+    pub old_label: bool,
+    /// The node is named under the new label; under both, where the exporter was replaced within the window.
+    pub new_label: bool,
+    /// There are MIG devices.
+    pub mig: bool,
+    /// Whole GPUs have a utilization of their own.
+    pub utilization: bool,
+    /// Pods are named under `exported_pod`.
+    pub exported: bool,
+    /// Pods are named under `pod`.
+    pub named: bool,
+    /// Shared GPUs have values for each replica.
+    pub replicas: bool,
+}
+
+/// A question that finds out about traits: the nodes that it names have one.
+#[derive(Clone, Debug)]
+pub struct TraitQuestion {
+    /// The label whose values are asked for.
+    pub label: &'static str,
+    /// What selects the series.
+    pub matching: String,
+    /// Marks the trait.
+    pub mark: fn(&mut Traits),
+}
+
 impl Asking {
-    /// The labels that name nodes, each with what selects its series: to find out which nodes there are.
-    pub fn node_labels(&self) -> [(&'static str, String); 2] {
-        [HOST_OLD, HOST_NEW].map(|label| {
-            let names = [GPU_UTIL, ENGINE_ACTIVE, MEMORY_USED].join("|");
-            let more = self.joined(&[format!("{label}!=\"\"")]);
-            (label, format!("{{__name__=~\"{names}\",{more}}}"))
-        })
+    /// The questions that find out which nodes there are, and their traits.
+    pub fn trait_questions(&self) -> Vec<TraitQuestion> {
+        let names = [GPU_UTIL, ENGINE_ACTIVE, MEMORY_USED].join("|");
+        let any = format!("__name__=~\"{names}\"");
+        let not_exporter = format!("exported_pod=\"\",pod!=\"\",pod!~\"{}\"", self.exporters);
+        let mut questions = Vec::new();
+        for label in [HOST_OLD, HOST_NEW] {
+            let mark: fn(&mut Traits) = match label {
+                HOST_OLD => |found| found.old_label = true,
+                _ => |found| found.new_label = true,
+            };
+            let mut ask = |matchers: &[&str], mark| {
+                let own = [format!("{label}!=\"\"")];
+                let all: Vec<String> = matchers.iter().map(|one| (*one).to_owned()).chain(own).collect();
+                questions.push(TraitQuestion {
+                    label,
+                    matching: format!("{{{}}}", self.joined(&all)),
+                    mark,
+                });
+            };
+            ask(&[&any], mark);
+            ask(&[&any, &format!("{INSTANCE}!=\"\"")], |found| found.mig = true);
+            let whole = format!("__name__=\"{GPU_UTIL}\",{INSTANCE}=\"\"");
+            ask(&[&whole], |found| found.utilization = true);
+            ask(&[&any, "exported_pod!=\"\""], |found| found.exported = true);
+            ask(&[&any, &not_exporter], |found| found.named = true);
+            ask(&[&any, &format!("{VIRTUAL}!=\"\"")], |found| found.replicas = true);
+        }
+        questions
     }
 
-    /// The expression of a topic for these nodes.
-    pub fn expression(&self, topic: Topic, nodes: &[String]) -> String {
+    /// The expression of a topic for nodes of these traits; `None` where it can have no answer.
+    pub fn expression(&self, topic: Topic, traits: Traits, nodes: &[String]) -> Option<String> {
+        if (topic.is_of_holders() && !traits.exported && !traits.named) || (topic == Topic::Beside && !traits.replicas) {
+            return None;
+        }
         let on = Nodes {
             asking: self,
+            traits,
             pattern: nodes.iter().map(|node| escaped(node)).collect::<Vec<_>>().join("|"),
         };
         let step = self.window.step();
@@ -107,18 +177,19 @@ impl Asking {
         let window = |expression: &str| over(expression, self.window.seconds());
         let bucket = |expression: &str| over(expression, self.window.bucket_seconds());
         let idle = |expression: &str| format!("({expression}) < {}", self.idle_below);
-        match topic {
+        let device = on.device();
+        Some(match topic {
             Topic::Steps => format!("count_over_time({})", window(&on.utilization())),
             Topic::Mean => format!("avg_over_time({})", window(&on.utilization())),
             Topic::P95 => format!("quantile_over_time(0.95, {})", window(&on.utilization())),
             Topic::Idle => format!("count_over_time({})", window(&idle(&on.utilization()))),
-            Topic::MemoryMean => format!("avg_over_time({})", window(&on.memory(MEMORY_USED, &device()))),
+            Topic::MemoryMean => format!("avg_over_time({})", window(&on.memory(MEMORY_USED, &device))),
             Topic::MemoryPeak => {
-                let by = format!("{}, {MODEL}", device());
+                let by = format!("{device}, {MODEL}");
                 format!("max_over_time({})", window(&on.memory(MEMORY_USED, &by)))
             }
             Topic::MemoryTotal => {
-                let [used, free] = [MEMORY_USED, MEMORY_FREE].map(|metric| on.memory(metric, &device()));
+                let [used, free] = [MEMORY_USED, MEMORY_FREE].map(|metric| on.memory(metric, &device));
                 format!("max_over_time({})", window(&format!("({used}) + ({free})")))
             }
             Topic::HolderSteps => format!("count_over_time({})", window(&on.held_utilization())),
@@ -129,7 +200,7 @@ impl Asking {
             Topic::Beside => format!("count_over_time({})", window(&on.beside())),
             Topic::Trend => format!("avg_over_time({})", bucket(&on.utilization())),
             Topic::HolderTrend => format!("avg_over_time({})", bucket(&on.held_utilization())),
-        }
+        })
     }
 
     fn joined(&self, matchers: &[String]) -> String {
@@ -138,97 +209,117 @@ impl Asking {
     }
 }
 
-/// The labels that tell devices apart.
-fn device() -> String {
-    [HOST_OLD, UUID, INSTANCE, PROFILE].join(", ")
-}
-
-/// The labels that tell apart who holds what.
-fn holder() -> String {
-    format!("{}, namespace, pod, {VIRTUAL}", device())
-}
-
 /// Series of some nodes.
 struct Nodes<'a> {
     asking: &'a Asking,
+    traits: Traits,
     pattern: String,
 }
 
+/// A whole GPU, and a MIG device.
+const WHOLE: &str = "=\"\"";
+const CUT: &str = "!=\"\"";
+
 impl Nodes<'_> {
-    /// All series of a metric, the node under its old name.
+    /// The label that names the node in answers.
+    fn host(&self) -> &'static str {
+        if self.traits.old_label { HOST_OLD } else { HOST_NEW }
+    }
+
+    /// The labels that tell devices apart.
+    fn device(&self) -> String {
+        let host = self.host();
+        if self.traits.mig {
+            format!("{host}, {UUID}, {INSTANCE}, {PROFILE}")
+        } else {
+            format!("{host}, {UUID}")
+        }
+    }
+
+    /// All series of a metric, the node under one name.
     fn series(&self, metric: &str, matchers: &[&str]) -> String {
         let with = |first: String| {
             let mut all = vec![first];
             all.extend(matchers.iter().map(|matcher| (*matcher).to_owned()));
             format!("{metric}{{{}}}", self.asking.joined(&all))
         };
-        let new = with(format!("{HOST_NEW}=~\"{}\"", self.pattern));
-        let old = with(format!("{HOST_OLD}=~\"{}\",{HOST_NEW}=\"\"", self.pattern));
-        format!("(label_replace({new}, \"{HOST_OLD}\", \"$1\", \"{HOST_NEW}\", \"(.+)\") or {old})")
+        if self.traits.old_label && self.traits.new_label {
+            let new = with(format!("{HOST_NEW}=~\"{}\"", self.pattern));
+            let old = with(format!("{HOST_OLD}=~\"{}\",{HOST_NEW}=\"\"", self.pattern));
+            return format!("(label_replace({new}, \"{HOST_OLD}\", \"$1\", \"{HOST_NEW}\", \"(.+)\") or {old})");
+        }
+        with(format!("{}=~\"{}\"", self.host(), self.pattern))
     }
 
-    /// All series of a metric that bear a pod's name, under `pod` and `namespace`.
+    /// A metric by device and by the pod that it names.
     fn named_series(&self, metric: &str, matcher: &str) -> String {
-        let exported = self.series(metric, &[matcher, "exported_pod!=\"\""]);
-        let exported = ["pod", "namespace"].iter().fold(exported, |inner, label| {
-            format!("label_replace({inner}, \"{label}\", \"$1\", \"exported_{label}\", \"(.*)\")")
-        });
-        let not_exporter = format!("pod!~\"{}\"", self.asking.exporters);
-        let plain = self.series(metric, &[matcher, "exported_pod=\"\"", "pod!=\"\"", &not_exporter]);
-        format!("({exported} or {plain})")
+        let (device, replica) = (self.device(), if self.traits.replicas { format!(", {VIRTUAL}") } else { String::new() });
+        let mut ways = Vec::new();
+        if self.traits.exported {
+            // Without `pod`: it is the exporter's, and changes when that is replaced.
+            let series = self.series(metric, &[matcher, "exported_pod!=\"\""]);
+            ways.push(format!("max by ({device}, exported_namespace, exported_pod{replica}) ({series})"));
+        }
+        if self.traits.named {
+            let not_exporter = format!("pod!~\"{}\"", self.asking.exporters);
+            let series = self.series(metric, &[matcher, "exported_pod=\"\"", "pod!=\"\"", &not_exporter]);
+            ways.push(format!("max by ({device}, namespace, pod{replica}) ({series})"));
+        }
+        format!("({})", ways.join(" or "))
     }
 
-    /// One of each MIG device.
-    fn mig(&self) -> String {
-        let matcher = format!("{INSTANCE}!=\"\"");
+    /// MIG devices as they are, whole GPUs where they are not cut into such. Of several ways to see whole GPUs the first that has a
+    /// value counts.
+    fn devices(&self, cut: &str, whole: &[String]) -> String {
+        if !self.traits.mig {
+            return whole.join(" or ");
+        }
+        let matcher = format!("{INSTANCE}{CUT}");
         let [active, memory] = [ENGINE_ACTIVE, MEMORY_USED].map(|metric| self.series(metric, &[&matcher]));
-        format!("({active} or {memory})")
+        let parents = format!("unless on ({}, {UUID}) ({active} or {memory})", self.host());
+        let whole = whole.iter().map(|whole| format!("({whole} {parents})"));
+        std::iter::once(cut.to_owned()).chain(whole).collect::<Vec<_>>().join(" or ")
     }
 
-    /// MIG devices as they are, whole GPUs where they are not cut into such.
-    fn devices(&self, mig: &str, whole: &[String]) -> String {
-        let but_parents = |whole: &String| format!("({whole} unless on ({HOST_OLD}, {UUID}) {})", self.mig());
-        std::iter::once(mig.to_owned())
-            .chain(whole.iter().map(but_parents))
-            .collect::<Vec<_>>()
-            .join(" or ")
+    /// Utilization by what `of` makes of a metric and a matcher.
+    fn utilization_by(&self, of: impl Fn(&str, &str) -> String) -> String {
+        let (cut, whole) = (format!("{INSTANCE}{CUT}"), format!("{INSTANCE}{WHOLE}"));
+        let active = format!("100 * {}", of(ENGINE_ACTIVE, &whole));
+        let mut ways = Vec::new();
+        if self.traits.utilization {
+            ways.push(of(GPU_UTIL, &whole));
+        }
+        // On a node with MIG, GPU_UTIL may be there for some GPUs alone.
+        if self.traits.mig || !self.traits.utilization {
+            ways.push(active);
+        }
+        self.devices(&format!("100 * {}", of(ENGINE_ACTIVE, &cut)), &ways)
     }
 
     fn utilization(&self) -> String {
-        let by = device();
-        let (cut, whole) = (format!("{INSTANCE}!=\"\""), format!("{INSTANCE}=\"\""));
-        let active = |matcher: &str| format!("100 * max by ({by}) ({})", self.series(ENGINE_ACTIVE, &[matcher]));
-        let plain = format!("max by ({by}) ({})", self.series(GPU_UTIL, &[&whole]));
-        self.devices(&active(&cut), &[plain, active(&whole)])
+        let by = self.device();
+        self.utilization_by(|metric, matcher| format!("max by ({by}) ({})", self.series(metric, &[matcher])))
     }
 
     fn held_utilization(&self) -> String {
-        let by = holder();
-        let (cut, whole) = (format!("{INSTANCE}!=\"\""), format!("{INSTANCE}=\"\""));
-        let active = |matcher: &str| format!("100 * max by ({by}) ({})", self.named_series(ENGINE_ACTIVE, matcher));
-        let plain = format!("max by ({by}) ({})", self.named_series(GPU_UTIL, &whole));
-        self.devices(&active(&cut), &[plain, active(&whole)])
+        self.utilization_by(|metric, matcher| self.named_series(metric, matcher))
     }
 
     fn memory(&self, metric: &str, by: &str) -> String {
-        let [cut, whole] = ["!=", "="].map(|operator| {
-            let matcher = format!("{INSTANCE}{operator}\"\"");
+        let [cut, whole] = [CUT, WHOLE].map(|operator| {
+            let matcher = format!("{INSTANCE}{operator}");
             format!("max by ({by}) ({})", self.series(metric, &[&matcher]))
         });
         self.devices(&cut, &[whole])
     }
 
     fn held_memory(&self) -> String {
-        let by = holder();
-        let [cut, whole] = ["!=", "="].map(|operator| {
-            let matcher = format!("{INSTANCE}{operator}\"\"");
-            format!("max by ({by}) ({})", self.named_series(MEMORY_USED, &matcher))
-        });
+        let [cut, whole] = [CUT, WHOLE].map(|operator| self.named_series(MEMORY_USED, &format!("{INSTANCE}{operator}")));
         self.devices(&cut, &[whole])
     }
 
     fn beside(&self) -> String {
-        let by = device();
+        let by = self.device();
         let named = self.series(GPU_UTIL, &[&format!("{VIRTUAL}!=\"\"")]);
         let alone = self.series(GPU_UTIL, &[&format!("{VIRTUAL}=\"\"")]);
         format!("group by ({by}) ({named}) and on ({by}) {alone}")
@@ -256,6 +347,34 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_nodes_get_plain_questions() {
+        let asking = Asking {
+            window: Window::before(jiff::Timestamp::from_second(6000).unwrap(), 3000, 300).unwrap(),
+            idle_below: 5.0,
+            selector: "cluster=\"eu\"".to_owned(),
+            exporters: ".*exporter.*".to_owned(),
+        };
+        let plain = Traits {
+            new_label: true,
+            utilization: true,
+            ..Traits::default()
+        };
+        let nodes = ["a".to_owned(), "b.c".to_owned()];
+        assert_eq!(
+            asking.expression(Topic::Idle, plain, &nodes).unwrap(),
+            r#"count_over_time(((max by (hostname, UUID) (DCGM_FI_DEV_GPU_UTIL{hostname=~"a|b\\.c",GPU_I_ID="",cluster="eu"})) < 5)[3000s:300s])"#
+        );
+        // Without pods' names there is nothing to ask about holders.
+        assert_eq!(asking.expression(Topic::HolderMean, plain, &nodes), None);
+        assert_eq!(asking.expression(Topic::Beside, plain, &nodes), None);
+        let both = Traits {
+            old_label: true,
+            ..plain
+        };
+        assert!(asking.expression(Topic::Mean, both, &nodes).unwrap().contains("label_replace"));
+    }
 
     #[test]
     fn names_of_nodes_are_taken_literally() {

@@ -6,7 +6,7 @@ use super::device::{Activity, DeviceKey, DeviceReading, HolderKey};
 use super::question::Topic;
 use super::window::Window;
 use crate::gpu::Product;
-use crate::gpu::dcgm::{HOST_OLD, INSTANCE, MODEL, PROFILE, UUID, VIRTUAL};
+use crate::gpu::dcgm::{HOST_NEW, HOST_OLD, INSTANCE, MODEL, PROFILE, UUID, VIRTUAL};
 
 /// One series of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,7 +19,13 @@ pub struct Series {
 
 impl Series {
     fn label(&self, name: &str) -> Box<str> {
-        self.labels.get(name).map_or("", String::as_str).into()
+        self.first(&[name])
+    }
+
+    /// The first of these labels that it has.
+    fn first(&self, names: &[&str]) -> Box<str> {
+        let found = names.iter().find_map(|name| self.labels.get(*name));
+        found.map_or("", String::as_str).into()
     }
 }
 
@@ -37,7 +43,7 @@ impl Readings {
     pub fn take(&mut self, window: &Window, topic: Topic, answer: Vec<Series>) {
         for series in answer {
             let key = DeviceKey {
-                node: series.label(HOST_OLD),
+                node: series.first(&[HOST_NEW, HOST_OLD]),
                 uuid: series.label(UUID),
                 instance: series.label(INSTANCE),
                 profile: series.label(PROFILE),
@@ -51,9 +57,10 @@ impl Readings {
                     | Topic::HolderMemoryPeak
                     | Topic::HolderTrend => {
                         let holder = HolderKey {
-                            namespace: series.label("namespace"),
-                            pod: series.label("pod"),
+                            namespace: series.first(&["exported_namespace", "namespace"]),
+                            pod: series.first(&["exported_pod", "pod"]),
                             replica: series.label(VIRTUAL),
+                            exported: series.labels.contains_key("exported_pod"),
                         };
                         let holders = self.holders.entry(key.clone()).or_default();
                         put(holders.entry(holder).or_default(), window, topic, at, value);

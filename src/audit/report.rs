@@ -81,6 +81,8 @@ pub struct Total {
     pub held_hours: f64,
     /// Idle hours that no pod is known to have held.
     pub idle_unheld_hours: f64,
+    /// What these cost.
+    pub idle_unheld_cost: Option<f64>,
     /// GPU hours that the recommendations save.
     pub saving_hours: f64,
     /// What these cost.

@@ -110,21 +110,15 @@ impl Window {
         self.bucket_steps() * self.step
     }
 
-    /// The moment at which a question about the whole window is asked: inside its last second, so that a server that counts both
-    /// ends of a range (Prometheus 2) and one that counts the later alone (Prometheus 3) see the same steps.
-    pub fn asked_at(&self) -> i64 {
-        self.end - 1
-    }
-
-    /// The moment at which the first bucket's question is asked.
-    pub fn first_bucket_at(&self) -> i64 {
+    /// When the first bucket of a trend ends.
+    pub fn first_bucket_end(&self) -> i64 {
         let after = self.bucket_seconds() * (self.buckets() as u64).saturating_sub(1);
-        self.asked_at() - i64::try_from(after).unwrap_or(0)
+        self.end - i64::try_from(after).unwrap_or(0)
     }
 
-    /// The place in a trend of a value that was asked for at `at`.
+    /// The place in a trend of the bucket that ends at `at`.
     pub fn bucket_of(&self, at: i64) -> Option<usize> {
-        let after = u64::try_from(at - self.first_bucket_at()).ok()?;
+        let after = u64::try_from(at - self.first_bucket_end()).ok()?;
         let place = usize::try_from(after / self.bucket_seconds()).ok()?;
         (place < self.buckets()).then_some(place)
     }
@@ -156,10 +150,10 @@ mod tests {
         let window = Window::before(Timestamp::from_second(1_000_000).unwrap(), 604_800, 300).unwrap();
         assert_eq!((window.end(), window.steps()), (999_900, 2016));
         assert_eq!((window.buckets(), window.bucket_seconds()), (56, 10_800));
-        assert_eq!(window.first_bucket_at(), window.start() + 10_800 - 1);
-        assert_eq!(window.bucket_of(window.first_bucket_at()), Some(0));
-        assert_eq!(window.bucket_of(window.asked_at()), Some(55));
-        assert_eq!(window.bucket_of(window.asked_at() + 10_800), None);
+        assert_eq!(window.first_bucket_end(), window.start() + 10_800);
+        assert_eq!(window.bucket_of(window.first_bucket_end()), Some(0));
+        assert_eq!(window.bucket_of(window.end()), Some(55));
+        assert_eq!(window.bucket_of(window.end() + 10_800), None);
         assert_eq!(window.bucket_of(0), None);
     }
 

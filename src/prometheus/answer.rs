@@ -69,7 +69,7 @@ impl Outcome {
     }
 }
 
-/// Values are strings since JSON has no `NaN`; what can not be read is one too.
+/// Times are rounded to seconds: questions are asked a millisecond before one. Values are strings since JSON has no `NaN`; what can not be read is one too.
 fn point((at, value): &(f64, String)) -> (i64, f64) {
     #[allow(clippy::cast_possible_truncation)]
     let at = at.round() as i64;

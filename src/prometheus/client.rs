@@ -169,22 +169,22 @@ impl Client {
         self.ask(request).await
     }
 
-    /// The value of an expression at a moment.
-    pub async fn at(&self, expression: &str, moment: i64) -> Result<Vec<Series>, ClientError> {
+    /// The value of an expression just before a moment: for ranges that end there.
+    pub async fn before(&self, expression: &str, moment: i64) -> Result<Vec<Series>, ClientError> {
         let form = encoded(&[
             ("query", expression),
-            ("time", &moment.to_string()),
+            ("time", &just_before(moment)),
             ("timeout", &format!("{}s", self.timeout.as_secs())),
         ]);
         self.query("/api/v1/query", form).await
     }
 
-    /// The values of an expression from a moment to another, so many seconds apart.
-    pub async fn between(&self, expression: &str, span: (i64, i64), step: u64) -> Result<Vec<Series>, ClientError> {
+    /// The values of an expression just before each moment of a span, so many seconds apart.
+    pub async fn before_each(&self, expression: &str, span: (i64, i64), step: u64) -> Result<Vec<Series>, ClientError> {
         let form = encoded(&[
             ("query", expression),
-            ("start", &span.0.to_string()),
-            ("end", &span.1.to_string()),
+            ("start", &just_before(span.0)),
+            ("end", &just_before(span.1)),
             ("step", &step.to_string()),
             ("timeout", &format!("{}s", self.timeout.as_secs())),
         ]);
@@ -256,6 +256,12 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     all.join(": ")
+}
+
+/// A millisecond before a moment. A range that ends there and begins as much before a step has the same steps in it for a server that
+/// counts both ends of a range (Prometheus 2) as for one that counts the later alone (Prometheus 3).
+fn just_before(moment: i64) -> String {
+    format!("{}.999", moment - 1)
 }
 
 /// `application/x-www-form-urlencoded`.

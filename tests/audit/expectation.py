@@ -200,15 +200,16 @@ def report(gpus, holdings, per_pool, steps, length):
             "saving": sum(saving) if saving else None, "setPolicy": SET_POLICY.get(namespace),
         })
     everything = [as_holding(m, None, "own", d.total, m.weight) for pool in per_pool.values() for m, d, _ in pool]
-    unheld = 0
+    unheld = unheld_cost = 0
     for pool, devices in per_pool.items():
         idle = sum(m.idle * STEP / 3600 * m.weight for m, _, _ in devices)
-        unheld += max(0, idle - sum(h.idle_hours for h in holdings if h.pool == pool))
+        nobodys = max(0, idle - sum(h.idle_hours for h in holdings if h.pool == pool))
+        unheld += nobodys
+        unheld_cost += nobodys * (price(POOLS[pool][1]) or 0)
     total = {"gpus": len({(g["node"], g["uuid"]) for g in gpus}), "devices": len(gpus), **usage(everything),
-             "heldHours": sum(h.hours for h in holdings), "idleUnheldHours": unheld,
+             "heldHours": sum(h.hours for h in holdings), "idleUnheldHours": unheld, "idleUnheldCost": unheld_cost,
              "savingHours": sum(r["advice"]["savingHours"] for r in rows), "saving": sum(s["saving"] or 0 for s in spaces)}
     hurt = [f"mig-1 GPU-mig-1-0 MIG {at}" for at in range(7, 14)]
-    hurt += [f"turns-1 GPU-turns-1-{gpu}" for gpu in ()]
     behind = sorted({f"{h.who[0]}/{h.who[1]}" for h in holdings if h.scope != "own"})
     unseen = {
         "nodesWithoutMetrics": [DARK[0]], "nodesNotInCluster": ["gone-1"], "devicesWithHoles": hurt,

@@ -56,14 +56,14 @@ class Audit(unittest.TestCase):
         lines = "".join(f"  {word}: {price}\n" for word, price in expectation.PRICES.items())
         (cls.directory / "prices.yaml").write_text(f"currency: EUR\nprices:\n{lines}")
 
-    def audit(self, *args, status=1):
+    def audit(self, *args, status=(0, 1)):
         done = subprocess.run(
             [BINARY, "audit", "--prometheus", self.prometheus.url, "--cluster", self.directory / "cluster.json",
              "--policies", ROOT / "policies", "--prices", self.directory / "prices.yaml", *args],
             capture_output=True, text=True, timeout=120, env={k: v for k, v in os.environ.items() if not k.startswith("APPORTION_")},
         )
-        self.assertEqual(done.returncode, status, done.stderr)
-        return done.stdout if status < 2 else done.stderr
+        self.assertIn(done.returncode, status, done.stderr)
+        return done.stderr if done.returncode == 2 else done.stdout
 
     def report(self, *args):
         return json.loads(self.audit("--output", "json", *args))
@@ -88,7 +88,8 @@ class Audit(unittest.TestCase):
         return expected
 
     def test_every_number_is_reproduced(self):
-        got = self.report("--end", fleet.stamp(fleet.END + 17))
+        # There is something to change, so the exit status is 1.
+        got = json.loads(self.audit("--output", "json", "--end", fleet.stamp(fleet.END + 17), status=(1,)))
         expected = self.compare(got)
         # So that a report with nothing in it is not taken for one without mistakes.
         self.assertGreater(numbers(expected["gpus"]) + numbers(expected["workloads"]), 2000)
@@ -156,7 +157,7 @@ class Audit(unittest.TestCase):
                 self.assertEqual(done.returncode, 2, args)
                 said = done.stderr
             else:
-                said = self.audit(*args, status=2)
+                said = self.audit(*args, status=(2,))
             self.assertIn(words, said, args)
 
 

@@ -1,13 +1,13 @@
 //! All questions of an audit, in parts that the server can bear.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::bail;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use super::progress::Progress;
-use crate::audit::{Asking, Readings, Series, Topic};
+use crate::audit::{Asking, Readings, Series, Topic, Traits};
 use crate::prometheus::{Client, ClientError};
 
 /// Who is asked, and how.
@@ -25,40 +25,50 @@ pub struct Inquiry<'a> {
 impl Inquiry<'_> {
     /// Asks everything.
     pub async fn readings(&self, progress: &mut Progress) -> anyhow::Result<Readings> {
-        let nodes = self.nodes().await?;
-        if nodes.is_empty() {
+        let groups = self.groups().await?;
+        if groups.is_empty() {
             bail!(
                 "Prometheus knows no DCGM metric between {}: is dcgm-exporter scraped, and is --selector right?",
                 self.asking.window
             );
         }
-        let mut open: VecDeque<(Topic, Vec<String>)> = nodes
-            .chunks(self.nodes_per_query)
-            .flat_map(|part| Topic::ALL.map(|topic| (topic, part.to_vec())))
+        let mut open: VecDeque<Question> = groups
+            .iter()
+            .flat_map(|(traits, nodes)| nodes.chunks(self.nodes_per_query).map(move |nodes| (*traits, nodes)))
+            .flat_map(|(traits, nodes)| {
+                Topic::ALL.map(|topic| Question {
+                    topic,
+                    traits,
+                    nodes: nodes.to_vec(),
+                })
+            })
             .collect();
         let (mut done, mut all) = (0, open.len());
         let mut readings = Readings::default();
         let mut running = FuturesUnordered::new();
         let outcome = loop {
             while running.len() < self.parallel
-                && let Some((topic, part)) = open.pop_front()
+                && let Some(question) = open.pop_front()
             {
                 running.push(async move {
-                    let answer = self.ask(topic, &part).await;
-                    (topic, part, answer)
+                    let answer = self.ask(&question).await;
+                    (question, answer)
                 });
             }
-            let Some((topic, part, answer)) = running.next().await else {
+            let Some((question, answer)) = running.next().await else {
                 break Ok(readings);
             };
             match answer {
                 Ok(series) => {
-                    readings.take(&self.asking.window, topic, series);
+                    readings.take(&self.asking.window, question.topic, series);
                     done += 1;
                 }
-                Err(error) if error.is_too_much() && part.len() > 1 => {
-                    let (front, back) = part.split_at(part.len() / 2);
-                    open.extend([(topic, front.to_vec()), (topic, back.to_vec())]);
+                Err(error) if error.is_too_much() && question.nodes.len() > 1 => {
+                    let (front, back) = question.nodes.split_at(question.nodes.len() / 2);
+                    open.extend([front, back].map(|nodes| Question {
+                        nodes: nodes.to_vec(),
+                        ..question
+                    }));
                     all += 1;
                 }
                 Err(error) => break Err(error.into()),
@@ -72,25 +82,42 @@ impl Inquiry<'_> {
         })
     }
 
-    async fn nodes(&self) -> Result<Vec<String>, ClientError> {
-        let mut names = BTreeSet::new();
+    /// The nodes, with those that are alike.
+    async fn groups(&self) -> Result<BTreeMap<Traits, Vec<String>>, ClientError> {
         let window = &self.asking.window;
-        for (label, matching) in self.asking.node_labels() {
+        let mut nodes: BTreeMap<String, Traits> = BTreeMap::new();
+        for question in self.asking.trait_questions() {
             let span = (window.start(), window.end());
-            names.extend(self.client.label_values(label, &matching, span).await?);
+            let named = self.client.label_values(question.label, &question.matching, span).await?;
+            for node in named.into_iter().filter(|node| !node.is_empty()) {
+                (question.mark)(nodes.entry(node).or_default());
+            }
         }
-        names.remove("");
-        Ok(names.into_iter().collect())
+        let mut groups: BTreeMap<Traits, Vec<String>> = BTreeMap::new();
+        for (node, traits) in nodes {
+            groups.entry(traits).or_default().push(node);
+        }
+        Ok(groups)
     }
 
-    async fn ask(&self, topic: Topic, nodes: &[String]) -> Result<Vec<Series>, ClientError> {
+    async fn ask(&self, question: &Question) -> Result<Vec<Series>, ClientError> {
         let window = &self.asking.window;
-        let expression = self.asking.expression(topic, nodes);
-        if topic.is_trend() {
-            let span = (window.first_bucket_at(), window.asked_at());
-            self.client.between(&expression, span, window.bucket_seconds()).await
+        let Some(expression) = self.asking.expression(question.topic, question.traits, &question.nodes) else {
+            return Ok(Vec::new());
+        };
+        if question.topic.is_trend() {
+            let span = (window.first_bucket_end(), window.end());
+            self.client.before_each(&expression, span, window.bucket_seconds()).await
         } else {
-            self.client.at(&expression, window.asked_at()).await
+            self.client.before(&expression, window.end()).await
         }
     }
+}
+
+/// A topic, for some nodes that are alike.
+#[derive(Debug)]
+struct Question {
+    topic: Topic,
+    traits: Traits,
+    nodes: Vec<String>,
 }
