@@ -107,7 +107,10 @@ impl Case<'_> {
             } else {
                 String::new()
             };
-            return stays(format!("policy {} gives whole GPUs: training is not shared{more}", policy.name));
+            return stays(format!(
+                "policy {} gives whole GPUs: training is not shared{more}",
+                policy.name
+            ));
         }
         if self.policy.is_none() {
             if self.devices_per_pod > 1 {
@@ -143,15 +146,25 @@ impl Case<'_> {
             }
             Some(policy) => (
                 None,
-                format!("policy {} gives it that once its mode is Enforce, not {}", policy.name, policy.mode),
+                format!(
+                    "policy {} gives it that once its mode is Enforce, not {}",
+                    policy.name, policy.mode
+                ),
             ),
             None => match self.policy_for(way) {
-                Some(policy) => (Some(policy.name.to_string()), format!("policy {} gives it that", policy.name)),
+                Some(policy) => (
+                    Some(policy.name.to_string()),
+                    format!("policy {} gives it that", policy.name),
+                ),
                 None => (None, "no policy gives it that yet".to_owned()),
             },
         };
         let used = match self.memory_peak {
-            Some(peak) => format!("{:.0} % on average and at most {:.1} GiB used", self.mean, peak / 1024.0),
+            Some(peak) => format!(
+                "{:.0} % on average and at most {:.1} GiB used",
+                self.mean,
+                peak / 1024.0
+            ),
             None => format!("{:.0} % on average used", self.mean),
         };
         let idle = self.idle_part * 100.0;
@@ -174,21 +187,19 @@ impl Case<'_> {
             Strategy::Mig => self.mig(policy),
             Strategy::Mps | Strategy::TimeSlicing => self.turns(strategy),
         };
-        match self.policy {
-            Some(policy) => policy
+        if let Some(policy) = self.policy {
+            return policy
                 .sharing_rules()
                 .filter(|rule| rule.allows_product(self.product))
                 .filter_map(|rule| of(rule.strategy, Some(policy)))
-                .collect(),
-            None => {
-                let order = if self.idle_part >= BURSTY_FROM {
-                    [Strategy::TimeSlicing, Strategy::Mps, Strategy::Mig]
-                } else {
-                    [Strategy::Mig, Strategy::Mps, Strategy::TimeSlicing]
-                };
-                order.into_iter().filter_map(|strategy| of(strategy, None)).collect()
-            }
+                .collect();
         }
+        let order = if self.idle_part >= BURSTY_FROM {
+            [Strategy::TimeSlicing, Strategy::Mps, Strategy::Mig]
+        } else {
+            [Strategy::Mig, Strategy::Mps, Strategy::TimeSlicing]
+        };
+        order.into_iter().filter_map(|strategy| of(strategy, None)).collect()
     }
 
     /// The smallest profile that has room enough; of those that the policy allows, where there is one.
@@ -211,7 +222,9 @@ impl Case<'_> {
                 && compute * 100.0 >= self.mean * COMPUTE_ROOM
         });
         let most = |profile: &MigProfile| model.row(*profile).map_or(0, |row| u64::from(row.max));
-        let best = profiles.into_iter().max_by_key(|profile| (most(profile), std::cmp::Reverse(*profile)))?;
+        let best = profiles
+            .into_iter()
+            .max_by_key(|profile| (most(profile), std::cmp::Reverse(*profile)))?;
         Some(Way {
             strategy: Strategy::Mig,
             profile: Some(best),
@@ -224,7 +237,9 @@ impl Case<'_> {
         let (peak, total) = (self.memory_peak?, self.memory_total?);
         let by_memory = total / (peak * MEMORY_ROOM).max(1.0);
         let by_use = FULL / self.mean.max(1.0);
-        let per_gpu = (2..=MOST_SHARES).rev().find(|count| real(*count) <= by_memory.min(by_use))?;
+        let per_gpu = (2..=MOST_SHARES)
+            .rev()
+            .find(|count| real(*count) <= by_memory.min(by_use))?;
         Some(Way {
             strategy,
             profile: None,
@@ -276,24 +291,164 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table() {
-        let policies = shipped();
         // Case; policy, product, GiB in all; GPUs a pod, mean, idle part, GiB at most -> strategy, profile, a GPU, policy.
-        type Row<'r> = (&'r str, Option<&'r str>, &'r str, f64, u64, f64, f64, f64, (&'r str, &'r str, u64, &'r str));
+        type Row<'r> = (
+            &'r str,
+            Option<&'r str>,
+            &'r str,
+            f64,
+            u64,
+            f64,
+            f64,
+            f64,
+            (&'r str, &'r str, u64, &'r str),
+        );
+        let policies = shipped();
         let a100 = "NVIDIA-A100-SXM4-80GB";
         let rows: &[Row<'_>] = &[
-            ("training stays whole", Some("training"), a100, 80.0, 1, 5.0, 0.9, 4.0, ("exclusive", "", 0, "")),
-            ("several GPUs stay whole", None, a100, 80.0, 4, 5.0, 0.9, 4.0, ("exclusive", "", 0, "")),
-            ("a busy one stays whole", None, a100, 80.0, 1, 60.0, 0.1, 4.0, ("exclusive", "", 0, "")),
-            ("memory is full", None, a100, 80.0, 1, 5.0, 0.1, 70.0, ("exclusive", "", 0, "")),
-            ("a notebook", None, a100, 80.0, 1, 5.0, 0.8, 12.0, ("time-slicing", "", 4, "development")),
-            ("a notebook with much memory", None, a100, 80.0, 1, 5.0, 0.8, 30.0, ("time-slicing", "", 2, "development")),
-            ("inference on MIG", None, a100, 80.0, 1, 6.0, 0.2, 6.0, ("mig", "1g.10gb", 7, "inference")),
-            ("a profile with the compute", None, a100, 80.0, 1, 12.0, 0.2, 6.0, ("mig", "2g.20gb", 3, "inference")),
-            ("inference on T4", None, "Tesla-T4", 15.0, 1, 12.0, 0.2, 3.0, ("mps", "", 4, "inference")),
-            ("MPS that no policy gives", None, "NVIDIA-L4", 23.0, 1, 30.0, 0.2, 3.0, ("mps", "", 2, "")),
-            ("a tenant gets MIG, however bursty", Some("multi-tenant"), a100, 80.0, 1, 5.0, 0.9, 6.0, ("mig", "1g.10gb", 7, "")),
-            ("a tenant on T4 has nothing to go to", Some("multi-tenant"), "Tesla-T4", 15.0, 1, 5.0, 0.9, 6.0, ("exclusive", "", 0, "")),
-            ("development with several GPUs", Some("development"), a100, 80.0, 4, 9.0, 0.6, 6.0, ("time-slicing", "", 4, "")),
+            (
+                "training stays whole",
+                Some("training"),
+                a100,
+                80.0,
+                1,
+                5.0,
+                0.9,
+                4.0,
+                ("exclusive", "", 0, ""),
+            ),
+            (
+                "several GPUs stay whole",
+                None,
+                a100,
+                80.0,
+                4,
+                5.0,
+                0.9,
+                4.0,
+                ("exclusive", "", 0, ""),
+            ),
+            (
+                "a busy one stays whole",
+                None,
+                a100,
+                80.0,
+                1,
+                60.0,
+                0.1,
+                4.0,
+                ("exclusive", "", 0, ""),
+            ),
+            (
+                "memory is full",
+                None,
+                a100,
+                80.0,
+                1,
+                5.0,
+                0.1,
+                70.0,
+                ("exclusive", "", 0, ""),
+            ),
+            (
+                "a notebook",
+                None,
+                a100,
+                80.0,
+                1,
+                5.0,
+                0.8,
+                12.0,
+                ("time-slicing", "", 4, "development"),
+            ),
+            (
+                "a notebook with much memory",
+                None,
+                a100,
+                80.0,
+                1,
+                5.0,
+                0.8,
+                30.0,
+                ("time-slicing", "", 2, "development"),
+            ),
+            (
+                "inference on MIG",
+                None,
+                a100,
+                80.0,
+                1,
+                6.0,
+                0.2,
+                6.0,
+                ("mig", "1g.10gb", 7, "inference"),
+            ),
+            (
+                "a profile with the compute",
+                None,
+                a100,
+                80.0,
+                1,
+                12.0,
+                0.2,
+                6.0,
+                ("mig", "2g.20gb", 3, "inference"),
+            ),
+            (
+                "inference on T4",
+                None,
+                "Tesla-T4",
+                15.0,
+                1,
+                12.0,
+                0.2,
+                3.0,
+                ("mps", "", 4, "inference"),
+            ),
+            (
+                "MPS that no policy gives",
+                None,
+                "NVIDIA-L4",
+                23.0,
+                1,
+                30.0,
+                0.2,
+                3.0,
+                ("mps", "", 2, ""),
+            ),
+            (
+                "a tenant gets MIG, however bursty",
+                Some("multi-tenant"),
+                a100,
+                80.0,
+                1,
+                5.0,
+                0.9,
+                6.0,
+                ("mig", "1g.10gb", 7, ""),
+            ),
+            (
+                "a tenant on T4 has nothing to go to",
+                Some("multi-tenant"),
+                "Tesla-T4",
+                15.0,
+                1,
+                5.0,
+                0.9,
+                6.0,
+                ("exclusive", "", 0, ""),
+            ),
+            (
+                "development with several GPUs",
+                Some("development"),
+                a100,
+                80.0,
+                4,
+                9.0,
+                0.6,
+                6.0,
+                ("time-slicing", "", 4, ""),
+            ),
         ];
         for (case, policy, product, total, devices, mean, idle, peak, expected) in rows {
             let product = Product::from(*product);

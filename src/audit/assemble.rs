@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::advice::Case;
-use super::device::Activity;
 use super::holding::{Found, Holding, Scope, by_node, holdings};
 use super::pool::Pool;
 use super::price::PriceList;
 use super::question::Asking;
 use super::readings::Readings;
+use super::remedy::agreed;
 use super::report::{GpuRow, NamespaceRow, Report, Span, Total, Usage, WorkloadRow};
-use super::trend::TrendMean;
+use super::tally::Tally;
 use super::unseen::{Gap, Unseen};
-use super::window::{Window, moment, real};
+use super::window::{moment, real};
 use super::workload::workload_of;
-use crate::decision::{self, is_exempt};
-use crate::gpu::names::POLICY_LABEL;
+use crate::decision;
 use crate::gpu::{Product, Strategy};
 use crate::inventory::record::Place;
 use crate::inventory::{Inventory, Ledger};
@@ -91,45 +90,6 @@ fn descending(a: (f64, f64), b: (f64, f64)) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
 }
 
-/// Sums over devices or holdings.
-#[derive(Default)]
-struct Tally {
-    usage: Usage,
-    weighted_mean: f64,
-    memory_total: Option<f64>,
-    trend: TrendMean,
-}
-
-impl Tally {
-    /// Adds what was held of `weight` GPUs at so much an hour.
-    fn add(&mut self, window: &Window, activity: &Activity, weight: f64, price: Option<f64>, memory_total: Option<f64>) {
-        let hours = window.hours(activity.steps) * weight;
-        let idle = window.hours(activity.idle_steps) * weight;
-        let usage = &mut self.usage;
-        usage.gpu_hours += hours;
-        usage.idle_hours += idle;
-        self.weighted_mean += activity.mean * hours;
-        if activity.steps > 0.0 {
-            usage.p95_percent = Some(usage.p95_percent.map_or(activity.p95, |most| most.max(activity.p95)));
-        }
-        if activity.memory_peak > usage.memory_peak_mebibytes {
-            (usage.memory_peak_mebibytes, self.memory_total) = (activity.memory_peak, memory_total);
-        }
-        if let Some(price) = price {
-            usage.cost = Some(usage.cost.unwrap_or(0.0) + hours * price);
-            usage.wasted = Some(usage.wasted.unwrap_or(0.0) + idle * price);
-        }
-        self.trend.add(&activity.trend, weight);
-    }
-
-    fn done(self) -> Usage {
-        let mut usage = self.usage;
-        usage.mean_percent = (usage.gpu_hours > 0.0).then(|| self.weighted_mean / usage.gpu_hours);
-        usage.trend = self.trend.mean().0;
-        usage
-    }
-}
-
 impl<'a> Subject<'a> {
     fn inventory(&self) -> &'a Inventory {
         self.cluster.inventory()
@@ -155,7 +115,9 @@ impl<'a> Subject<'a> {
 
     /// The policy that governs these pods: by their own labels where one of them is there, else by their namespace's.
     fn policy(&self, namespace: &str, pods: &[&str]) -> Option<&'a Policy> {
-        let present = pods.iter().find_map(|pod| self.cluster.pod(&format!("{namespace}/{pod}")));
+        let present = pods
+            .iter()
+            .find_map(|pod| self.cluster.pod(&format!("{namespace}/{pod}")));
         let governed = match present {
             Some(record) => decision::governing(self.policies, self.inventory(), namespace, &record.wish.labels),
             None => decision::governing(self.policies, self.inventory(), namespace, &Labels::default()),
@@ -193,14 +155,21 @@ impl<'a> Subject<'a> {
                 .max()
                 .unwrap_or(0),
             mean: alone.mean_percent.unwrap_or(0.0),
-            idle_part: if alone.gpu_hours > 0.0 { alone.idle_hours / alone.gpu_hours } else { 0.0 },
+            idle_part: if alone.gpu_hours > 0.0 {
+                alone.idle_hours / alone.gpu_hours
+            } else {
+                0.0
+            },
             memory_peak: alone.memory_peak_mebibytes,
             memory_total,
             product: held_whole.iter().find_map(|holding| holding.product),
         }
         .advice();
         let all = self.tally(holdings.iter().copied());
-        let strategies: BTreeSet<&str> = holdings.iter().filter_map(|h| h.strategy.map(Strategy::as_str)).collect();
+        let strategies: BTreeSet<&str> = holdings
+            .iter()
+            .filter_map(|h| h.strategy.map(Strategy::as_str))
+            .collect();
         let products: BTreeSet<String> = holdings
             .iter()
             .filter_map(|holding| match (holding.product, holding.profile) {
@@ -257,7 +226,9 @@ impl<'a> Subject<'a> {
                     node: key.node.to_string(),
                     uuid: key.uuid.to_string(),
                     instance: Some(key.instance.to_string()).filter(|instance| !instance.is_empty()),
-                    profile: pool.profile_text().or_else(|| key.is_mig().then(|| key.profile.to_string())),
+                    profile: pool
+                        .profile_text()
+                        .or_else(|| key.is_mig().then(|| key.profile.to_string())),
                     product: pool.product.as_ref().map(ToString::to_string),
                     strategy: pool.strategy().map(Strategy::as_str),
                     part: pool.part,
@@ -282,7 +253,13 @@ impl<'a> Subject<'a> {
             let mut idle = 0.0;
             for (key, reading) in &pool.devices {
                 gpus.insert((&key.node, &key.uuid));
-                tally.add(&self.asking.window, &reading.activity, part, price, reading.memory_total);
+                tally.add(
+                    &self.asking.window,
+                    &reading.activity,
+                    part,
+                    price,
+                    reading.memory_total,
+                );
                 idle += self.asking.window.hours(reading.activity.idle_steps) * part;
             }
             // What is idle for one sharer can be busy with another: then more is idle for pods than is idle in all.
@@ -294,7 +271,10 @@ impl<'a> Subject<'a> {
             gpus: gpus.len(),
             devices: pools.iter().map(|pool| pool.devices.len()).sum(),
             usage: tally.done(),
-            held_hours: self.tally(found.iter().flat_map(|found| &found.holdings)).usage.gpu_hours,
+            held_hours: self
+                .tally(found.iter().flat_map(|found| &found.holdings))
+                .usage
+                .gpu_hours,
             idle_unheld_hours: unheld,
             idle_unheld_cost: unheld_cost,
             saving_hours: workloads.iter().map(|row| row.advice.saving_hours).sum(),
@@ -306,7 +286,11 @@ impl<'a> Subject<'a> {
         let inventory = self.inventory();
         let window = &self.asking.window;
         let measured: BTreeSet<&str> = pools.iter().map(|pool| pool.node).collect();
-        let devices = || pools.iter().flat_map(|pool| pool.devices.iter().map(move |device| (pool, device)));
+        let devices = || {
+            pools
+                .iter()
+                .flat_map(|pool| pool.devices.iter().map(move |device| (pool, device)))
+        };
         let named = |key: &super::device::DeviceKey| match &*key.instance {
             "" => format!("{} {}", key.node, key.uuid),
             instance => format!("{} {} MIG {instance}", key.node, key.uuid),
@@ -323,24 +307,18 @@ impl<'a> Subject<'a> {
             .map(|record| (&*record.namespace, &*record.name))
             .filter(|who| !told.contains(who));
         [
-            Gap::NodesWithoutMetrics.of(
-                inventory
-                    .nodes()
-                    .filter(|node| !node.offers.offers.is_empty() && !measured.contains(&*node.name))
-                    .map(|node| node.name.to_string()),
-            ),
-            Gap::NodesNotInCluster.of(
-                pools
-                    .iter()
-                    .filter(|pool| pool.entry.is_none())
-                    .map(|pool| pool.node.to_owned()),
-            ),
-            Gap::NodesInDoubt.of(
-                pools
-                    .iter()
-                    .filter(|pool| pool.entry.is_some() && pool.offer.is_none())
-                    .map(|pool| pool.node.to_owned()),
-            ),
+            Gap::NodesWithoutMetrics.of(inventory
+                .nodes()
+                .filter(|node| !node.offers.offers.is_empty() && !measured.contains(&*node.name))
+                .map(|node| node.name.to_string())),
+            Gap::NodesNotInCluster.of(pools
+                .iter()
+                .filter(|pool| pool.entry.is_none())
+                .map(|pool| pool.node.to_owned())),
+            Gap::NodesInDoubt.of(pools
+                .iter()
+                .filter(|pool| pool.entry.is_some() && pool.offer.is_none())
+                .map(|pool| pool.node.to_owned())),
             Gap::DevicesWithHoles.of(devices()
                 .filter(|(_, (_, reading))| {
                     reading.activity.steps > 0.0 && reading.activity.steps < real(window.steps())
@@ -381,45 +359,13 @@ impl<'a> Subject<'a> {
 
 /// A strategy's name, as the type has it.
 fn known_name(name: &str) -> &'static str {
-    Strategy::ALL.into_iter().map(Strategy::as_str).find(|known| *known == name).unwrap_or("")
+    Strategy::ALL
+        .into_iter()
+        .map(Strategy::as_str)
+        .find(|known| *known == name)
+        .unwrap_or("")
 }
 
 fn total(amounts: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     amounts.flatten().reduce(|a, b| a + b)
-}
-
-/// The policy that a namespace's workloads agree on, and what to type; or what stands in the way.
-fn agreed(namespace: &str, policy: Option<&str>, workloads: &[&WorkloadRow]) -> (Option<String>, Option<String>) {
-    let change = |row: &&&WorkloadRow| row.advice.change;
-    let wanted: BTreeSet<&str> = workloads
-        .iter()
-        .filter(change)
-        .filter_map(|row| row.advice.set_policy.as_deref())
-        .collect();
-    let stay: Vec<&str> = workloads
-        .iter()
-        .filter(|row| row.advice.strategy.is_some() && !row.advice.change)
-        .map(|row| row.workload.as_str())
-        .collect();
-    let label = |policy: &str| format!("kubectl label namespace {namespace} {POLICY_LABEL}={policy}");
-    match (wanted.into_iter().collect::<Vec<_>>().as_slice(), policy) {
-        _ if is_exempt(namespace) => (None, None),
-        ([], Some(policy)) if workloads.iter().any(|row| row.advice.change) => {
-            (None, Some(format!("policy {policy} is set: recreate the pods that it should change")))
-        }
-        ([], _) => (None, None),
-        ([one], _) if stay.is_empty() => (Some((*one).to_owned()), Some(label(one))),
-        ([one], _) => (
-            None,
-            Some(format!(
-                "move {} to a namespace of its own first, since the label governs all pods; then {}",
-                stay.join(", "),
-                label(one)
-            )),
-        ),
-        (several, _) => (
-            None,
-            Some(format!("split it: its workloads want the policies {}", several.join(" and "))),
-        ),
-    }
 }

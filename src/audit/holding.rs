@@ -10,8 +10,8 @@ use super::readings::Readings;
 use super::trend::{Trend, TrendMean};
 use super::window::{Window, real};
 use crate::gpu::{MigProfile, Product, Strategy};
-use crate::inventory::{Ledger, PodRecord};
 use crate::inventory::record::Place;
+use crate::inventory::{Ledger, PodRecord};
 
 /// Whose value a pod's utilization is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -88,8 +88,15 @@ pub fn holdings<'a>(
     let mut nameless: Vec<&DeviceReading> = Vec::new();
     for (key, reading) in &pool.devices {
         let holders = readings.holders.get(*key);
-        let replicas = holders.into_iter().flatten().filter(|(holder, _)| !holder.replica.is_empty());
-        let seen = replicas.clone().map(|(holder, _)| &holder.replica).collect::<BTreeSet<_>>().len() as u64;
+        let replicas = holders
+            .into_iter()
+            .flatten()
+            .filter(|(holder, _)| !holder.replica.is_empty());
+        let seen = replicas
+            .clone()
+            .map(|(holder, _)| &holder.replica)
+            .collect::<BTreeSet<_>>()
+            .len() as u64;
         let told_apart = seen > 0;
         let before = named.len();
         for (holder, activity) in holders.into_iter().flatten() {
@@ -99,7 +106,11 @@ pub fn holdings<'a>(
                 continue;
             }
             named.insert(who);
-            let cut = if told_apart { pool.offer.map_or(seen, |offer| offer.replicas).max(1) } else { 1 };
+            let cut = if told_apart {
+                pool.offer.map_or(seen, |offer| offer.replicas).max(1)
+            } else {
+                1
+            };
             // What the exporter measured of a process stands beside the device's own value at every step.
             let own = !told_apart || reading.beside_steps >= activity.steps;
             found.holdings.push(Holding {
@@ -143,7 +154,11 @@ pub fn holdings<'a>(
             strategy: Some(offer.strategy),
             product: pool_product,
             profile: pool.profile,
-            scope: if nameless.len() == 1 && pool.devices.len() == 1 { Scope::Device } else { Scope::Node },
+            scope: if nameless.len() == 1 && pool.devices.len() == 1 {
+                Scope::Device
+            } else {
+                Scope::Node
+            },
             weight: real(count) * part / real(offer.replicas),
             activity: Activity {
                 steps,

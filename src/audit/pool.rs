@@ -36,7 +36,10 @@ impl<'a> Pool<'a> {
     pub fn all(readings: &'a Readings, inventory: &'a Inventory) -> Vec<Self> {
         let mut grouped: BTreeMap<(&str, &str), Vec<(&DeviceKey, &DeviceReading)>> = BTreeMap::new();
         for (key, reading) in &readings.devices {
-            grouped.entry((&key.node, &key.profile)).or_default().push((key, reading));
+            grouped
+                .entry((&key.node, &key.profile))
+                .or_default()
+                .push((key, reading));
         }
         grouped
             .into_iter()

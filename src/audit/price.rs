@@ -51,9 +51,9 @@ impl PriceList {
     /// Reads a list: YAML or JSON with `currency`, `prices` by product, and `default` for all others.
     pub fn parse(text: &str) -> Result<Self, PriceError> {
         let document: Document = serde_saphyr::from_str(text).map_err(|error| {
-            let place = error
-                .location()
-                .map_or(String::new(), |at| format!("line {}, column {}: ", at.line(), at.column()));
+            let place = error.location().map_or(String::new(), |at| {
+                format!("line {}, column {}: ", at.line(), at.column())
+            });
             let message = error.without_snippet().to_string();
             PriceError::Yaml(format!(
                 "{place}{}",
@@ -110,7 +110,10 @@ mod tests {
             assert_eq!(list.hour(Some(&product.into())), price, "{product}");
         }
         let list = PriceList::parse(r#"{"currency": "EUR", "default": 1}"#).unwrap();
-        assert_eq!((list.hour(None), list.hour(Some(&"Tesla-T4".into()))), (Some(1.0), Some(1.0)));
+        assert_eq!(
+            (list.hour(None), list.hour(Some(&"Tesla-T4".into()))),
+            (Some(1.0), Some(1.0))
+        );
     }
 
     #[test]

@@ -102,6 +102,7 @@ pub struct Asking {
 /// What the series of some nodes are like. Nodes are asked about together with those that are alike, so that each question is as simple
 /// as it can be: most nodes need none of what MIG, a change of names, or shared names take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::struct_excessive_bools, reason = "each is there or not, whatever the others")]
 pub struct Traits {
     /// The node is named under the old label.
     pub old_label: bool,
@@ -164,7 +165,8 @@ impl Asking {
 
     /// The expression of a topic for nodes of these traits; `None` where it can have no answer.
     pub fn expression(&self, topic: Topic, traits: Traits, nodes: &[String]) -> Option<String> {
-        if (topic.is_of_holders() && !traits.exported && !traits.named) || (topic == Topic::Beside && !traits.replicas) {
+        if (topic.is_of_holders() && !traits.exported && !traits.named) || (topic == Topic::Beside && !traits.replicas)
+        {
             return None;
         }
         let on = Nodes {
@@ -253,12 +255,21 @@ impl Nodes<'_> {
 
     /// A metric by device and by the pod that it names.
     fn named_series(&self, metric: &str, matcher: &str) -> String {
-        let (device, replica) = (self.device(), if self.traits.replicas { format!(", {VIRTUAL}") } else { String::new() });
+        let (device, replica) = (
+            self.device(),
+            if self.traits.replicas {
+                format!(", {VIRTUAL}")
+            } else {
+                String::new()
+            },
+        );
         let mut ways = Vec::new();
         if self.traits.exported {
             // Without `pod`: it is the exporter's, and changes when that is replaced.
             let series = self.series(metric, &[matcher, "exported_pod!=\"\""]);
-            ways.push(format!("max by ({device}, exported_namespace, exported_pod{replica}) ({series})"));
+            ways.push(format!(
+                "max by ({device}, exported_namespace, exported_pod{replica}) ({series})"
+            ));
         }
         if self.traits.named {
             let not_exporter = format!("pod!~\"{}\"", self.asking.exporters);
@@ -278,7 +289,10 @@ impl Nodes<'_> {
         let [active, memory] = [ENGINE_ACTIVE, MEMORY_USED].map(|metric| self.series(metric, &[&matcher]));
         let parents = format!("unless on ({}, {UUID}) ({active} or {memory})", self.host());
         let whole = whole.iter().map(|whole| format!("({whole} {parents})"));
-        std::iter::once(cut.to_owned()).chain(whole).collect::<Vec<_>>().join(" or ")
+        std::iter::once(cut.to_owned())
+            .chain(whole)
+            .collect::<Vec<_>>()
+            .join(" or ")
     }
 
     /// Utilization by what `of` makes of a metric and a matcher.
@@ -314,7 +328,8 @@ impl Nodes<'_> {
     }
 
     fn held_memory(&self) -> String {
-        let [cut, whole] = [CUT, WHOLE].map(|operator| self.named_series(MEMORY_USED, &format!("{INSTANCE}{operator}")));
+        let [cut, whole] =
+            [CUT, WHOLE].map(|operator| self.named_series(MEMORY_USED, &format!("{INSTANCE}{operator}")));
         self.devices(&cut, &[whole])
     }
 
@@ -373,7 +388,12 @@ mod tests {
             old_label: true,
             ..plain
         };
-        assert!(asking.expression(Topic::Mean, both, &nodes).unwrap().contains("label_replace"));
+        assert!(
+            asking
+                .expression(Topic::Mean, both, &nodes)
+                .unwrap()
+                .contains("label_replace")
+        );
     }
 
     #[test]

@@ -69,7 +69,9 @@ impl Gap {
             Gap::DevicesWithoutUtilization => {
                 "devices have memory and no utilization; on MIG, let dcgm-exporter collect the profiling metrics (DCGM_FI_PROF_GR_ENGINE_ACTIVE)"
             }
-            Gap::DevicesOfUnknownSize => "MIG devices are of a profile whose part of a GPU is not known; they are in no sum",
+            Gap::DevicesOfUnknownSize => {
+                "MIG devices are of a profile whose part of a GPU is not known; they are in no sum"
+            }
             Gap::PodsBehindSharedDevices => {
                 "pods share devices, and only the devices were measured: their values are those of the device or of the node's devices, not their own. dcgm-exporter with KUBERNETES_VIRTUAL_GPUS=true tells pods apart. Pods that shared a device and are gone are not known"
             }
@@ -77,11 +79,15 @@ impl Gap {
                 "pods were named by the exporter on devices that several share; it names the last one, so the name was not used"
             }
             Gap::PodsWithoutMetrics => "pods hold GPUs of which no metric speaks",
-            Gap::PodsWithoutStart => "pods hold devices since a time that their status does not tell; their hours are in no sum",
+            Gap::PodsWithoutStart => {
+                "pods hold devices since a time that their status does not tell; their hours are in no sum"
+            }
             Gap::NamespacesNotInCluster => {
                 "namespaces held GPUs and are gone, or of another cluster; which policy governed them is not known"
             }
-            Gap::ProductsWithoutPrice => "products have no price in the list; what they cost is in no sum. Add them, or `default`",
+            Gap::ProductsWithoutPrice => {
+                "products have no price in the list; what they cost is in no sum. Add them, or `default`"
+            }
         }
     }
 

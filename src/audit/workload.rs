@@ -32,7 +32,11 @@ mod tests {
     fn what_controllers_add_is_taken_off() {
         for (pod, workload, case) in [
             ("api-6d4cf56db6-7xk2p", "api", "Deployment"),
-            ("api-gateway-7d9c6b8f4-zzqw2", "api-gateway", "Deployment, a shorter hash"),
+            (
+                "api-gateway-7d9c6b8f4-zzqw2",
+                "api-gateway",
+                "Deployment, a shorter hash",
+            ),
             ("train-0", "train", "StatefulSet"),
             ("llama-70b-worker-3", "llama-70b-worker", "an operator's replica"),
             ("nightly-29384720-zx8qw", "nightly", "CronJob"),
@@ -40,7 +44,11 @@ mod tests {
             ("exporter-kq7xz", "exporter", "DaemonSet or Job"),
             ("notebook", "notebook", "a pod of its own"),
             ("jupyter-alice", "jupyter-alice", "a person's name has vowels"),
-            ("resnet-50", "resnet", "a number that belongs to the name is not told apart"),
+            (
+                "resnet-50",
+                "resnet",
+                "a number that belongs to the name is not told apart",
+            ),
             ("-5", "-5", "nothing would be left"),
         ] {
             assert_eq!(workload_of(pod), workload, "{case}");

@@ -7,6 +7,7 @@ pub mod html;
 pub mod markdown;
 pub mod progress;
 pub mod style;
+pub mod table;
 pub mod text;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use crate::prometheus::{Client, Endpoint, Login};
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The Prometheus server, or what speaks its HTTP API: http://prometheus.monitoring:9090
+    /// The Prometheus server, or what speaks its HTTP API, such as `http://prometheus.monitoring:9090`
     #[arg(long, value_name = "URL", env = "APPORTION_PROMETHEUS")]
     prometheus: String,
     /// The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig
@@ -182,7 +183,10 @@ fn endpoint(args: &Args) -> anyhow::Result<Endpoint> {
 }
 
 fn is_loopback(url: &str) -> bool {
-    let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+    let host = url
+        .parse::<http::Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_owned));
     host.is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
 }
 
@@ -211,7 +215,10 @@ fn seconds(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    number.checked_mul(each).filter(|seconds| *seconds > 0).ok_or_else(wrong)
+    number
+        .checked_mul(each)
+        .filter(|seconds| *seconds > 0)
+        .ok_or_else(wrong)
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -226,7 +233,12 @@ mod tests {
 
     #[test]
     fn times_are_read() {
-        for (text, value) in [("90s", Some(90)), ("5m", Some(300)), ("7d", Some(604_800)), ("2w", Some(1_209_600))] {
+        for (text, value) in [
+            ("90s", Some(90)),
+            ("5m", Some(300)),
+            ("7d", Some(604_800)),
+            ("2w", Some(1_209_600)),
+        ] {
             assert_eq!(seconds(text).ok(), value, "{text}");
         }
         for text in ["", "5", "m", "-5m", "0s", "5 m", "1é", "99999999999999999w"] {

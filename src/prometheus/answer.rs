@@ -95,7 +95,10 @@ mod tests {
         let series = read::<Outcome>(body).unwrap().data.unwrap().into_series();
         assert_eq!(series[0].points, [(1, 2.0), (3, f64::INFINITY)]);
         let frame = read::<Outcome>(br#"{"status":"error","errorType":"bad_data","error":"no"}"#).unwrap();
-        assert_eq!((frame.error_type.as_str(), frame.error.as_str(), frame.data.is_none()), ("bad_data", "no", true));
+        assert_eq!(
+            (frame.error_type.as_str(), frame.error.as_str(), frame.data.is_none()),
+            ("bad_data", "no", true)
+        );
         assert!(read::<Outcome>(b"<html>").is_none());
     }
 }

@@ -64,7 +64,9 @@ pub enum ClientError {
         why: String,
     },
     /// It takes too long.
-    #[error("Prometheus at {url} did not answer within {seconds} s; raise --timeout, or ask for less with --window and --step")]
+    #[error(
+        "Prometheus at {url} did not answer within {seconds} s; raise --timeout, or ask for less with --window and --step"
+    )]
     Slow {
         /// Where.
         url: String,
@@ -159,7 +161,12 @@ impl Client {
     }
 
     /// The values of a label on the series that match, within a time.
-    pub async fn label_values(&self, label: &str, matching: &str, span: (i64, i64)) -> Result<Vec<String>, ClientError> {
+    pub async fn label_values(
+        &self,
+        label: &str,
+        matching: &str,
+        span: (i64, i64),
+    ) -> Result<Vec<String>, ClientError> {
         let query = encoded(&[
             ("match[]", matching),
             ("start", &span.0.to_string()),
@@ -209,7 +216,11 @@ impl Client {
         let whole = async {
             let answer = self.inner.send(request).await.map_err(|error| unreachable(&error))?;
             let code = answer.status().as_u16();
-            let body = answer.into_body().collect().await.map_err(|error| unreachable(&error))?;
+            let body = answer
+                .into_body()
+                .collect()
+                .await
+                .map_err(|error| unreachable(&error))?;
             Ok((code, body.to_bytes()))
         };
         let (code, body) = tokio::time::timeout(self.timeout, whole)
@@ -245,7 +256,9 @@ impl Client {
 }
 
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut all = vec![error.to_string()];
+    let first = error.to_string();
+    // kube's name for whatever its HTTP stack says.
+    let mut all = vec![first.strip_prefix("ServiceError: ").unwrap_or(&first).to_owned()];
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
@@ -264,6 +277,11 @@ fn just_before(moment: i64) -> String {
     format!("{}.999", moment - 1)
 }
 
+/// A digit of a hexadecimal number.
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+}
+
 /// `application/x-www-form-urlencoded`.
 fn encoded(pairs: &[(&str, &str)]) -> String {
     let mut text = String::new();
@@ -278,7 +296,7 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
             for byte in part.bytes() {
                 match byte {
                     b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => text.push(char::from(byte)),
-                    _ => text.push_str(&format!("%{byte:02X}")),
+                    _ => text.extend(['%', hex(byte >> 4), hex(byte & 15)]),
                 }
             }
         }
@@ -292,6 +310,9 @@ mod tests {
 
     #[test]
     fn forms_are_encoded() {
-        assert_eq!(encoded(&[("match[]", r#"{a="b c"}"#), ("n", "1+1")]), "match%5B%5D=%7Ba%3D%22b%20c%22%7D&n=1%2B1");
+        assert_eq!(
+            encoded(&[("match[]", r#"{a="b c"}"#), ("n", "1+1")]),
+            "match%5B%5D=%7Ba%3D%22b%20c%22%7D&n=1%2B1"
+        );
     }
 }

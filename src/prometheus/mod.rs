@@ -1,4 +1,4 @@
-//! Questions to a Prometheus server, or to what speaks its HTTP API: Thanos, Mimir, VictoriaMetrics.
+//! Questions to a Prometheus server, or to what speaks its HTTP API: Thanos, Mimir, `VictoriaMetrics`.
 
 pub mod answer;
 pub mod client;

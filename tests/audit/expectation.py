@@ -113,7 +113,7 @@ def expected(nodes):
     for node in nodes:
         for device in node.devices:
             strategy, product, shares, part = POOLS[node.name, device.profile]
-            seen = [(t, current(device.samples, t)) for t in steps]
+            seen = [(t, current(device, t)) for t in steps]
             seen = [(t, series) for t, series in seen if series]
             points = [(t, max(u for u, _ in series.values())) for t, series in seen]
             memory = [max(m for _, m in series.values()) for _, series in seen]

@@ -78,10 +78,10 @@ class Device:
                 rows = [(None, "", util, memory)]
             yield t, rows
 
-    def exposed(self, rows):
+    def exposed(self, t, rows):
         """The lines of a scrape as (metric, labels, value)."""
         whole = {"gpu": str(self.gpu), "UUID": self.uuid, "pci_bus_id": f"00000000:0{self.gpu}:00.0"}
-        whole |= {"device": f"nvidia{self.gpu}", "modelName": self.model, self.node.host_label: self.node.name}
+        whole |= {"device": f"nvidia{self.gpu}", "modelName": self.model, self.node.host_label(t): self.node.name}
         if self.instance:
             whole |= {"GPU_I_PROFILE": self.profile, "GPU_I_ID": self.instance}
         # Free memory is always the device's.
@@ -102,20 +102,18 @@ class Device:
 
 
 class Node:
-    def __init__(self, name, labels, allocatable, host_label="Hostname", honor=False, interval=120, offset=37, profiling=False):
+    def __init__(self, name, labels, allocatable, upgraded=END, honor=False, interval=120, offset=37, profiling=False):
         self.name, self.labels, self.allocatable = name, labels, allocatable
-        self.host_label, self.honor, self.interval, self.offset = host_label, honor, interval, offset
+        # When its exporter was replaced by one that writes `hostname`.
+        self.upgraded, self.honor, self.interval, self.offset = upgraded, honor, interval, offset
         self.profiling = profiling
         self.devices, self.parents = [], []
 
     def add(self, *args, **kwargs):
         self.devices.append(Device(self, *args, **kwargs))
 
-    def lines(self, index):
-        """All lines of the scrape with that number, by device."""
-        for device in self.devices:
-            if index < len(device.samples):
-                yield from device.exposed(device.samples[index][1])
+    def host_label(self, t):
+        return "hostname" if t >= self.upgraded else "Hostname"
 
 
 def scraped(labels: dict, node: Node) -> dict:
@@ -158,7 +156,7 @@ def labels_of(product, count, memory, replicas=1, sharing="none", **more):
 
 def fleet():
     a100 = "NVIDIA A100-SXM4-80GB"
-    whole = Node("whole-1", labels_of("NVIDIA-A100-SXM4-80GB", 4, 81920), {"gpu": 4}, host_label="hostname")
+    whole = Node("whole-1", labels_of("NVIDIA-A100-SXM4-80GB", 4, 81920), {"gpu": 4}, upgraded=0)
     train = [("llm-train", "llama-0", START - HOUR, END, "")]
     whole.add(0, a100, 81038, steady(86, 8), constant(70_000), train)
     whole.add(1, a100, 81038, steady(84, 8), constant(70_100), train)
@@ -183,7 +181,7 @@ def fleet():
                 [("search", f"embed-5c9f7d8b64-{'bcdfg' if gpu else 'zxwvt'}", START - DAY, END, "")])
 
     # Time slices with a series for each pod: on one GPU with values of each process, on the other with the GPU's.
-    turns = Node("turns-1", labels_of("NVIDIA-L4-SHARED", 2, 23034, 4, "time-slicing"), {"gpu": 8}, host_label="hostname",
+    turns = Node("turns-1", labels_of("NVIDIA-L4-SHARED", 2, 23034, 4, "time-slicing"), {"gpu": 8}, upgraded=0,
                  honor=True, offset=5)
     team = [("dev", "nb-anna", START + DAY, END, "0"), ("dev", "nb-ben", START + 3 * DAY, END, "1")]
     turns.add(0, "NVIDIA L4", 22500, steady(30, 20), constant(6_000), team, mode="process")
@@ -206,7 +204,8 @@ def fleet():
     mig.parents.append((0, a100, 81038))
 
     # MIG `single`: nvidia.com/gpu is a MIG device.
-    single = Node("single-1", labels_of("NVIDIA-A30-MIG-2g.12gb", 2, 11968, **{"slices.gi": "2"}), {"gpu": 2}, honor=True, offset=23)
+    single = Node("single-1", labels_of("NVIDIA-A30-MIG-2g.12gb", 2, 11968, **{"slices.gi": "2"}), {"gpu": 2}, honor=True, offset=23,
+                  upgraded=START + 2 * DAY + 5000)
     single.labels["nvidia.com/mig.strategy"] = "single"
     for at in range(2):
         single.add(0, "NVIDIA A30", 11968, steady(25, 10) if at else office(0, 80, 3), constant(3_000), [("globex", f"bot-{at}", START - DAY, END, "")],
@@ -278,13 +277,13 @@ def week(nodes) -> str:
         for device in node.devices:
             cache = {}
             for t, rows in device.samples:
-                for metric, labels, value in device.exposed(rows):
+                for metric, labels, value in device.exposed(t, rows):
                     key = (metric, tuple(labels.items()))
                     if key not in cache:
                         cache[key] = line(metric, scraped(labels, node), "%s").rstrip("\n")
                     families[metric].append(cache[key] % f"{value} {t}")
         for gpu, model, total in node.parents:
-            labels = scraped({"gpu": str(gpu), "UUID": f"GPU-{node.name}-{gpu}", "modelName": model, node.host_label: node.name}, node)
+            labels = scraped({"gpu": str(gpu), "UUID": f"GPU-{node.name}-{gpu}", "modelName": model, node.host_label(END - 1): node.name}, node)
             for t in range(START - 600 + node.offset, END, node.interval):
                 if any(device.gpu == gpu and device.hole and device.hole[0] <= t < device.hole[1] for device in node.devices):
                     continue
@@ -297,8 +296,10 @@ def week(nodes) -> str:
     return "\n".join(text) + "\n# EOF\n"
 
 
-def current(samples, t):
-    """What Prometheus takes for the value at `t`: the latest within the lookback, of each series on its own."""
+def current(device, t):
+    """What Prometheus takes for the value at `t`: the latest within the lookback, of each series on its own. Where two stand for the same
+    thing, since a label has just changed, the higher value of each."""
+    samples = device.samples
     last = bisect.bisect_right(samples, t, key=lambda sample: sample[0])
     seen = {}
     for index in range(last - 1, -1, -1):
@@ -306,5 +307,9 @@ def current(samples, t):
         if at <= t - LOOKBACK:
             break
         for holder, replica, util, memory in rows:
-            seen.setdefault((holder, replica), (util, memory))
-    return seen
+            seen.setdefault((holder, replica, device.node.host_label(at)), (util, memory))
+    merged = {}
+    for (holder, replica, _), (util, memory) in seen.items():
+        known = merged.get((holder, replica), (0, 0))
+        merged[holder, replica] = (max(util, known[0]), max(memory, known[1]))
+    return merged

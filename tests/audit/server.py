@@ -5,10 +5,12 @@ import json
 import pathlib
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -40,7 +42,7 @@ class Exporters:
         for node in nodes:
             lines = {}
             for device in node.devices:
-                for metric, labels, value in device.exposed(device.samples[-1][1]):
+                for metric, labels, value in device.exposed(*device.samples[-1]):
                     lines.setdefault(metric, []).append(fleet.line(metric, labels, value))
             texts[f"/{node.name}"] = "".join(
                 f"# HELP {metric} {fleet.FAMILIES[metric]}\n# TYPE {metric} gauge\n" + "".join(found) for metric, found in lines.items()
@@ -58,6 +60,56 @@ class Exporters:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Gate:
+    """An HTTPS door in front of Prometheus that asks who is there."""
+
+    def __init__(self, url: str, directory: pathlib.Path, wanted: set[str]):
+        self.certificate = directory / "gate.pem"
+        key = directory / "gate.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-keyout", key,
+             "-out", self.certificate, "-subj", "/CN=gate", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+             # It is what the server shows, and no authority of others.
+             "-addext", "basicConstraints=critical,CA:FALSE"],
+            check=True, capture_output=True,
+        )
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+                code, text = 401, b"who are you?"
+                if self.headers.get("Authorization") in wanted:
+                    headers = {"Content-Type": self.headers["Content-Type"]} if body else {}
+                    request = urllib.request.Request(url + self.path.removeprefix("/door"), body, headers)
+                    try:
+                        with urllib.request.urlopen(request, timeout=30) as answer:
+                            code, text = answer.status, answer.read()
+                    except urllib.error.HTTPError as error:
+                        code, text = error.code, error.read()
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trust.load_cert_chain(self.certificate, key)
+        self.server.socket = trust.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.server.server_address[1]}/door"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):

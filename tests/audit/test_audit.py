@@ -1,5 +1,6 @@
 """`apportion audit` against a real Prometheus: every number is reckoned a second time, from what the samples were made from."""
 
+import base64
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import unittest
 
 import expectation
 import fleet
-from server import ROOT, Exporters, Prometheus
+from server import ROOT, Exporters, Gate, Prometheus
 
 BINARY = ROOT / "target/debug/apportion"
 
@@ -56,12 +57,15 @@ class Audit(unittest.TestCase):
         lines = "".join(f"  {word}: {price}\n" for word, price in expectation.PRICES.items())
         (cls.directory / "prices.yaml").write_text(f"currency: EUR\nprices:\n{lines}")
 
-    def audit(self, *args, status=(0, 1)):
-        done = subprocess.run(
-            [BINARY, "audit", "--prometheus", self.prometheus.url, "--cluster", self.directory / "cluster.json",
+    def run_audit(self, url, *args):
+        return subprocess.run(
+            [BINARY, "audit", "--prometheus", url, "--cluster", self.directory / "cluster.json",
              "--policies", ROOT / "policies", "--prices", self.directory / "prices.yaml", *args],
             capture_output=True, text=True, timeout=120, env={k: v for k, v in os.environ.items() if not k.startswith("APPORTION_")},
         )
+
+    def audit(self, *args, status=(0, 1)):
+        done = self.run_audit(self.prometheus.url, *args)
         self.assertIn(done.returncode, status, done.stderr)
         return done.stderr if done.returncode == 2 else done.stdout
 
@@ -139,6 +143,30 @@ class Audit(unittest.TestCase):
         for foreign in ("http://", "https://", "<script", "url(", "@import", "<link"):
             self.assertNotIn(foreign, html.replace("http://www.w3.org/2000/svg", ""))
 
+    def test_the_door_is_https_and_wants_a_login(self):
+        basic = base64.b64encode(b"auditor:pass word").decode()
+        gate = Gate(self.prometheus.url, self.directory, {"Bearer secret", f"Basic {basic}"})
+        self.addCleanup(gate.stop)
+        (self.directory / "token").write_text("secret\n")
+        (self.directory / "password").write_text("pass word\n")
+        trust, token = ["--ca-file", gate.certificate], ["--token-file", self.directory / "token"]
+        password = ["--username", "auditor", "--password-file", self.directory / "password"]
+        span = ["--end", fleet.stamp(fleet.END), "--window", "6h"]
+        for args, words in [
+            ([*trust, *token], None), ([*trust, *password], None), (["--insecure-skip-tls-verify", *token], None),
+            (trust, "log in with --token-file"), (token, "cannot reach Prometheus"),
+        ]:
+            done = self.run_audit(gate.url, *span, *args, "--output", "json")
+            if words:
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertIn(words, done.stderr)
+                self.assertNotIn("secret", done.stderr)
+            else:
+                self.assertIn(done.returncode, (0, 1), done.stderr)
+                self.assertEqual(json.loads(done.stdout)["total"]["devices"], 23)
+        done = self.run_audit("http://prometheus.example", *token)
+        self.assertIn("in the clear", done.stderr)
+
     def test_mistakes_end_with_a_sentence(self):
         for args, words in [
             (["--end", "2020-01-01T00:00:00Z"], "knows no DCGM metric"),
@@ -150,15 +178,11 @@ class Audit(unittest.TestCase):
             (["--prometheus", f"http://127.0.0.1:{self.exporters.port}"], "is not Prometheus' HTTP API"),
             (["--prometheus", self.prometheus.url + "/elsewhere"], "answers 404"),
         ]:
-            # The last of a repeated flag would be refused: one address only.
-            if args[0] == "--prometheus":
-                done = subprocess.run([BINARY, "audit", *args, "--cluster", self.directory / "cluster.json", "--policies", ROOT / "policies"],
-                                      capture_output=True, text=True, timeout=60)
-                self.assertEqual(done.returncode, 2, args)
-                said = done.stderr
-            else:
-                said = self.audit(*args, status=(2,))
-            self.assertIn(words, said, args)
+            # A flag that is given twice would be refused: one address only.
+            url, args = (args[1], []) if args[0] == "--prometheus" else (self.prometheus.url, args)
+            done = self.run_audit(url, *args)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), args)
+            self.assertIn(words, done.stderr, args)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 import threading
 import unittest
-import urllib.error
 import urllib.request
 
 import yaml
@@ -68,12 +67,10 @@ def provoke(ports: dict[str, str]) -> None:
         "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "resource": {"group": "", "version": "v1", "resource": "pods"},
         "namespace": "dev", "operation": "CREATE", "object": {"metadata": {"name": "p"}, "spec": {"containers": [
             {"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}}}}
-    for url, body in [(f"https://{ports['webhook']}/mutate", review), (f"https://{ports['extender']}/filter", {"Pod": 7})]:
+    question = {"Pod": review["request"]["object"], "Nodes": None, "NodeNames": ["a100-1"]}
+    for url, body in [(f"https://{ports['webhook']}/mutate", review), (f"https://{ports['extender']}/filter", question)]:
         request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        try:
-            urllib.request.urlopen(request, timeout=10, context=trust).read()
-        except urllib.error.HTTPError as error:
-            error.close()
+        urllib.request.urlopen(request, timeout=10, context=trust).read()
     host, port = ports["webhook"].split(":")
     with socket.create_connection((host, int(port)), timeout=10) as plain:
         plain.sendall(b"no handshake\r\n\r\n")

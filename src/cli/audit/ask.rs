@@ -88,7 +88,10 @@ impl Inquiry<'_> {
         let mut nodes: BTreeMap<String, Traits> = BTreeMap::new();
         for question in self.asking.trait_questions() {
             let span = (window.start(), window.end());
-            let named = self.client.label_values(question.label, &question.matching, span).await?;
+            let named = self
+                .client
+                .label_values(question.label, &question.matching, span)
+                .await?;
             for node in named.into_iter().filter(|node| !node.is_empty()) {
                 (question.mark)(nodes.entry(node).or_default());
             }
@@ -107,7 +110,9 @@ impl Inquiry<'_> {
         };
         if question.topic.is_trend() {
             let span = (window.first_bucket_end(), window.end());
-            self.client.before_each(&expression, span, window.bucket_seconds()).await
+            self.client
+                .before_each(&expression, span, window.bucket_seconds())
+                .await
         } else {
             self.client.before(&expression, window.end()).await
         }

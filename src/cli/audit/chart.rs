@@ -1,4 +1,9 @@
 //! Pictures in SVG. They hold shapes alone and stretch with the page; words and figures stand beside them as text.
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "a page is written once, and its code should look like the page"
+)]
 
 /// Utilization over time as an area, 0 to 100 per cent.
 pub fn area(trend: &[Option<f64>], label: &str) -> String {
@@ -13,18 +18,28 @@ pub fn area(trend: &[Option<f64>], label: &str) -> String {
         shapes.push_str(&format!("<polygon points=\"{points}\" fill=\"var(--busy)\"/>"));
     }
     let grid = [0, 25, 50, 75].map(|y| {
-        format!("<path d=\"M0 {y}H{}\" stroke=\"var(--line)\" stroke-width=\"1\" vector-effect=\"non-scaling-stroke\"/>", trend.len())
+        format!(
+            "<path d=\"M0 {y}H{}\" stroke=\"var(--line)\" stroke-width=\"1\" vector-effect=\"non-scaling-stroke\"/>",
+            trend.len()
+        )
     });
     svg("", trend.len(), 100, label, &(grid.concat() + &shapes))
 }
 
 /// The same, small: for a cell of a table.
 pub fn spark(trend: &[Option<f64>], label: &str) -> String {
-    let mut shapes = format!("<path d=\"M0 100H{}\" stroke=\"var(--line)\" vector-effect=\"non-scaling-stroke\"/>", trend.len());
+    let mut shapes = format!(
+        "<path d=\"M0 100H{}\" stroke=\"var(--line)\" vector-effect=\"non-scaling-stroke\"/>",
+        trend.len()
+    );
     for (begin, run) in runs(trend) {
         let mut points = format!("{begin},100");
         for (at, value) in run.iter().enumerate() {
-            points.push_str(&format!(" {}.5,{:.1}", begin + at, 98.0 - value.clamp(0.0, 100.0) * 0.96));
+            points.push_str(&format!(
+                " {}.5,{:.1}",
+                begin + at,
+                98.0 - value.clamp(0.0, 100.0) * 0.96
+            ));
         }
         points.push_str(&format!(" {},100", begin + run.len()));
         shapes.push_str(&format!("<polygon points=\"{points}\" fill=\"var(--busy)\"/>"));
@@ -39,7 +54,9 @@ pub fn heat(trend: &[Option<f64>], label: &str) -> String {
         if let Some(value) = value {
             // Something that was seen and did nothing is not the same as something that was not seen.
             let shade = 0.08 + value.clamp(0.0, 100.0) / 100.0 * 0.92;
-            shapes.push_str(&format!("<rect x=\"{at}\" width=\"1.03\" height=\"1\" fill=\"rgba(var(--heat),{shade:.2})\"/>"));
+            shapes.push_str(&format!(
+                "<rect x=\"{at}\" width=\"1.03\" height=\"1\" fill=\"rgba(var(--heat),{shade:.2})\"/>"
+            ));
         }
     }
     svg("heat", trend.len(), 1, label, &shapes)

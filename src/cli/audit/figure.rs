@@ -21,7 +21,11 @@ pub fn percent(value: Option<f64>) -> String {
 
 /// A part of a whole in per cent.
 pub fn part(of: f64, all: f64) -> String {
-    if all > 0.0 { format!("{:.0} %", of / all * 100.0) } else { "-".to_owned() }
+    if all > 0.0 {
+        format!("{:.0} %", of / all * 100.0)
+    } else {
+        "-".to_owned()
+    }
 }
 
 /// An amount without its currency, or a dash.
@@ -41,7 +45,9 @@ pub fn gibibytes(mebibytes: Option<f64>) -> String {
 /// A whole number with commas between thousands.
 fn grouped(value: f64) -> String {
     let plain = format!("{value:.0}");
-    let (sign, digits) = plain.strip_prefix('-').map_or(("", plain.as_str()), |digits| ("-", digits));
+    let (sign, digits) = plain
+        .strip_prefix('-')
+        .map_or(("", plain.as_str()), |digits| ("-", digits));
     let mut text = String::from(sign);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -103,7 +109,9 @@ pub fn advice(advice: &Advice) -> String {
                 text.push_str(profile);
             }
             if let Some(per_gpu) = per_gpu {
-                text.push_str(&format!(", {per_gpu} a GPU"));
+                text.push_str(", ");
+                text.push_str(&per_gpu.to_string());
+                text.push_str(" a GPU");
             }
             text
         }
@@ -116,7 +124,10 @@ mod tests {
 
     #[test]
     fn figures_are_short() {
-        assert_eq!([0.04, 12.34, 99.94, 1234.5, 9_876_543.0].map(hours), ["0.0", "12.3", "99.9", "1,234", "9,876,543"]);
+        assert_eq!(
+            [0.04, 12.34, 99.94, 1234.5, 9_876_543.0].map(hours),
+            ["0.0", "12.3", "99.9", "1,234", "9,876,543"]
+        );
         assert_eq!([Some(-1234.0), Some(0.5), None].map(money), ["-1,234", "0.50", "-"]);
         assert_eq!(part(1.0, 0.0), "-");
     }

@@ -1,4 +1,9 @@
 //! The report for issues, chats and wikis.
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "a page is written once, and its code should look like the page"
+)]
 
 use super::figure::{advice, gibibytes, hours, money, part, percent, scope, sparkline};
 use super::text::summary;
@@ -15,7 +20,17 @@ pub fn markdown(report: &Report) -> String {
         &mut page,
         "Namespaces",
         &[
-            "Namespace", "Policy", "GPU h", "Mean", "p95", "Idle h", "Idle", unit, "Values are", "Trend", "To do",
+            "Namespace",
+            "Policy",
+            "GPU h",
+            "Mean",
+            "p95",
+            "Idle h",
+            "Idle",
+            unit,
+            "Values are",
+            "Trend",
+            "To do",
         ],
         report.namespaces.iter().map(|row| {
             let usage = &row.usage;
@@ -38,8 +53,19 @@ pub fn markdown(report: &Report) -> String {
         &mut page,
         "Workloads",
         &[
-            "Workload", "Sharing", "GPU h", "Mean", "p95", "Idle h", unit, "GiB at most", "Values are", "Recommended",
-            "Saves h", "Saves", "Because",
+            "Workload",
+            "Sharing",
+            "GPU h",
+            "Mean",
+            "p95",
+            "Idle h",
+            unit,
+            "GiB at most",
+            "Values are",
+            "Recommended",
+            "Saves h",
+            "Saves",
+            "Because",
         ],
         report.workloads.iter().map(|row| {
             let usage = &row.usage;
@@ -64,15 +90,33 @@ pub fn markdown(report: &Report) -> String {
         &mut page,
         "GPUs",
         &[
-            "Node", "GPU", "Product", "Sharing", "GPU h", "Mean", "p95", "Idle h", unit, "GiB at most", "of GiB", "Trend",
+            "Node",
+            "GPU",
+            "Product",
+            "Sharing",
+            "GPU h",
+            "Mean",
+            "p95",
+            "Idle h",
+            unit,
+            "GiB at most",
+            "of GiB",
+            "Trend",
         ],
         report.gpus.iter().map(|row| {
             let usage = &row.usage;
-            let instance = row.instance.as_ref().map_or(String::new(), |instance| format!(" MIG {instance}"));
+            let instance = row
+                .instance
+                .as_ref()
+                .map_or(String::new(), |instance| format!(" MIG {instance}"));
             vec![
                 row.node.clone(),
                 format!("{}{instance}", row.uuid),
-                [row.product.as_deref(), row.profile.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" "),
+                [row.product.as_deref(), row.profile.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 row.strategy.unwrap_or("?").to_owned(),
                 hours(usage.gpu_hours),
                 percent(usage.mean_percent),
@@ -95,7 +139,11 @@ pub fn markdown(report: &Report) -> String {
 }
 
 fn table(page: &mut String, title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-    page.push_str(&format!("\n## {title}\n\n| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len())));
+    page.push_str(&format!(
+        "\n## {title}\n\n| {} |\n|{}\n",
+        head.join(" | "),
+        "---|".repeat(head.len())
+    ));
     for row in rows {
         let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
         page.push_str(&format!("| {} |\n", cells.join(" | ")));

@@ -23,7 +23,17 @@ pub fn text(report: &Report) -> String {
     }
     let unit = report.currency.as_deref().unwrap_or("");
     let wasted = format!("WASTED {unit}");
-    let mut table = Table::new(&["NAMESPACE", "POLICY", "GPU H", "MEAN", "P95", "IDLE H", &wasted, "VALUES", "TREND"]);
+    let mut table = Table::new(&[
+        "NAMESPACE",
+        "POLICY",
+        "GPU H",
+        "MEAN",
+        "P95",
+        "IDLE H",
+        &wasted,
+        "VALUES",
+        "TREND",
+    ]);
     for row in report.namespaces.iter().take(ROWS) {
         let mut cells = vec![row.namespace.clone(), row.policy.clone().unwrap_or("-".to_owned())];
         cells.extend(usage(&row.usage));
@@ -31,16 +41,24 @@ pub fn text(report: &Report) -> String {
         table.row(cells);
     }
     table.print(report.namespaces.len(), &mut line);
-    let mut table = Table::new(&["WORKLOAD", "SHARING", "GPU H", "MEAN", "P95", "IDLE H", &wasted, "VALUES", "TREND"]);
+    let mut table = Table::new(&[
+        "WORKLOAD", "SHARING", "GPU H", "MEAN", "P95", "IDLE H", &wasted, "VALUES", "TREND",
+    ]);
     for row in report.workloads.iter().take(ROWS) {
-        let sharing = if row.strategies.is_empty() { "?".to_owned() } else { row.strategies.join(", ") };
+        let sharing = if row.strategies.is_empty() {
+            "?".to_owned()
+        } else {
+            row.strategies.join(", ")
+        };
         let mut cells = vec![format!("{}/{}", row.namespace, row.workload), sharing];
         cells.extend(usage(&row.usage));
         cells.extend([scope(row.scope).to_owned(), sparkline(&row.usage.trend, SPARK)]);
         table.row(cells);
     }
     table.print(report.workloads.len(), &mut line);
-    let mut table = Table::new(&["NODE", "GPU", "GPU H", "MEAN", "P95", "IDLE H", &wasted, "SHARING", "TREND"]);
+    let mut table = Table::new(&[
+        "NODE", "GPU", "GPU H", "MEAN", "P95", "IDLE H", &wasted, "SHARING", "TREND",
+    ]);
     let mut gpus: Vec<_> = report.gpus.iter().collect();
     gpus.sort_by(|a, b| b.usage.idle_hours.total_cmp(&a.usage.idle_hours));
     for row in gpus.iter().take(ROWS) {
@@ -50,7 +68,10 @@ pub fn text(report: &Report) -> String {
         };
         let mut cells = vec![row.node.clone(), device];
         cells.extend(usage(&row.usage));
-        cells.extend([row.strategy.unwrap_or("?").to_owned(), sparkline(&row.usage.trend, SPARK)]);
+        cells.extend([
+            row.strategy.unwrap_or("?").to_owned(),
+            sparkline(&row.usage.trend, SPARK),
+        ]);
         table.row(cells);
     }
     table.print(report.gpus.len(), &mut line);
@@ -59,7 +80,10 @@ pub fn text(report: &Report) -> String {
     for row in report.workloads.iter().filter(|row| row.advice.strategy.is_some()) {
         let style = if row.advice.change { DOUBTFUL } else { GOOD };
         let saves = if row.advice.change {
-            let amount = row.advice.saving.map_or(String::new(), |_| format!(", {} {unit}", money(row.advice.saving)));
+            let amount = row
+                .advice
+                .saving
+                .map_or(String::new(), |_| format!(", {} {unit}", money(row.advice.saving)));
             format!("; saves {} GPU hours{amount}", hours(row.advice.saving_hours))
         } else {
             String::new()
@@ -78,7 +102,10 @@ pub fn text(report: &Report) -> String {
         line(&painted(anstyle::Style::new().bold(), "NOT SEEN"));
         for gap in &report.unseen {
             for (at, part) in wrapped(&gap.to_string(), WIDTH - 4).iter().enumerate() {
-                line(&painted(BAD, &format!("{}{part}", if at == 0 { "  - " } else { "    " })));
+                line(&painted(
+                    BAD,
+                    &format!("{}{part}", if at == 0 { "  - " } else { "    " }),
+                ));
             }
         }
     }
@@ -156,7 +183,11 @@ fn usage(usage: &Usage) -> [String; 5] {
 
 /// A UUID that fits into a column.
 pub fn short(uuid: &str) -> String {
-    if uuid.len() > 16 { format!("{}..", &uuid.chars().take(14).collect::<String>()) } else { uuid.to_owned() }
+    if uuid.len() > 16 {
+        format!("{}..", &uuid.chars().take(14).collect::<String>())
+    } else {
+        uuid.to_owned()
+    }
 }
 
 /// Lines of at most `width` characters, broken between words.
@@ -205,7 +236,11 @@ impl Table {
         let shown = |cells: &[String]| {
             let cells = cells.iter().enumerate().map(|(at, cell)| {
                 let width = widths[at];
-                if (2..7).contains(&at) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+                if (2..7).contains(&at) {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:width$}")
+                }
             });
             cells.collect::<Vec<_>>().join("  ")
         };
@@ -215,7 +250,10 @@ impl Table {
             line(&shown(row));
         }
         if of > self.rows.len() {
-            line(&painted(FAINT, &format!("and {} more: --output json has them all", of - self.rows.len())));
+            line(&painted(
+                FAINT,
+                &format!("and {} more: --output json has them all", of - self.rows.len()),
+            ));
         }
     }
 }
