@@ -55,38 +55,38 @@ impl Gap {
     fn note(self) -> &'static str {
         match self {
             Gap::NodesWithoutMetrics => {
-                "nodes have GPUs, and no metric of them was found: run dcgm-exporter there and have it scraped"
+                "Nodes have GPUs, and no metric of them was found: run dcgm-exporter there and have it scraped"
             }
             Gap::NodesNotInCluster => {
-                "nodes have metrics, and the cluster does not know them: gone since, or of another cluster (--selector tells clusters apart). How their GPUs were shared is not known"
+                "Nodes have metrics, and the cluster does not know them: gone since, or of another cluster (--selector tells clusters apart). How their GPUs were shared is not known"
             }
             Gap::NodesInDoubt => {
-                "nodes have labels that leave open what their GPUs are; `apportion lint --cluster` says why"
+                "Nodes have labels that leave open what their GPUs are; `apportion lint --cluster` says why"
             }
             Gap::DevicesWithHoles => {
-                "devices have no samples for a part of the window; hours without a sample are in no sum"
+                "Devices have no samples for a part of the window; hours without a sample are in no sum"
             }
             Gap::DevicesWithoutUtilization => {
-                "devices have memory and no utilization; on MIG, let dcgm-exporter collect the profiling metrics (DCGM_FI_PROF_GR_ENGINE_ACTIVE)"
+                "Devices have memory and no utilization; on MIG, let dcgm-exporter collect the profiling metrics (DCGM_FI_PROF_GR_ENGINE_ACTIVE)"
             }
             Gap::DevicesOfUnknownSize => {
                 "MIG devices are of a profile whose part of a GPU is not known; they are in no sum"
             }
             Gap::PodsBehindSharedDevices => {
-                "pods share devices, and only the devices were measured: their values are those of the device or of the node's devices, not their own. dcgm-exporter with KUBERNETES_VIRTUAL_GPUS=true tells pods apart. Pods that shared a device and are gone are not known"
+                "Pods share devices, and only the devices were measured: their values are those of the device or of the node's devices, not their own. dcgm-exporter with KUBERNETES_VIRTUAL_GPUS=true tells pods apart. Pods that shared a device and are gone are not known"
             }
             Gap::PodsNamedForOthers => {
-                "pods were named by the exporter on devices that several share; it names the last one, so the name was not used"
+                "Pods were named by the exporter on devices that several share; it names the last one, so the name was not used"
             }
-            Gap::PodsWithoutMetrics => "pods hold GPUs of which no metric speaks",
+            Gap::PodsWithoutMetrics => "Pods hold GPUs of which no metric speaks",
             Gap::PodsWithoutStart => {
-                "pods hold devices since a time that their status does not tell; their hours are in no sum"
+                "Pods hold devices since a time that their status does not tell; their hours are in no sum"
             }
             Gap::NamespacesNotInCluster => {
-                "namespaces held GPUs and are gone, or of another cluster; which policy governed them is not known"
+                "Namespaces held GPUs and are gone, or of another cluster; which policy governed them is not known"
             }
             Gap::ProductsWithoutPrice => {
-                "products have no price in the list; what they cost is in no sum. Add them, or `default`"
+                "Products have no price in the list; what they cost is in no sum. Add them, or `default`"
             }
         }
     }
@@ -113,6 +113,6 @@ impl fmt::Display for Unseen {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        write!(f, "{} {} ({}{more})", self.count, self.note, self.names.join(", "))
+        write!(f, "{}. {}: {}{more}", self.note, self.count, self.names.join(", "))
     }
 }

@@ -37,6 +37,10 @@ pub fn unit(report: &Report) -> String {
     report.currency.as_deref().map(escaped).unwrap_or_default()
 }
 
+fn workloads(count: usize) -> String {
+    format!("{count} workload{}", if count == 1 { "" } else { "s" })
+}
+
 fn day(moment: &str) -> &str {
     moment.split('T').next().unwrap_or(moment)
 }
@@ -71,12 +75,12 @@ fn head(report: &Report) -> String {
         Some(saving) => (
             "good",
             money(Some(saving)),
-            format!("{unit} that sharing {changes} workloads otherwise would save"),
+            format!("{unit} that sharing {} otherwise would save", workloads(changes)),
         ),
         None => (
             "good",
             hours(total.saving_hours),
-            format!("GPU hours that sharing {changes} workloads otherwise would save"),
+            format!("GPU hours that sharing {} otherwise would save", workloads(changes)),
         ),
     });
     cards.push((

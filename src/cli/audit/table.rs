@@ -170,7 +170,7 @@ pub fn gpus(report: &Report) -> String {
     let cost = format!("Idle, {}", unit(report));
     let mut table = Table::new(
         "GPUs",
-        "The darker a strip, the busier the device was then; plain where nothing was seen.",
+        "The stronger the colour of a strip, the busier the device was then; plain where nothing was seen.",
         &[
             ("Device", false),
             ("Sharing", false),
