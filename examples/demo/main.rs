@@ -39,7 +39,10 @@ async fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&work).context("cannot make target/demo")?;
 
     let mut server = server::Server::start(&work, CLUSTER, POLICIES, args.any_port).await?;
-    let cluster = apportion::cli::input::cluster(Path::new(CLUSTER))?;
+    let cluster = apportion::cli::input::cluster(
+        Path::new(CLUSTER),
+        &apportion::cli::input::policy_set(Path::new(POLICIES))?,
+    )?;
     let client = client::Client::new(&server)?;
     table::head(&cluster);
     let mut first = None;

@@ -217,6 +217,12 @@ impl<'a> Subject<'a> {
                 let mut tally = Tally::default();
                 let part = pool.part.unwrap_or(0.0);
                 tally.add(window, &reading.activity, part, price, reading.memory_total);
+                let mut usage = tally.done();
+                // Of a device whose part of a GPU is not known no hours are, but what it did is.
+                if reading.activity.steps > 0.0 {
+                    usage.mean_percent = Some(reading.activity.mean);
+                    usage.trend.clone_from(&reading.activity.trend.0);
+                }
                 let named = readings.holders.get(*key).into_iter().flatten();
                 let believed = named.filter(|(holder, _)| !pool.is_shared() || !holder.replica.is_empty());
                 let holders: BTreeSet<String> = believed
@@ -233,7 +239,7 @@ impl<'a> Subject<'a> {
                     strategy: pool.strategy().map(Strategy::as_str),
                     part: pool.part,
                     seen_part: reading.activity.steps / real(window.steps()),
-                    usage: tally.done(),
+                    usage,
                     memory_mean_mebibytes: reading.memory_mean,
                     memory_total_mebibytes: reading.memory_total,
                     holders: holders.into_iter().collect(),

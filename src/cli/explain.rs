@@ -45,7 +45,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let (policies, cluster) = match &args.cluster {
         Some(file) => {
             let directory = args.policies.clone().unwrap_or_else(|| "policies".into());
-            (input::policy_set(&directory)?, input::cluster(file)?)
+            let policies = input::policy_set(&directory)?;
+            let inventory = input::cluster(file, &policies)?;
+            (policies, inventory)
         }
         None => input::live(args.policies.as_deref())?,
     };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::cluster::{client, look};
+use crate::decision::promised;
 use crate::inventory::{Inventory, Ledger, dump};
 use crate::policy::{Finding, Policy, PolicySet, parse};
 
@@ -72,14 +73,14 @@ pub fn checked_policies(directory: &Path, texts: &[(String, String)]) -> anyhow:
     })
 }
 
-/// The cluster of a dump.
-pub fn cluster(file: &Path) -> anyhow::Result<Inventory> {
-    cluster_of(&file.display().to_string(), &text(file)?)
+/// The cluster of a dump, under these policies.
+pub fn cluster(file: &Path, policies: &PolicySet) -> anyhow::Result<Inventory> {
+    cluster_of(&file.display().to_string(), &text(file)?, policies)
 }
 
-/// The cluster of a dump's text.
-pub fn cluster_of(file: &str, text: &str) -> anyhow::Result<Inventory> {
-    Ok(dump::read(text).with_context(|| file.to_owned())?.inventory().clone())
+/// The cluster of a dump's text, under these policies.
+pub fn cluster_of(file: &str, text: &str, policies: &PolicySet) -> anyhow::Result<Inventory> {
+    Ok(promised(dump::read(text).with_context(|| file.to_owned())?, policies))
 }
 
 /// The pods, too, of a dump.
@@ -90,7 +91,8 @@ pub fn ledger(file: &Path) -> anyhow::Result<Ledger> {
 /// The live cluster, and its policies beside those of a directory.
 pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
     let (policies, ledger) = live_ledger(policies)?;
-    Ok((policies, ledger.inventory().clone()))
+    let inventory = promised(ledger, &policies);
+    Ok((policies, inventory))
 }
 
 /// The live cluster with its pods, and its policies beside those of a directory.

@@ -31,7 +31,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let texts = input::policy_texts(&args.policies)?;
     let cluster = match &args.cluster {
-        Some(file) => Some((file.display().to_string(), input::cluster(file)?)),
+        Some(file) => Some((file.display().to_string(), input::cluster(file, &PolicySet::default())?)),
         None => None,
     };
     let (findings, subject) = match input::policies_of(&args.policies, &texts)? {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::certificate::CertificateArgs;
 use super::exit::Exit;
 use super::input;
+use crate::cluster::bindings;
 use crate::cluster::desk::Desk;
 use crate::cluster::feed::Feed;
 use crate::cluster::lease::Seat;
@@ -102,6 +103,9 @@ pub struct Args {
         help_heading = "Replicas"
     )]
     lease_name: String,
+    /// Bind pods, as the extender's bindVerb asks: of several replicas the one that holds the Lease NAME-bind
+    #[arg(long, conflicts_with_all = ["cluster", "no_extender"], help_heading = "Replicas")]
+    bind: bool,
     /// What this replica calls itself in the Lease
     #[arg(long, value_name = "NAME", env = "POD_NAME", help_heading = "Replicas")]
     pod_name: Option<String>,
@@ -150,11 +154,11 @@ impl Args {
     }
 
     /// Outside a cluster there is no namespace to hold a Lease in, and nobody else to hold it against.
-    fn seat(&self) -> Option<Seat> {
+    fn seat(&self, name: &str) -> Option<Seat> {
         let namespace = self.own_namespace.clone()?;
         Some(Seat {
             namespace,
-            name: self.lease_name.clone(),
+            name: name.to_owned(),
             holder: self
                 .pod_name
                 .clone()
@@ -193,9 +197,10 @@ impl Source for Files {
     fn make(&self, texts: &[(String, String)]) -> anyhow::Result<State> {
         let ((file, text), policies) = texts.split_last().context("no cluster file")?;
         let policies = PolicySet::new(input::checked_policies(&self.policies, policies)?);
+        let inventory = input::cluster_of(file, text, &policies)?;
         Ok(State {
             policies: Arc::new(policies),
-            inventory: Some(Arc::new(input::cluster_of(file, text)?)),
+            inventory: Some(Arc::new(inventory)),
             waiting_for: String::new(),
             breaches: None,
         })
@@ -303,7 +308,13 @@ async fn follow_cluster(
     let client = crate::cluster::client::connect().await?;
     let feed = Feed::start(&client, true, !args.no_webhook);
     // A scheduler's extender writes nothing: the webhook's process does.
-    let desk = (!args.no_webhook).then(|| Desk::open(&client, args.seat(), tasks));
+    let desk = (!args.no_webhook).then(|| Desk::open(&client, args.seat(&args.lease_name), tasks));
+    if args.bind {
+        let seat = args
+            .seat(&format!("{}-bind", args.lease_name))
+            .context("--bind needs the namespace of its Lease; set --own-namespace")?;
+        bindings::start(&client, app, seat, tasks);
+    }
     let rounds = Rounds::new(args.own_namespace.clone(), desk);
     let writer = Writer::new(Arc::clone(app), policies, rounds);
     tasks.spawn(writer.run(feed, files));

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::lease::{self, Seat};
+use super::lease::{self, Seat, Tenure};
 use super::notice::{self, Notice};
 use super::status::{self, StatusWrite};
 
@@ -20,7 +20,8 @@ const STATUSES: usize = 16;
 /// Where to hand in what is to be written.
 #[derive(Clone, Debug)]
 pub struct Desk {
-    leads: watch::Receiver<bool>,
+    /// Whether we write; `None` where nobody else could.
+    tenure: Option<Tenure>,
     /// Events.
     pub notices: Sender<Notice>,
     /// Statuses of policies.
@@ -30,17 +31,18 @@ pub struct Desk {
 impl Desk {
     /// Opens it. Without a seat nobody else is taken to write.
     pub fn open(client: &Client, seat: Option<Seat>, tasks: &mut JoinSet<()>) -> Self {
-        let (leading, leads) = watch::channel(seat.is_none());
         let instance = seat.as_ref().map(|seat| seat.holder.clone());
-        if let Some(seat) = seat {
-            tasks.spawn(lease::hold(client.clone(), seat, leading));
-        }
+        let tenure = seat.map(|seat| {
+            let (leading, leads) = watch::channel(None);
+            tasks.spawn(lease::hold(client.clone(), seat, None, leading));
+            Tenure(leads)
+        });
         let (notices, waiting) = channel(NOTICES);
-        tasks.spawn(notice::write(client.clone(), instance, waiting, leads.clone()));
+        tasks.spawn(notice::write(client.clone(), instance, waiting, tenure.clone()));
         let (statuses, waiting) = channel(STATUSES);
-        tasks.spawn(status::write(client.clone(), waiting, leads.clone()));
+        tasks.spawn(status::write(client.clone(), waiting, tenure.clone()));
         Desk {
-            leads,
+            tenure,
             notices,
             statuses,
         }
@@ -48,6 +50,6 @@ impl Desk {
 
     /// Whether what is handed in is written.
     pub fn is_ours(&self) -> bool {
-        *self.leads.borrow()
+        self.tenure.as_ref().is_none_or(Tenure::is_ours)
     }
 }

@@ -1,9 +1,12 @@
 //! Who writes to the API server: of several replicas the one that holds a Lease.
 //!
 //! As client-go's leader election does it: a holder renews; a lease that was not renewed for as long as it lasts, by our own clock since
-//! we saw it change, may be taken. What is at stake is an Event or a status written twice, not safety.
+//! we saw it change, may be taken. For Events and statuses a text written twice is at stake. For bindings it is safety, so what a holder
+//! knows is until when it holds, and that ends early enough for a call that was begun in time to be over.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant as StdInstant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -71,37 +74,94 @@ impl Watched {
             Some(_) => Step::Wait,
         }
     }
+
+    /// Whether a free lease is left to another replica that asked for it a moment ago.
+    fn is_promised(&self, wanted_by: Option<&str>, own: &str, now: Instant) -> bool {
+        wanted_by.is_some_and(|by| by != own) && now.duration_since(self.at) <= 3 * EVERY
+    }
 }
 
-/// Holds the lease as well as it can, for ever, and says whether we do.
-pub async fn hold(client: Client, seat: Seat, leads: watch::Sender<bool>) {
+/// Another replica that asks for the lease writes its name here, and the holder leaves it to that one.
+const WANTED_BY: &str = "apportion.dev/wanted-by";
+
+/// For how long a lease is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Another number after somebody else may have held it.
+    pub number: u64,
+    /// Its end, unless it is renewed.
+    pub until: StdInstant,
+}
+
+/// Whether a lease is ours, asked again and again.
+#[derive(Clone, Debug)]
+pub struct Tenure(pub watch::Receiver<Option<Term>>);
+
+impl Tenure {
+    /// Whether it is now.
+    pub fn is_ours(&self) -> bool {
+        self.0.borrow().is_some_and(|term| StdInstant::now() < term.until)
+    }
+}
+
+/// How a lease goes over to another replica that needs it while the holder lives.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    /// Set by whoever needs it here.
+    pub wanted: Arc<AtomicBool>,
+    /// For how long a holder that gave up waits for what it had begun.
+    pub notice: Duration,
+}
+
+/// Holds the lease as well as it can, for ever, and says until when we do unless it is renewed.
+pub async fn hold(client: Client, seat: Seat, handover: Option<Handover>, leads: watch::Sender<Option<Term>>) {
+    let mut terms = 0u64;
     let leases: Api<Lease> = Api::namespaced(client, &seat.namespace);
     let mut watched = Watched {
         seen: None,
         at: Instant::now(),
     };
-    let mut renewed: Option<Instant> = None;
     let mut complained = String::new();
     loop {
-        let begun = Instant::now();
-        match timeout(PATIENCE, attempt(&leases, &seat, &mut watched)).await {
-            Ok(Ok(is_held)) => {
-                renewed = is_held.then_some(begun);
+        let begun = StdInstant::now();
+        let wants = handover.as_ref().is_some_and(|h| h.wanted.load(Ordering::Relaxed));
+        match timeout(PATIENCE, attempt(&leases, &seat, wants, &mut watched)).await {
+            Ok(Ok(held @ (Attempt::Renewed | Attempt::Taken))) => {
                 complained.clear();
+                terms += u64::from(matches!(held, Attempt::Taken));
+                let until = begun + GIVE_UP;
+                tell(&leads, &seat, Some(Term { number: terms, until }));
+                if let Some(handover) = &handover {
+                    handover.wanted.store(false, Ordering::Relaxed);
+                }
+            }
+            Ok(Ok(Attempt::AskedFor)) => {
+                let notice = handover.as_ref().map_or(Duration::ZERO, |h| h.notice);
+                tell(&leads, &seat, None);
+                tokio::time::sleep(notice).await;
+                if let Ok(Err(error)) = timeout(PATIENCE, leave(&leases, &seat)).await {
+                    complain(&mut complained, &seat, &Refusal::from(error).to_string());
+                }
+            }
+            Ok(Ok(Attempt::Elsewhere)) => {
+                complained.clear();
+                tell(&leads, &seat, None);
             }
             Ok(Err(error)) => complain(&mut complained, &seat, &Refusal::from(error).to_string()),
             Err(_) => complain(&mut complained, &seat, "the API server does not answer"),
         }
-        let is_leader = renewed.is_some_and(|at| at.elapsed() < GIVE_UP);
-        let changed = leads.send_if_modified(|leads| std::mem::replace(leads, is_leader) != is_leader);
-        if changed {
-            tracing::info!(
-                lease = seat.name,
-                is_leader,
-                "who writes Events and statuses has changed"
-            );
-        }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn tell(leads: &watch::Sender<Option<Term>>, seat: &Seat, term: Option<Term>) {
+    let before = leads.send_replace(term);
+    if before.is_some() != term.is_some() {
+        tracing::info!(
+            lease = seat.name,
+            is_held = term.is_some(),
+            "the lease has changed hands"
+        );
     }
 }
 
@@ -112,25 +172,60 @@ fn complain(complained: &mut String, seat: &Seat, why: &str) {
         tracing::warn!(
             lease,
             why,
-            "the lease can not be held: no Events and no statuses are written from here"
+            "the lease can not be held: what it is for is left to others"
         );
         why.clone_into(complained);
     }
 }
 
-/// Whether we hold the lease now. A write that comes too late is refused for its resource version, and means that we do not.
-async fn attempt(leases: &Api<Lease>, seat: &Seat, watched: &mut Watched) -> Result<bool, kube::Error> {
+/// What became of a lease.
+enum Attempt {
+    /// It was ours and still is, without anybody else in between.
+    Renewed,
+    /// It has become ours.
+    Taken,
+    /// It is ours, and another replica asks for it.
+    AskedFor,
+    /// It is not.
+    Elsewhere,
+}
+
+/// Looks once. A write that comes too late is refused for its resource version, and means that the lease is not ours.
+async fn attempt(leases: &Api<Lease>, seat: &Seat, wants: bool, watched: &mut Watched) -> Result<Attempt, kube::Error> {
+    let mut became = Attempt::Taken;
     let written = match leases.get_opt(&seat.name).await? {
         None => leases.create(&PostParams::default(), &fresh(seat)).await,
         Some(mut lease) => {
+            let wanted_by = lease
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(WANTED_BY))
+                .cloned();
             let spec = lease.spec.get_or_insert_default();
             match watched.step(spec, &seat.holder, Instant::now()) {
-                Step::Wait => return Ok(false),
-                Step::Renew => spec.renew_time = Some(MicroTime(Timestamp::now())),
+                Step::Wait if wants && wanted_by.as_ref() != Some(&seat.holder) => {
+                    let annotations = lease.metadata.annotations.get_or_insert_default();
+                    annotations.insert(WANTED_BY.to_owned(), seat.holder.clone());
+                    became = Attempt::Elsewhere;
+                }
+                Step::Wait => return Ok(Attempt::Elsewhere),
+                Step::Renew if wanted_by.as_ref().is_some_and(|by| *by != seat.holder) => return Ok(Attempt::AskedFor),
+                // Left to the one that asked for it; should that be gone, the request has to be, too.
+                Step::Take if !wants && watched.is_promised(wanted_by.as_deref(), &seat.holder, Instant::now()) => {
+                    return Ok(Attempt::Elsewhere);
+                }
+                Step::Renew => {
+                    became = Attempt::Renewed;
+                    spec.renew_time = Some(MicroTime(Timestamp::now()));
+                }
                 Step::Take => {
                     *spec = LeaseSpec {
                         lease_transitions: Some(spec.lease_transitions.unwrap_or(0).saturating_add(1)),
                         ..held(seat)
+                    };
+                    if let Some(annotations) = &mut lease.metadata.annotations {
+                        annotations.remove(WANTED_BY);
                     }
                 }
             }
@@ -138,10 +233,26 @@ async fn attempt(leases: &Api<Lease>, seat: &Seat, watched: &mut Watched) -> Res
         }
     };
     match written {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Ok(_) => Ok(became),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Attempt::Elsewhere),
         Err(error) => Err(error),
     }
+}
+
+/// Lets go of a lease that is ours.
+async fn leave(leases: &Api<Lease>, seat: &Seat) -> Result<(), kube::Error> {
+    let Some(mut lease) = leases.get_opt(&seat.name).await? else {
+        return Ok(());
+    };
+    if let Some(spec) = lease
+        .spec
+        .as_mut()
+        .filter(|spec| spec.holder_identity.as_deref() == Some(&seat.holder))
+    {
+        spec.holder_identity = None;
+        leases.replace(&seat.name, &PostParams::default(), &lease).await?;
+    }
+    Ok(())
 }
 
 fn fresh(seat: &Seat) -> Lease {

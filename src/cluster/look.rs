@@ -34,7 +34,6 @@ pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
         ledger.put_pod(key, record.map(|record| *record));
     })
     .await?;
-    ledger.refresh_awaited();
     Ok(ledger)
 }
 
@@ -61,7 +60,8 @@ pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet,
     Ok((PolicySet::clone(&book.set()), wrong))
 }
 
-async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), LookError> {
+/// Takes every object of a kind, as the API server has it now and not as a cache had it.
+pub(super) async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), LookError> {
     let api: Api<Trimmed<K>> = Api::all(client.clone());
     let mut page = ListParams::default().limit(PAGE);
     loop {

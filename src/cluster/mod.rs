@@ -4,6 +4,7 @@
 //! whole. One task writes; requests take what it last published.
 
 pub mod allowances;
+pub mod bindings;
 pub mod ca_bundle;
 pub mod ca_secret;
 mod changes;

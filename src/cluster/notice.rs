@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::mpsc::Receiver;
-use tokio::sync::watch;
 
+use super::lease::Tenure;
 use super::refusal::{Refusal, patiently};
 use crate::service::Sighting;
 
@@ -90,17 +90,12 @@ impl Notice {
 }
 
 /// Writes Events for ever, one after the other, while we lead.
-pub async fn write(
-    client: Client,
-    instance: Option<String>,
-    mut notices: Receiver<Notice>,
-    leads: watch::Receiver<bool>,
-) {
+pub async fn write(client: Client, instance: Option<String>, mut notices: Receiver<Notice>, tenure: Option<Tenure>) {
     let instance = instance.unwrap_or_else(|| CONTROLLER.to_owned());
     let mut complained = false;
     while let Some(notice) = notices.recv().await {
         // Whoever leads now finds the same and tells it.
-        if *leads.borrow() {
+        if tenure.as_ref().is_none_or(Tenure::is_ours) {
             let failed = publish(&client, &notice, &instance).await.err();
             // Once for all that fail one after the other: a right that is missing is missing for thousands of pods.
             if let Some(why) = failed.as_ref().filter(|_| !complained) {

@@ -8,10 +8,10 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::kind::{Kind as _, Policies, PolicyObject};
+use super::lease::Tenure;
 use super::policies::{PolicyBook, Verdict};
 use super::refusal::patiently;
 use crate::decision::{governing, is_exempt};
@@ -194,13 +194,13 @@ fn is_alike(a: &Value, b: &Value) -> bool {
 }
 
 /// Writes statuses for ever, while we lead.
-pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, leads: watch::Receiver<bool>) {
+pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, tenure: Option<Tenure>) {
     let kind = GroupVersionKind::gvk(Policies::GROUP, Policies::VERSION, Policies::KIND);
     let resource = ApiResource::from_gvk_with_plural(&kind, Policies::PLURAL);
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
     let mut complained = false;
     while let Some(StatusWrite { name, status }) = writes.recv().await {
-        if !*leads.borrow() {
+        if !tenure.as_ref().is_none_or(Tenure::is_ours) {
             continue;
         }
         let patch = Patch::Merge(json!({ "status": status }));

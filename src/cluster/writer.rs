@@ -13,6 +13,7 @@ use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
 use super::policies::PolicyBook;
 use super::rounds::Rounds;
 use super::watch::Change;
+use crate::decision::Promises;
 use crate::gpu::Counts;
 use crate::inventory::{Ledger, PodRecord};
 use crate::policy::Policy;
@@ -40,16 +41,21 @@ pub struct Writer {
     arrived: Vec<(Box<str>, Counts)>,
     /// Those before: with the next state they count in full.
     counted: Vec<(Box<str>, Counts)>,
+    /// UIDs of pods that have come to their node, or are gone, since the last state.
+    placed: Vec<Box<str>>,
     rounds: Rounds,
 }
 
 impl Writer {
     /// A writer for `app` that knows nothing of the cluster yet.
     pub fn new(app: Arc<App>, files: Vec<Policy>, rounds: Rounds) -> Self {
+        let book = PolicyBook::of_files(files);
+        let mut ledger = Ledger::default();
+        ledger.promise(Arc::new(Promises(book.set())));
         Writer {
             app,
-            ledger: Ledger::default(),
-            book: PolicyBook::of_files(files),
+            ledger,
+            book,
             whole: BTreeSet::new(),
             wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
             broken: BTreeMap::new(),
@@ -57,6 +63,7 @@ impl Writer {
             changed: false,
             arrived: Vec::new(),
             counted: Vec::new(),
+            placed: Vec::new(),
             rounds,
         }
     }
@@ -92,6 +99,10 @@ impl Writer {
             self.changed |= self.rounds.go(&self.ledger, &self.book, self.app.metrics_registry());
         }
         self.counted.append(&mut self.arrived);
+        if self.is_whole() && self.broken.is_empty() {
+            let now = self.app.now();
+            self.app.reservations().expire(now);
+        }
         let silent = self
             .broken
             .values()
@@ -103,6 +114,11 @@ impl Writer {
 
     fn files(&mut self, policies: Vec<Policy>) {
         self.book.set_files(policies);
+        self.policies_changed();
+    }
+
+    fn policies_changed(&mut self) {
+        self.ledger.promise(Arc::new(Promises(self.book.set())));
         self.rounds.patrol.policies_changed();
         self.changed = true;
     }
@@ -164,6 +180,12 @@ impl Writer {
         if let Some(record) = record.as_ref().filter(|_| self.ledger.pod(key).is_none()) {
             self.arrived.push((record.namespace.clone(), record.demand.clone()));
         }
+        let (before, after) = (self.ledger.pod(key), record.as_ref());
+        if after.is_none_or(PodRecord::is_on_a_node)
+            && let Some(pod) = after.or(before)
+        {
+            self.placed.push(pod.wish.uid.clone());
+        }
         if self.ledger.put_pod(key, record) {
             self.changed = true;
             self.rounds.patrol.pod_changed(key);
@@ -174,14 +196,12 @@ impl Writer {
         match change {
             Change::Put(name, object) => {
                 if self.book.put(&name, object) {
-                    self.changed = true;
-                    self.rounds.patrol.policies_changed();
+                    self.policies_changed();
                 }
             }
             Change::Gone(name) => {
                 self.book.remove(&name);
-                self.changed = true;
-                self.rounds.patrol.policies_changed();
+                self.policies_changed();
             }
             Change::Synced => drop(self.whole.insert("gpusharingpolicies")),
             Change::NotInstalled => {
@@ -278,6 +298,11 @@ impl Writer {
                 waiting_for: String::new(),
                 breaches: Some(self.rounds.patrol.found().clone()),
             });
+        }
+        // Not before the state has them: for a moment they count twice, and never not at all.
+        if !self.placed.is_empty() {
+            let mut reservations = self.app.reservations();
+            self.placed.drain(..).for_each(|uid| reservations.settle(&uid));
         }
         if !self.counted.is_empty() {
             let settled = std::mem::take(&mut self.counted);

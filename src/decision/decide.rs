@@ -1,11 +1,13 @@
 //! From a governed pod to its decision.
 
+use std::sync::Arc;
+
 use super::candidate::{Candidate, candidates};
 use super::outcome::{Considered, Decision, Denial, Grant, Verdict};
 use super::scheme::Scheme;
 use super::{reach, wording};
 use crate::gpu::{Counts, PodDemand, demand};
-use crate::inventory::{Claims, Inventory, Supply, Wanted, Whereabouts};
+use crate::inventory::{Claims, Holding, Inventory, Supply, Terms, Wanted, Whereabouts};
 use crate::object::{ContainerKind, Pod, Requirement};
 use crate::policy::Policy;
 
@@ -18,6 +20,8 @@ pub struct Question<'q, 'a> {
     pub demand: &'q PodDemand,
     /// The policy that governs it.
     pub policy: &'q Policy,
+    /// What it is promised, see [`super::terms_of`].
+    pub terms: &'q Arc<Terms>,
     /// What the cluster has.
     pub inventory: &'q Inventory,
     /// What was promised a moment ago.
@@ -106,7 +110,9 @@ fn weigh<'r>(
     let Candidate { rule, scheme, .. } = candidate;
     let (inventory, constraints) = (question.inventory, &whereabouts.constraints);
     let identity = reach::identity(&candidate, inventory);
-    let narrowing = reach::narrowing(&candidate, question.demand.memory, inventory, constraints);
+    // On a second pass the pod carries what is required here, so it must be judged with it already on the first.
+    let identified = constraints.and(&identity);
+    let narrowing = reach::narrowing(&candidate, question.demand.memory, inventory, &identified);
     let demand = effective(question.pod, &candidate);
 
     let keeps_names = candidate.targets.iter().all(|target| !target.is_change());
@@ -119,13 +125,16 @@ fn weigh<'r>(
             .against(&all)
             .unwrap_or_else(|| "spec.nodeSelector and spec.affinity: their combination".to_owned())
     };
-    let clash = reach::pinned_product_clash(&candidate, constraints)
+    let clash = reach::pinned_product_clash(&candidate, &constraints.and(&all))
         .map(|words| format!("the pod's node selection: {words}"))
         .or_else(|| (!constraints.allow(&all)).then(against));
     let wanted = Wanted {
         rule,
-        demand: &demand,
-        memory: question.demand.memory,
+        holding: Holding {
+            demand: &demand,
+            memory: question.demand.memory,
+            terms: question.terms,
+        },
         whereabouts,
     };
     let (verdict, supply) = if let Some(clash) = clash {

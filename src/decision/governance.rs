@@ -2,6 +2,7 @@
 
 use crate::inventory::Inventory;
 use crate::object::LabelSource;
+use crate::object::text::Labels;
 use crate::policy::{Governed, PolicySet};
 
 /// Namespaces whose pods pass untouched whatever a policy says: a control plane that waits for a webhook that waits for the control
@@ -32,10 +33,20 @@ pub fn governing<'c>(
     namespace: &str,
     pod_labels: &impl LabelSource,
 ) -> Governed<'c> {
+    governing_in(policies, namespace, inventory.namespace(namespace), pod_labels)
+}
+
+/// Who governs a pod with these labels in a namespace with those, `None` as long as the namespace is not known.
+pub fn governing_in<'c>(
+    policies: &'c PolicySet,
+    namespace: &str,
+    namespace_labels: Option<&'c Labels>,
+    pod_labels: &impl LabelSource,
+) -> Governed<'c> {
     if is_exempt(namespace) || policies.is_empty() {
         return Governed::ByNone;
     }
-    match inventory.namespace(namespace) {
+    match namespace_labels {
         Some(labels) => policies.governing(labels, pod_labels),
         None => Governed::ByUnknownNamespace,
     }

@@ -76,7 +76,8 @@ pub fn unpinned(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Opt
 
 /// Whether no node, whichever there are, can both serve the candidate and be one that a pod with these constraints may run on.
 pub fn is_ruled_out(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> bool {
-    pinned_product_clash(candidate, constraints).is_some() || !constraints.allow(&identity_anywhere(candidate))
+    let identity = identity_anywhere(candidate);
+    pinned_product_clash(candidate, &constraints.and(&identity)).is_some() || !constraints.allow(&identity)
 }
 
 /// What else the rule and the declared memory ask of a node.

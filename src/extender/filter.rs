@@ -33,7 +33,7 @@ pub fn filter<T>(
     write: impl FnOnce(&FilterResult<'_>) -> T,
 ) -> T {
     let ask = Ask::of(&args.pod, context);
-    let nodes = match listed(args, context.inventory) {
+    let nodes = match listed(args, context) {
         Ok(nodes) => nodes,
         Err(error) => {
             return write(&FilterResult {

@@ -2,6 +2,7 @@
 //!
 //! In-tree filters have run before, and what a pod spec can say they have held; the extender holds the rest.
 
+pub mod bind;
 pub mod filter;
 pub mod prioritize;
 pub mod question;

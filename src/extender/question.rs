@@ -1,12 +1,14 @@
 //! What is asked about a pod, once policies and namespaces have been looked up.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::wire::Args;
-use crate::decision::{OnUnknown, governing};
+use crate::decision::{OnUnknown, governing, terms_of};
+use crate::gpu::demand::DemandError;
 use crate::gpu::{Counts, MiB, PodDemand, demand};
-use crate::inventory::{Inventory, Lack, NodeEntry};
-use crate::object::{Node, Pod};
+use crate::inventory::{Inventory, Lack, Newcomer, NodeEntry, PodRecord, Reserved};
+use crate::object::{LabelSource, Node, Pod};
 use crate::policy::{Governed, Mode, Policy, PolicySet};
 
 /// What an answer depends on besides the question.
@@ -16,25 +18,43 @@ pub struct Context<'c> {
     pub policies: &'c PolicySet,
     /// The cluster.
     pub inventory: &'c Inventory,
+    /// What is decided and not yet in the inventory.
+    pub reserved: &'c Reserved,
     /// What to do where the cluster is not known well enough.
     pub on_unknown: OnUnknown,
+}
+
+impl<'c> Context<'c> {
+    /// A node, as a pod of this UID and priority finds it.
+    pub fn node(&self, name: &str, uid: &str, priority: i32) -> Option<Cow<'c, NodeEntry>> {
+        let node = self.inventory.node(name)?;
+        let reserved = if self.reserved.is_empty() {
+            None
+        } else {
+            self.reserved.on(name, uid, priority)
+        };
+        Some(match reserved {
+            Some(reserved) => Cow::Owned(node.with(&reserved)),
+            None => Cow::Borrowed(node),
+        })
+    }
 }
 
 /// What a pod means to the extender.
 #[derive(Debug)]
 pub enum Ask<'c> {
-    /// Nothing: no policy governs it, it asks for no GPU, or its policy only watches.
+    /// Nothing: it asks for no GPU.
     Nothing,
     /// It can not be judged, and is not to pass.
     Refuse(String),
+    /// No policy holds it to anything, or one that only watches; what its neighbours were promised does.
+    Guest(Newcomer),
     /// It is to be held to its policy.
     Hold {
         /// The policy.
         policy: &'c Policy,
-        /// What a node must give.
-        demand: Counts,
-        /// Memory that each share must have.
-        memory: Option<MiB>,
+        /// What it would hold.
+        newcomer: Newcomer,
     },
 }
 
@@ -42,40 +62,73 @@ impl<'c> Ask<'c> {
     /// What this pod means.
     pub fn of(pod: &Pod<'_>, context: &Context<'c>) -> Self {
         let (demand, read) = (demand::effective_demand(pod), PodDemand::of(pod));
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let read = read.map(|read| (read.is_empty(), read.memory));
+        Self::about(namespace, &pod.metadata.labels, &demand, read, context)
+    }
+
+    /// What a pod means that is known already.
+    pub fn of_record(pod: &PodRecord, context: &Context<'c>) -> Self {
+        let read = match &pod.wish.demand {
+            Ok(wished) => Ok((wished.is_empty(), pod.memory)),
+            Err(error) => Err((**error).clone()),
+        };
+        Self::about(&pod.namespace, &pod.wish.labels, &pod.demand, read, context)
+    }
+
+    /// `read` is whether the containers ask for nothing, and the memory that they declare.
+    fn about(
+        namespace: &str,
+        labels: &impl LabelSource,
+        demand: &Counts,
+        read: Result<(bool, Option<MiB>), DemandError>,
+        context: &Context<'c>,
+    ) -> Self {
         // A demand that can not be read is not an empty one.
-        if demand.is_empty() && read.as_ref().is_ok_and(PodDemand::is_empty) {
+        if demand.is_empty() && read.as_ref().is_ok_and(|(is_empty, _)| *is_empty) {
             return Ask::Nothing;
         }
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let newcomer = |policy: Option<&Policy>, memory| Newcomer {
+            demand: demand.clone(),
+            memory,
+            terms: Arc::new(terms_of(policy, namespace, context.inventory.namespace(namespace))),
+        };
+        // What can not be read declares nothing that anybody could be held to.
+        let declared = read.as_ref().map_or(None, |(_, memory)| *memory);
         let unknown = |message: String| match context.on_unknown {
             OnUnknown::Refuse => Ask::Refuse(message),
-            OnUnknown::Admit => Ask::Nothing,
+            OnUnknown::Admit => Ask::Guest(newcomer(None, declared)),
         };
-        let policy = match governing(context.policies, context.inventory, namespace, &pod.metadata.labels) {
-            Governed::ByUnknownNamespace => {
-                return unknown(format!("namespace {namespace} not known to apportion yet"));
-            }
-            Governed::ByUnknown(name) => return unknown(format!("policy {name} does not exist")),
-            Governed::ByNone => return Ask::Nothing,
-            Governed::By(policy) if policy.mode != Mode::Enforce => return Ask::Nothing,
-            Governed::By(policy) => policy,
-        };
-        match read {
-            Ok(read) => Ask::Hold {
-                policy,
-                demand,
-                memory: read.memory,
+        match governing(context.policies, context.inventory, namespace, labels) {
+            Governed::ByUnknownNamespace => unknown(format!("namespace {namespace} not known to apportion yet")),
+            Governed::ByUnknown(name) => unknown(format!("policy {name} does not exist")),
+            Governed::ByNone => Ask::Guest(newcomer(None, declared)),
+            Governed::By(policy) if policy.mode != Mode::Enforce => Ask::Guest(newcomer(Some(policy), declared)),
+            Governed::By(policy) => match read {
+                Ok((_, memory)) => Ask::Hold {
+                    policy,
+                    newcomer: newcomer(Some(policy), memory),
+                },
+                Err(error) => Ask::Refuse(error.to_string()),
             },
-            Err(error) => Ask::Refuse(error.to_string()),
         }
     }
 
     /// Whether a node can hold the pod.
     pub fn check(&self, node: Option<&NodeEntry>) -> Result<(), Lack> {
         match (self, node) {
-            (Ask::Nothing, _) | (Ask::Refuse(_), Some(_)) => Ok(()),
-            (_, None) => Err(Lack::UnknownNode),
-            (Ask::Hold { policy, demand, memory }, Some(node)) => node.hold(demand, policy.sharing_rules(), *memory),
+            (Ask::Nothing | Ask::Guest(_), None) | (Ask::Nothing | Ask::Refuse(_), Some(_)) => Ok(()),
+            (Ask::Hold { .. } | Ask::Refuse(_), None) => Err(Lack::UnknownNode),
+            (Ask::Guest(newcomer), Some(node)) => node.check_neighbours(&newcomer.holding()),
+            (Ask::Hold { policy, newcomer }, Some(node)) => node.hold(&newcomer.holding(), policy.sharing_rules()),
+        }
+    }
+
+    /// What the pod would hold, if it is anybody's concern.
+    pub fn newcomer(&self) -> Option<&Newcomer> {
+        match self {
+            Ask::Guest(newcomer) | Ask::Hold { newcomer, .. } => Some(newcomer),
+            Ask::Nothing | Ask::Refuse(_) => None,
         }
     }
 }
@@ -84,11 +137,13 @@ impl<'c> Ask<'c> {
 pub(super) type Listed<'q> = (Cow<'q, str>, Option<Cow<'q, NodeEntry>>);
 
 /// The nodes that are asked about, as far as they are known.
-pub(super) fn listed<'q, 'a: 'q>(args: &'q Args<'a>, inventory: &'q Inventory) -> Result<Vec<Listed<'q>>, String> {
+pub(super) fn listed<'q, 'a: 'q>(args: &'q Args<'a>, context: &Context<'q>) -> Result<Vec<Listed<'q>>, String> {
+    let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
+    let priority = args.pod.spec.priority.unwrap_or(0);
     if let Some(names) = &args.node_names {
         return Ok(names
             .iter()
-            .map(|name| (Cow::Borrowed(&**name), inventory.node(name).map(Cow::Borrowed)))
+            .map(|name| (Cow::Borrowed(&**name), context.node(name, uid, priority)))
             .collect());
     }
     let Some(nodes) = &args.nodes else {
@@ -103,8 +158,9 @@ pub(super) fn listed<'q, 'a: 'q>(args: &'q Args<'a>, inventory: &'q Inventory) -
             let name = node.metadata.name.clone().unwrap_or_default();
             let mut entry = NodeEntry::of(node);
             // What the scheduler sent is newer than what we hold; what runs there only we know.
-            if let Some(known) = inventory.node(&name) {
-                entry.used.clone_from(&known.used);
+            if let Some(known) = context.node(&name, uid, priority) {
+                entry.held.clone_from(&known.held);
+                entry.pods.clone_from(&known.pods);
             }
             Ok((name.0, Some(Cow::Owned(entry))))
         })

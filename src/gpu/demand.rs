@@ -124,6 +124,18 @@ pub struct PodDemand {
     pub memory: Option<MiB>,
 }
 
+/// GPU memory that a pod declares for each share, by its annotation.
+pub fn declared_memory(pod: &Pod<'_>) -> Result<Option<MiB>, DemandError> {
+    let Some(text) = pod.metadata.annotations.get(GPU_MEMORY_ANNOTATION) else {
+        return Ok(None);
+    };
+    let memory = MiB::from_bytes_quantity(text).map_err(|error| DemandError {
+        field: format!("metadata.annotations[{GPU_MEMORY_ANNOTATION}]"),
+        reason: error.to_string(),
+    })?;
+    Ok(Some(memory))
+}
+
 /// What a pod asks of a node at its busiest moment.
 pub type Demand = Counts;
 
@@ -131,13 +143,7 @@ impl PodDemand {
     /// Reads the demand of a pod.
     pub fn of(pod: &Pod<'_>) -> Result<Self, DemandError> {
         let containers = containers_of(pod)?;
-        let memory = match pod.metadata.annotations.get(GPU_MEMORY_ANNOTATION) {
-            None => None,
-            Some(text) => Some(MiB::from_bytes_quantity(text).map_err(|error| DemandError {
-                field: format!("metadata.annotations[{GPU_MEMORY_ANNOTATION}]"),
-                reason: error.to_string(),
-            })?),
-        };
+        let memory = declared_memory(pod)?;
         Ok(PodDemand { containers, memory })
     }
 
@@ -211,18 +217,15 @@ pub fn effective_of(pod: &Pod<'_>, each: &[Counts]) -> Demand {
 
 /// The path of a container, as people write it.
 pub fn container_field(kind: ContainerKind, index: usize) -> String {
-    match kind {
-        ContainerKind::Main => format!("spec.containers[{index}]"),
-        ContainerKind::Init | ContainerKind::Sidecar => format!("spec.initContainers[{index}]"),
-    }
+    format!("spec.{}[{index}]", kind.list())
 }
 
 type List<'a> = crate::object::Pairs<'a, crate::object::quantity::RawQuantity<'a>>;
-type Misread = (&'static str, String, String);
+pub(super) type Misread = (&'static str, String, String);
 
 /// Limits and requests as one: Kubernetes fills requests from limits, and for devices wants them equal
 /// (`SetDefaults_Pod`, `ValidateResourceRequirements`).
-fn container_counts(container: &Container<'_>) -> Result<Counts, Misread> {
+pub(super) fn container_counts(container: &Container<'_>) -> Result<Counts, Misread> {
     let name = |list: &'static str| move |(key, reason)| (list, key, reason);
     let limits = read_list(&container.resources.limits).map_err(name("limits"))?;
     let requests = read_list(&container.resources.requests).map_err(name("requests"))?;

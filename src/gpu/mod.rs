@@ -5,18 +5,22 @@
 pub mod dcgm;
 pub mod demand;
 pub mod geometry;
+pub mod limits;
 pub mod memory;
 pub mod names;
 pub mod product;
 pub mod profile;
 pub mod resource;
 pub mod rule;
+pub mod side_door;
 pub mod strategy;
 
 pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
+pub use limits::{Limits, MemoryLimit};
 pub use memory::MiB;
 pub use product::{Product, ProductLabel, ProductPattern};
 pub use profile::MigProfile;
 pub use resource::GpuResource;
 pub use rule::SharingRule;
+pub use side_door::{SideDoor, SideDoorKind, side_doors};
 pub use strategy::Strategy;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::offer::Pause;
-use crate::gpu::{GpuResource, MiB, MigProfile, Strategy};
+use crate::gpu::{GpuResource, MemoryLimit, MiB, MigProfile, Strategy};
 
 /// Why a node can not hold a pod.
 ///
@@ -51,12 +51,37 @@ pub enum Lack {
         /// What the pod asks for.
         needs: u64,
     },
+    /// More shares of each GPU than the pod or a neighbour was promised at most.
+    SharesPerGpu {
+        /// Shares that are taken.
+        taken: u64,
+        /// Shares that may be, of all GPUs together.
+        most: u64,
+        /// The GPUs, or MIG devices.
+        devices: u64,
+        /// What the pod asks for.
+        needs: u64,
+    },
+    /// Tenants are to be apart, and another one is there.
+    OtherTenant,
+    /// Declared memory would not fit.
+    DeclaredMemory {
+        /// What it is held against.
+        limit: MemoryLimit,
+        /// What would be declared.
+        what: MiB,
+        /// What there is.
+        has: MiB,
+    },
 }
 
 impl Lack {
     /// Whether it would help if other pods left the node.
     pub fn eviction_helps(&self) -> bool {
-        matches!(self, Lack::Taken { .. })
+        matches!(
+            self,
+            Lack::Taken { .. } | Lack::SharesPerGpu { .. } | Lack::OtherTenant | Lack::DeclaredMemory { .. }
+        )
     }
 }
 
@@ -84,6 +109,22 @@ impl fmt::Display for Lack {
             } => {
                 write!(f, "{free} of {total} {} free", resource.short_name())
             }
+            Lack::SharesPerGpu {
+                taken,
+                most,
+                devices,
+                needs,
+            } => {
+                let s = if *devices == 1 { "" } else { "s" };
+                write!(f, "{taken} of {most} shares of {devices} GPU{s} taken, {needs} needed")
+            }
+            Lack::OtherTenant => f.write_str("GPUs shared with another tenant"),
+            Lack::DeclaredMemory {
+                limit: MemoryLimit::PerGpu,
+                what,
+                has,
+            } => write!(f, "shares that may meet on one GPU would declare {what} of its {has}"),
+            Lack::DeclaredMemory { what, has, .. } => write!(f, "{what} of {has} GPU memory would be declared"),
         }
     }
 }

@@ -2,30 +2,47 @@
 //!
 //! Events may come in any order - a pod before its node, twice, or again after a relist - and lead to the same inventory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::allowance::Allowance;
+use super::holdings::{Holding, Holdings};
 use super::node::NodeEntry;
 use super::offer::OfferClass;
-use super::record::{Place, PodRecord};
+use super::pod::PodEntry;
+use super::record::PodRecord;
 use super::stock::Inventory;
+use super::terms::{Promising, Terms};
 use super::whereabouts::Whereabouts;
-use crate::gpu::{Counts, SharingRule, Strategy};
+use crate::gpu::{SharingRule, Strategy};
 use crate::object::text::Labels;
 
 /// Waiting pods beyond so many are not looked at one by one: what they await is a hint, and looking takes time.
 const MOST_WAITING: usize = 2000;
 
+/// Terms are few, and shared among pods; those that nobody is on any more are dropped once there are so many.
+const MANY_TERMS: usize = 1024;
+
 /// All pods with GPUs, and the inventory that follows from them.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     inventory: Inventory,
-    /// By `namespace/name`.
-    pods: HashMap<Box<str>, PodRecord>,
-    /// By node, also of nodes that are not known (yet).
-    held: HashMap<Box<str>, Counts>,
+    /// The pods on each node, also of nodes that are not known (yet).
+    tenancies: HashMap<Arc<str>, Tenancy>,
+    /// Who says what pods are promised; without it, nothing.
+    promising: Option<Arc<dyn Promising>>,
+    /// All terms that some pod is on.
+    terms: HashSet<Arc<Terms>>,
     /// Whether what is awaited may have changed.
     stale: bool,
+}
+
+/// The pods on one node.
+#[derive(Clone, Debug, Default)]
+struct Tenancy {
+    held: Holdings,
+    /// By `namespace/name`.
+    pods: BTreeMap<Arc<str>, Arc<PodEntry>>,
 }
 
 impl Ledger {
@@ -34,9 +51,19 @@ impl Ledger {
         &self.inventory
     }
 
+    /// From now on `promising` says what pods are promised. Looks at every pod: a policy changes what it changes.
+    pub fn promise(&mut self, promising: Arc<dyn Promising>) {
+        self.promising = Some(promising);
+        let all: Vec<Arc<str>> = self.inventory.pods().map(|(key, _)| key.into()).collect();
+        self.review(&all);
+    }
+
     /// A node is there, or has changed. Returns whether anything that we read of it has.
     pub fn put_node(&mut self, mut node: NodeEntry) -> bool {
-        node.used = self.held.get(&node.name).cloned().unwrap_or_default();
+        if let Some(tenancy) = self.tenancies.get(&node.name) {
+            node.held = tenancy.held.clone();
+            node.pods = tenancy.pods.values().cloned().collect();
+        }
         // The kubelet writes its node's status every few minutes, mostly to say that nothing changed.
         if self.inventory.node(&node.name) == Some(&node) {
             return false;
@@ -59,12 +86,15 @@ impl Ledger {
             return false;
         }
         self.inventory.put_namespace(name, labels);
+        self.review_namespace(name);
         true
     }
 
     /// A namespace is gone. Returns whether it was known.
     pub fn remove_namespace(&mut self, name: &str) -> bool {
-        self.inventory.remove_namespace(name)
+        let known = self.inventory.remove_namespace(name);
+        self.review_namespace(name);
+        known
     }
 
     /// A quota (its kind's plural and its `namespace/name`) is there, has changed or is gone; or a limit range. `None` when it says
@@ -78,64 +108,97 @@ impl Ledger {
     /// A pod is there, or has changed; `None` when it neither holds a GPU nor waits for one (any more). Returns whether that changes
     /// anything.
     pub fn put_pod(&mut self, key: &str, record: Option<PodRecord>) -> bool {
-        if self.pods.get(key) == record.as_ref() {
+        if self.inventory.pod(key).map(|pod| &pod.record) == record.as_ref() {
             return false;
         }
-        let before = self.pods.remove(key);
-        if let Some(PodRecord {
-            place: Place::Node(node),
-            demand,
-            ..
-        }) = &before
-        {
-            self.change_held(node, |held| {
-                for (resource, count) in demand.iter() {
-                    held.subtract(resource, count);
-                }
-            });
-        }
-        if let Some(record) = record {
-            if let PodRecord {
-                place: Place::Node(node),
-                demand,
-                ..
-            } = &record
-            {
-                self.change_held(node, |held| {
-                    for (resource, count) in demand.iter() {
-                        held.add(resource, count);
-                    }
-                });
-            }
-            self.pods.insert(key.into(), record);
-        }
-        self.stale = true;
+        let pod = record.map(|record| {
+            let terms = self.terms_of(&record);
+            Arc::new(PodEntry { record, terms })
+        });
+        self.replace(key, pod.as_ref());
         true
     }
 
-    fn change_held(&mut self, node: &str, change: impl FnOnce(&mut Counts)) {
-        let held = self.held.entry(node.into()).or_default();
-        change(held);
-        if let Some(known) = self.inventory.node(node) {
+    fn replace(&mut self, key: &str, pod: Option<&Arc<PodEntry>>) {
+        let before = self.inventory.put_pod(key, pod.cloned());
+        if let Some((node, before)) = before.as_ref().and_then(|pod| Some((pod.node()?, pod))) {
+            let tenancy = self.tenancies.entry(node.into()).or_default();
+            tenancy.held.subtract(&before.holding());
+            tenancy.pods.remove(key);
+            // A pod seldom moves; where it only changed, the node is written once.
+            if pod.and_then(|pod| pod.node()) != Some(node) {
+                self.tell(node);
+            }
+        }
+        if let Some((node, pod)) = pod.and_then(|pod| Some((pod.node()?, pod))) {
+            let tenancy = self.tenancies.entry(node.into()).or_default();
+            tenancy.held.add(&pod.holding());
+            tenancy.pods.insert(key.into(), Arc::clone(pod));
+            self.tell(node);
+        }
+        self.stale = true;
+    }
+
+    /// Lets the inventory know who is on a node.
+    fn tell(&mut self, name: &str) {
+        let tenancy = &self.tenancies[name];
+        if let Some(known) = self.inventory.node(name) {
             let changed = NodeEntry {
-                used: held.clone(),
+                held: tenancy.held.clone(),
+                pods: tenancy.pods.values().cloned().collect(),
                 ..known.clone()
             };
             self.inventory.put_node(changed);
         }
-        if held.is_empty() {
-            self.held.remove(node);
+        if self.tenancies[name].pods.is_empty() {
+            self.tenancies.remove(name);
+        }
+    }
+
+    fn terms_of(&mut self, record: &PodRecord) -> Arc<Terms> {
+        let namespace = self.inventory.namespace(&record.namespace);
+        let terms = match &self.promising {
+            Some(promising) => promising.terms(record, namespace),
+            None => Terms::none(&record.namespace),
+        };
+        if let Some(known) = self.terms.get(&terms) {
+            return Arc::clone(known);
+        }
+        if self.terms.len() >= MANY_TERMS && self.terms.len().is_power_of_two() {
+            self.terms.retain(|terms| Arc::strong_count(terms) > 1);
+        }
+        let terms = Arc::new(terms);
+        self.terms.insert(Arc::clone(&terms));
+        terms
+    }
+
+    fn review_namespace(&mut self, name: &str) {
+        let keys: Vec<Arc<str>> = self.inventory.pods_of(name).map(|(key, _)| Arc::clone(key)).collect();
+        self.review(&keys);
+    }
+
+    /// Finds out anew on what terms pods are.
+    fn review(&mut self, keys: &[Arc<str>]) {
+        for key in keys {
+            let Some(pod) = self.inventory.pod(key).cloned() else {
+                continue;
+            };
+            let terms = self.terms_of(&pod.record);
+            if terms != pod.terms {
+                let record = pod.record.clone();
+                self.replace(key, Some(&Arc::new(PodEntry { record, terms })));
+            }
         }
     }
 
     /// The pod with that `namespace/name`.
     pub fn pod(&self, key: &str) -> Option<&PodRecord> {
-        self.pods.get(key)
+        self.inventory.pod(key).map(|pod| &pod.record)
     }
 
     /// Every pod that is known, by `namespace/name`.
     pub fn pods(&self) -> impl Iterator<Item = (&str, &PodRecord)> {
-        self.pods.iter().map(|(key, record)| (&**key, record))
+        self.inventory.pods().map(|(key, pod)| (key, &pod.record))
     }
 
     /// Finds out anew what waiting pods await, if that may have changed.
@@ -147,16 +210,14 @@ impl Ledger {
             return false;
         }
         let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
-        let waiting = self.pods.values().filter_map(|record| match &record.place {
-            Place::Waiting => Some((&record.wish.whereabouts, &record.demand)),
-            Place::Node(_) => None,
-        });
-        for (whereabouts, demand) in waiting.take(MOST_WAITING) {
+        let waiting = self.inventory.pods().filter(|(_, pod)| pod.node().is_none());
+        for (_, pod) in waiting.take(MOST_WAITING) {
+            let whereabouts = &pod.record.wish.whereabouts;
             for strategy in Strategy::ALL
                 .into_iter()
-                .filter(|strategy| self.fits(whereabouts, demand, *strategy))
+                .filter(|strategy| self.fits(whereabouts, &pod.holding(), *strategy))
             {
-                for (resource, count) in demand.iter() {
+                for (resource, count) in pod.record.demand.iter() {
                     let sum = awaited.entry(OfferClass { strategy, resource }).or_default();
                     *sum = sum.saturating_add(count);
                 }
@@ -166,9 +227,14 @@ impl Ledger {
         true
     }
 
-    fn fits(&self, whereabouts: &Whereabouts<'_>, demand: &Counts, strategy: Strategy) -> bool {
-        let Some((resource, _)) = demand.iter().next() else {
+    fn fits(&self, whereabouts: &Whereabouts<'_>, holding: &Holding<'_>, strategy: Strategy) -> bool {
+        let Some((resource, _)) = holding.demand.iter().next() else {
             return false;
+        };
+        // What each share must have is between the pod and its node.
+        let holding = Holding {
+            memory: None,
+            ..*holding
         };
         let rule = SharingRule::any(strategy);
         self.inventory
@@ -177,7 +243,7 @@ impl Ledger {
                 stock
                     .nodes
                     .values()
-                    .any(|node| node.hold(demand, [&rule], None).is_ok() && node.is_reachable(whereabouts))
+                    .any(|node| node.hold(&holding, [&rule]).is_ok() && node.is_reachable(whereabouts))
             })
     }
 }
@@ -261,7 +327,7 @@ mod tests {
                 prop_assert!(old.nodes.iter().eq(new.nodes.iter()));
                 prop_assert_eq!(lived.inventory().sorts(class).count(), fresh.inventory().sorts(class).count());
             }
-            prop_assert_eq!(&lived.held, &fresh.held);
+            prop_assert!(lived.inventory().pods().eq(fresh.inventory().pods()));
         }
     }
 }

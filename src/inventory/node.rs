@@ -1,30 +1,36 @@
 //! One node: its offers and what is taken of them.
 
+use std::sync::Arc;
+
 use super::derive::derive;
+use super::holdings::{Holding, Holdings};
 use super::lack::Lack;
 use super::offer::{NodeOffers, Offer};
+use super::pod::PodEntry;
 use super::whereabouts::Whereabouts;
-use crate::gpu::{Counts, GpuResource, MiB, SharingRule};
+use crate::gpu::{GpuResource, MiB, SharingRule};
 use crate::object::text::Labels;
 use crate::object::{Node, Taint};
 
-/// A node as the inventory knows it.
+/// A node as the inventory knows it. What the node itself says is shared among copies, since most changes are of the pods on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeEntry {
     /// Its name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Its labels.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// Its taints.
-    pub taints: Box<[Taint<'static>]>,
+    pub taints: Arc<[Taint<'static>]>,
     /// Whether it takes new pods: ready and not cordoned.
     pub open: bool,
     /// Whether an administrator keeps new pods away. Such a node is not open; one that is neither open nor cordoned is not ready.
     pub cordoned: bool,
     /// What it gives.
-    pub offers: NodeOffers,
+    pub offers: Arc<NodeOffers>,
     /// What the pods on it hold.
-    pub used: Counts,
+    pub held: Holdings,
+    /// The pods on it that hold GPUs, by `namespace/name`.
+    pub pods: Vec<Arc<PodEntry>>,
 }
 
 impl NodeEntry {
@@ -32,18 +38,19 @@ impl NodeEntry {
     pub fn of(node: Node<'_>) -> Self {
         NodeEntry {
             name: node.metadata.name.as_deref().unwrap_or_default().into(),
-            offers: derive(&node),
+            offers: Arc::new(derive(&node)),
             open: node.is_ready() && !node.is_cordoned(),
             cordoned: node.is_cordoned(),
-            labels: Labels::from(&node.metadata.labels),
+            labels: Arc::new(Labels::from(&node.metadata.labels)),
             taints: node.spec.taints.into_iter().map(Taint::into_owned).collect(),
-            used: Counts::default(),
+            held: Holdings::default(),
+            pods: Vec::new(),
         }
     }
 
     /// Shares of an offer that nobody holds. Never negative: a plugin may take shares back that are in use.
     pub fn free(&self, offer: &Offer) -> u64 {
-        offer.total.saturating_sub(self.used.get(offer.resource))
+        offer.total.saturating_sub(self.held.counts().get(offer.resource))
     }
 
     /// Whether the pod may run here, as far as it says, and the node takes new pods.
@@ -51,13 +58,21 @@ impl NodeEntry {
         self.open && whereabouts.admit(&self.name, &self.labels, &self.taints)
     }
 
-    /// Whether the node can hold `demand` now under one of `rules`, the same for every resource of it.
+    /// The node once what is reserved there has come to be held.
+    #[must_use]
+    pub fn with(&self, reserved: &Holdings) -> NodeEntry {
+        let mut held = self.held.clone();
+        held.merge(reserved);
+        NodeEntry { held, ..self.clone() }
+    }
+
+    /// Whether the node can hold a newcomer now under one of `rules`, the same for every resource of it.
     pub fn hold<'r>(
         &self,
-        demand: &Counts,
+        newcomer: &Holding<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule>,
-        memory: Option<MiB>,
     ) -> Result<(), Lack> {
+        let demand = newcomer.demand;
         if let Some(pause) = &self.offers.paused {
             return Err(Lack::Paused(pause.clone()));
         }
@@ -70,7 +85,7 @@ impl NodeEntry {
         // The lack that came furthest tells most: a rule of another strategy says little.
         let mut furthest: Option<(u8, Lack)> = None;
         for rule in rules {
-            match self.hold_under(demand, rule, memory) {
+            match self.hold_under(newcomer, rule) {
                 Ok(()) => return Ok(()),
                 Err(lack) => {
                     let depth = depth(&lack);
@@ -87,9 +102,10 @@ impl NodeEntry {
         }
     }
 
-    fn hold_under(&self, demand: &Counts, rule: &SharingRule, memory: Option<MiB>) -> Result<(), Lack> {
+    fn hold_under(&self, newcomer: &Holding<'_>, rule: &SharingRule) -> Result<(), Lack> {
+        let demand = newcomer.demand;
         for (resource, needs) in demand.iter() {
-            let offer = self.serving_offer(resource, rule, memory)?;
+            let offer = self.serving_offer(resource, rule, newcomer.memory)?;
             if needs > offer.total {
                 return Err(Lack::TooSmall {
                     resource,
@@ -110,7 +126,7 @@ impl NodeEntry {
                 });
             }
         }
-        Ok(())
+        self.check_neighbours(newcomer)
     }
 
     /// The offer under a resource name, if it is what `rule` means.
@@ -132,6 +148,7 @@ fn depth(lack: &Lack) -> u8 {
         Lack::Memory { .. } => 3,
         Lack::TooSmall { .. } => 4,
         Lack::Taken { .. } => 5,
+        Lack::SharesPerGpu { .. } | Lack::OtherTenant | Lack::DeclaredMemory { .. } => 6,
         Lack::UnknownNode | Lack::Paused(_) | Lack::NoOffer(_) | Lack::Doubtful(..) => 0,
     }
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::wish::Wish;
-use crate::gpu::demand::{Demand, effective_demand};
+use crate::gpu::MiB;
+use crate::gpu::demand::{Demand, declared_memory, effective_demand};
 use crate::object::Pod;
 
 /// A pod that holds GPUs or waits for them.
@@ -15,6 +16,12 @@ pub struct PodRecord {
     pub name: Box<str>,
     /// Its effective request.
     pub demand: Demand,
+    /// Memory that it declares for each share; `None` also where it can not be read.
+    pub memory: Option<MiB>,
+    /// `spec.priority`: who may be evicted for whom.
+    pub priority: i32,
+    /// Whether it is on its way out: it still holds what it has.
+    pub leaving: bool,
     /// Where it is.
     pub place: Place,
     /// What it says of itself.
@@ -52,10 +59,20 @@ impl PodRecord {
             namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
             demand,
+            memory: declared_memory(pod).ok().flatten(),
+            priority: pod.spec.priority.unwrap_or(0),
+            leaving: pod.metadata.deletion_timestamp.is_some(),
             wish: Box::new(Wish::of(pod)),
             started: pod.status.start_time.as_deref().and_then(|time| time.parse().ok()),
             place,
         })
+    }
+}
+
+impl PodRecord {
+    /// Whether it has a node.
+    pub fn is_on_a_node(&self) -> bool {
+        matches!(self.place, Place::Node(_))
     }
 }
 

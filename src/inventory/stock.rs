@@ -10,13 +10,16 @@ use imbl::OrdMap;
 use super::allowance::Allowance;
 use super::node::NodeEntry;
 use super::offer::{Offer, OfferClass};
+use super::pod::PodEntry;
 use crate::gpu::Counts;
 use crate::object::text::Labels;
 
 /// Everything that decisions read of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
-    nodes: OrdMap<Box<str>, Arc<NodeEntry>>,
+    nodes: OrdMap<Arc<str>, Arc<NodeEntry>>,
+    /// Pods with GPUs, by `namespace/name`.
+    pods: OrdMap<Arc<str>, Arc<PodEntry>>,
     classes: BTreeMap<OfferClass, OfferStock>,
     namespaces: OrdMap<Box<str>, Arc<Labels>>,
     /// By namespace, kind and name, as [`Inventory::put_allowance`] has it.
@@ -27,7 +30,7 @@ pub struct Inventory {
 #[derive(Clone, Debug, Default)]
 pub(super) struct OfferStock {
     /// The nodes that have one.
-    pub(super) nodes: OrdMap<Box<str>, Arc<NodeEntry>>,
+    pub(super) nodes: OrdMap<Arc<str>, Arc<NodeEntry>>,
     /// One offer of each sort that the class has, and on how many nodes: same product label, profile and memory.
     sorts: Vec<(Offer, usize)>,
     /// Shares that waiting pods ask for and could be given now.
@@ -43,6 +46,24 @@ impl Inventory {
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&NodeEntry> {
         self.nodes.get(name).map(|node| &**node)
+    }
+
+    /// The pod of that `namespace/name`, if it holds a GPU or waits for one.
+    pub fn pod(&self, key: &str) -> Option<&Arc<PodEntry>> {
+        self.pods.get(key)
+    }
+
+    /// Every pod that holds a GPU or waits for one, by `namespace/name`.
+    pub fn pods(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<PodEntry>)> {
+        self.pods.iter().map(|(key, pod)| (&**key, pod))
+    }
+
+    /// Those of one namespace.
+    pub fn pods_of<'i>(&'i self, namespace: &str) -> impl Iterator<Item = (&'i Arc<str>, &'i Arc<PodEntry>)> {
+        let prefix = format!("{namespace}/");
+        self.pods
+            .range(Arc::from(&*prefix)..)
+            .take_while(move |(key, _)| key.starts_with(&*prefix))
     }
 
     /// The labels of a namespace, if it is known.
@@ -83,21 +104,29 @@ impl Inventory {
 
     /// What all pods on all nodes hold.
     pub fn used(&self) -> Counts {
-        self.nodes().flat_map(|node| node.used.iter()).collect()
+        self.nodes().flat_map(|node| node.held.counts().iter()).collect()
     }
 
     pub(super) fn stock(&self, class: OfferClass) -> Option<&OfferStock> {
         self.classes.get(&class)
     }
 
+    /// Adds a pod, or replaces it; `None` takes it away. Returns the one before.
+    pub(super) fn put_pod(&mut self, key: &str, pod: Option<Arc<PodEntry>>) -> Option<Arc<PodEntry>> {
+        match pod {
+            Some(pod) => self.pods.insert(key.into(), pod),
+            None => self.pods.remove(key),
+        }
+    }
+
     /// Adds a node, or replaces it.
     pub(super) fn put_node(&mut self, node: NodeEntry) {
         let node = Arc::new(node);
-        let before = self.nodes.insert(node.name.clone(), Arc::clone(&node));
+        let before = self.nodes.insert(Arc::clone(&node.name), Arc::clone(&node));
         if before.as_ref().is_some_and(|before| before.offers == node.offers) {
             for offer in &node.offers.offers {
                 if let Some(stock) = self.classes.get_mut(&offer.class()) {
-                    stock.nodes.insert(node.name.clone(), Arc::clone(&node));
+                    stock.nodes.insert(Arc::clone(&node.name), Arc::clone(&node));
                 }
             }
             return;
@@ -162,7 +191,7 @@ impl Inventory {
 
 impl OfferStock {
     fn add(&mut self, node: &Arc<NodeEntry>, offer: &Offer) {
-        self.nodes.insert(node.name.clone(), Arc::clone(node));
+        self.nodes.insert(Arc::clone(&node.name), Arc::clone(node));
         match self.sorts.iter_mut().find(|(sort, _)| same_sort(sort, offer)) {
             Some((_, count)) => *count += 1,
             None => self.sorts.push((offer.clone(), 1)),

@@ -1,10 +1,11 @@
 //! Whether the cluster can serve a demand: now, at other times, or never.
 
 use super::claims::Claims;
+use super::holdings::Holding;
 use super::offer::OfferClass;
 use super::stock::Inventory;
 use super::whereabouts::Whereabouts;
-use crate::gpu::{Counts, MiB, SharingRule};
+use crate::gpu::SharingRule;
 
 /// How well the cluster can serve a demand. In order: the better, the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,10 +25,8 @@ pub enum Supply {
 pub struct Wanted<'w, 'a> {
     /// The rule to be served under.
     pub rule: &'w SharingRule,
-    /// What a node must give.
-    pub demand: &'w Counts,
-    /// Memory that each share must have.
-    pub memory: Option<MiB>,
+    /// What the pod would hold.
+    pub holding: Holding<'w>,
     /// Where the pod may run.
     pub whereabouts: &'w Whereabouts<'a>,
 }
@@ -37,7 +36,7 @@ impl Inventory {
     ///
     /// Costs at most what the nodes with the wanted resource cost, and stops at the first proof that it is free.
     pub fn supply(&self, wanted: &Wanted<'_, '_>, claims: &Claims) -> Supply {
-        let Some((first, _)) = wanted.demand.iter().next() else {
+        let Some((first, _)) = wanted.holding.demand.iter().next() else {
             return Supply::Free;
         };
         let class = |resource| OfferClass {
@@ -49,6 +48,7 @@ impl Inventory {
         };
 
         let promised: Vec<u64> = wanted
+            .holding
             .demand
             .iter()
             .map(|(r, _)| self.awaited(class(r)).saturating_add(claims.of(class(r))))
@@ -60,10 +60,11 @@ impl Inventory {
                 continue;
             }
             let offers: Result<Vec<_>, _> = wanted
+                .holding
                 .demand
                 .iter()
                 .map(|(resource, needs)| {
-                    node.serving_offer(resource, wanted.rule, wanted.memory)
+                    node.serving_offer(resource, wanted.rule, wanted.holding.memory)
                         .map(|offer| (offer, needs))
                 })
                 .collect();
@@ -76,15 +77,18 @@ impl Inventory {
                 continue;
             }
             exists = true;
+            if node.check_neighbours(&wanted.holding).is_err() {
+                continue;
+            }
             fits_somewhere |= offers.iter().all(|(offer, needs)| node.free(offer) >= *needs);
             for (sum, (offer, _)) in free_in_all.iter_mut().zip(&offers) {
-                *sum = sum.saturating_add(node.free(offer));
+                *sum = sum.saturating_add(node.shares_left(offer, &wanted.holding));
             }
             let enough = || {
                 free_in_all
                     .iter()
                     .zip(&promised)
-                    .zip(wanted.demand.iter())
+                    .zip(wanted.holding.demand.iter())
                     .all(|((free, promised), (_, needs))| free.saturating_sub(*promised) >= needs)
             };
             if fits_somewhere && enough() {
@@ -102,8 +106,9 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{GpuResource, Strategy};
-    use crate::inventory::{Claim, Ledger, NodeEntry, PodRecord};
+    use crate::gpu::{Counts, GpuResource, MiB, Strategy};
+    use crate::inventory::{Claim, Ledger, NodeEntry, PodRecord, Terms};
+    use std::sync::Arc;
     use std::time::Duration;
 
     fn node(name: &str, gpus: u64) -> NodeEntry {
@@ -125,8 +130,11 @@ mod tests {
         ledger.inventory().supply(
             &Wanted {
                 rule: &SharingRule::any(Strategy::Exclusive),
-                demand: &Counts::one(GpuResource::Gpu, gpus),
-                memory: memory.map(MiB),
+                holding: Holding {
+                    demand: &Counts::one(GpuResource::Gpu, gpus),
+                    memory: memory.map(MiB),
+                    terms: &Arc::new(Terms::none("n")),
+                },
                 whereabouts: &Whereabouts::default(),
             },
             claims,
@@ -225,7 +233,7 @@ mod tests {
         let mut cordoned = node("a", 8);
         cordoned.open = false;
         let mut paused = node("b", 8);
-        paused.offers.paused = Some(crate::inventory::offer::Pause::DevicePlugin);
+        Arc::make_mut(&mut paused.offers).paused = Some(crate::inventory::offer::Pause::DevicePlugin);
         let mut ledger = Ledger::default();
         ledger.put_node(cordoned);
         ledger.put_node(paused);

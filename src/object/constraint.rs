@@ -63,6 +63,14 @@ impl<'a> Constraints<'a> {
                 .is_none_or(|terms| terms.iter().any(|term| term_admits(term, name, labels)))
     }
 
+    /// These and `requirements`: the constraints of the pod once the requirements are written into it.
+    #[must_use]
+    pub fn and(&self, requirements: &[Requirement<'a>]) -> Self {
+        let mut narrower = self.clone();
+        narrower.selector.extend_from_slice(requirements);
+        narrower
+    }
+
     /// Whether every node that the pod's constraints admit satisfies `requirement`.
     pub fn imply(&self, requirement: &Requirement<'_>) -> bool {
         self.conjunctions(|all| implies(all, requirement))
@@ -77,11 +85,17 @@ impl<'a> Constraints<'a> {
             .any(|satisfiable| satisfiable)
     }
 
-    /// The values that `key` can have, when every alternative pins it by `In`; else `None`.
+    /// The values that `key` can have, when every alternative that a node can meet pins it by `In`; else `None`.
     pub fn pinned_values(&self, key: &str) -> Option<Vec<String>> {
         let pins = self.conjunctions(|all| {
-            let list = all.iter().find(|r| &*r.key == key && r.operator == Operator::In)?;
-            Some(list.values.iter().map(ToString::to_string).collect::<Vec<_>>())
+            let on_key = || all.iter().filter(|r| &*r.key == key);
+            let list = on_key().find(|r| r.operator == Operator::In)?;
+            let values = list.values.iter().map(ToString::to_string);
+            Some(
+                values
+                    .filter(|value| on_key().all(|r| r.matches_value(Some(value))))
+                    .collect::<Vec<_>>(),
+            )
         });
         let mut values = pins.into_iter().collect::<Option<Vec<_>>>()?.concat();
         values.sort_unstable();
@@ -124,14 +138,17 @@ impl<'a> Constraints<'a> {
         })
     }
 
-    /// Applies `judge` to each alternative that can match a node at all.
+    /// Applies `judge` to each alternative that some node can meet. One that contradicts itself says nothing of where the pod may run,
+    /// so it must weigh nowhere: else the pod that we rewrote, whose alternatives our own requirements may have closed, would be judged
+    /// otherwise than the pod that came.
     fn conjunctions<T>(&self, judge: impl Fn(&[&Requirement<'_>]) -> T) -> Vec<T> {
+        let judge_open = |all: Vec<&Requirement<'_>>| satisfiable(all.iter().copied()).then(|| judge(&all));
         match &self.terms {
-            None => vec![judge(&self.selector.iter().collect::<Vec<_>>())],
+            None => judge_open(self.selector.iter().collect()).into_iter().collect(),
             Some(terms) => terms
                 .iter()
                 .filter(|term| !term.is_empty())
-                .map(|term| judge(&self.selector.iter().chain(term.match_expressions()).collect::<Vec<_>>()))
+                .filter_map(|term| judge_open(self.selector.iter().chain(term.match_expressions()).collect()))
                 .collect(),
         }
     }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
@@ -160,6 +161,12 @@ impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
 pub trait LabelSource {
     /// The value of the label `key`.
     fn label(&self, key: &str) -> Option<&str>;
+}
+
+impl<T: LabelSource> LabelSource for Arc<T> {
+    fn label(&self, key: &str) -> Option<&str> {
+        (**self).label(key)
+    }
 }
 
 impl LabelSource for Pairs<'_> {

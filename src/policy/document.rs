@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 
+use super::isolation::IsolationBlock;
+
 /// The document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -48,8 +50,14 @@ pub struct Spec {
     /// Of several policies that match a pod, the highest governs.
     #[serde(default)]
     pub priority: i32,
+    /// What pods are promised of their neighbours.
+    #[serde(default)]
+    pub limits: Option<Spanned<LimitsEntry>>,
     /// What is allowed, in order of preference.
     pub strategies: Spanned<Vec<Spanned<StrategyEntry>>>,
+    /// How pods are kept from GPUs that they were not given; default: not at all.
+    #[serde(default)]
+    pub isolation: Option<IsolationBlock>,
 }
 
 /// One allowed strategy.
@@ -64,6 +72,27 @@ pub struct StrategyEntry {
     /// GPU products allowed.
     #[serde(default)]
     pub products: Vec<Spanned<String>>,
+}
+
+/// What pods are promised of their neighbours on shared GPUs.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitsEntry {
+    /// At most so many shares of each physical GPU.
+    #[serde(default, rename = "sharesPerGPU")]
+    pub shares_per_gpu: Option<Spanned<i64>>,
+    /// `Unchecked`, `Total` or `PerGPU`.
+    #[serde(default)]
+    pub memory: Option<Spanned<String>>,
+    /// What a pod counts with that declares no memory.
+    #[serde(default)]
+    pub undeclared_memory: Option<Spanned<String>>,
+    /// `Together` or `Apart`.
+    #[serde(default)]
+    pub tenants: Option<Spanned<String>>,
+    /// The label of namespaces that names their tenant.
+    #[serde(default)]
+    pub tenant_label: Option<Spanned<String>>,
 }
 
 /// A `metav1.LabelSelector`.

@@ -5,6 +5,8 @@
 
 pub mod document;
 pub mod finding;
+pub mod isolation;
+mod limits;
 pub mod model;
 pub mod parse;
 pub mod set;

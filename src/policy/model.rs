@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::finding::Location;
+use super::isolation::Isolation;
 use crate::gpu::names::POLICY_LABEL;
-use crate::gpu::{SharingRule, Strategy};
+use crate::gpu::{Limits, SharingRule, Strategy};
 use crate::object::{LabelSelector, LabelSource, Operator, Requirement};
 
 /// The API group and version of policies.
@@ -93,8 +94,14 @@ pub struct Policy {
     pub pods: LabelSelector,
     /// Of several policies that match, the highest governs.
     pub priority: i32,
+    /// What its pods are promised of their neighbours.
+    pub limits: Limits,
+    /// The label of namespaces that names their tenant; by default a namespace is its own.
+    pub tenant_label: Option<Box<str>>,
     /// What it allows, in order of preference; never empty.
     pub rules: Vec<Rule>,
+    /// How it keeps pods from GPUs that they were not given.
+    pub isolation: Isolation,
     /// Where it was read.
     pub location: Location,
 }

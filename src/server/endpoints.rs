@@ -1,6 +1,12 @@
 //! What the listeners call: bytes in, an answer out.
 
-/// The job behind the listeners. Calls are short and never wait, so they run on the thread that read the request.
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use futures::future::BoxFuture;
+
+/// The job behind the listeners. Calls are short and never wait, so they run on the thread that read the request; a binding alone
+/// waits, for the API server.
 pub trait Endpoints: Send + Sync + 'static {
     /// `POST /mutate`: an `AdmissionReview`.
     fn mutate(&self, body: &[u8]) -> Answer;
@@ -8,6 +14,8 @@ pub trait Endpoints: Send + Sync + 'static {
     fn filter(&self, body: &[u8]) -> Answer;
     /// `POST /prioritize`: `ExtenderArgs`.
     fn prioritize(&self, body: &[u8]) -> Answer;
+    /// `POST /bind`: `ExtenderBindingArgs`.
+    fn bind(self: Arc<Self>, body: Bytes) -> BoxFuture<'static, Answer>;
     /// `GET /breaches`: pods that break their policy.
     fn breaches(&self) -> Answer;
     /// Whether requests can be answered rightly; else why not yet.

@@ -11,6 +11,8 @@ pub enum Route {
     Filter,
     /// Which of them it had better go to.
     Prioritize,
+    /// Bind a pod to a node.
+    Bind,
     /// Whether the process runs at all.
     Livez,
     /// Whether it may be sent requests.
@@ -23,10 +25,11 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 7] = [
+    pub const ALL: [Route; 8] = [
         Route::Mutate,
         Route::Filter,
         Route::Prioritize,
+        Route::Bind,
         Route::Livez,
         Route::Readyz,
         Route::Metrics,
@@ -44,6 +47,7 @@ impl Route {
             Route::Mutate => "/mutate",
             Route::Filter => "/filter",
             Route::Prioritize => "/prioritize",
+            Route::Bind => "/bind",
             Route::Livez => "/livez",
             Route::Readyz => "/readyz",
             Route::Metrics => "/metrics",
@@ -54,7 +58,7 @@ impl Route {
     /// Whether it takes a body by POST; else it is asked by GET.
     pub fn takes_body(self) -> bool {
         match self {
-            Route::Mutate | Route::Filter | Route::Prioritize => true,
+            Route::Mutate | Route::Filter | Route::Prioritize | Route::Bind => true,
             Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => false,
         }
     }

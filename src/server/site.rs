@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Request, Response, StatusCode, Version};
 
 use super::body;
@@ -79,6 +79,7 @@ impl Site {
             return Reply::overloaded("too many requests at one time; try again");
         };
         match body::read(&mut body, &self.limits, &mut share).await {
+            Ok(bytes) if route == Route::Bind => self.bind(bytes).await,
             Ok(bytes) => self.caught(route, || self.call(route, &bytes)),
             Err(error) => {
                 body::linger(body);
@@ -92,7 +93,19 @@ impl Site {
             Route::Mutate => self.endpoints.mutate(bytes).into(),
             Route::Filter => self.endpoints.filter(bytes).into(),
             Route::Prioritize => self.endpoints.prioritize(bytes).into(),
-            Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => self.look(route),
+            Route::Bind | Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => self.look(route),
+        }
+    }
+
+    /// Goes on to its end in a task of its own: a scheduler that hangs up must not leave a binding half done.
+    async fn bind(&self, bytes: Bytes) -> Reply {
+        let task = tokio::spawn(Arc::clone(&self.endpoints).bind(bytes));
+        match task.await {
+            Ok(answer) => answer.into(),
+            Err(error) => self.caught(Route::Bind, || match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Reply::text(StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
+            }),
         }
     }
 

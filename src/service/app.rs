@@ -1,17 +1,20 @@
 //! The answers to requests, from what is known.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use axum::body::Bytes;
+use futures::future::BoxFuture;
 
+use super::bind::{self, Binding};
 use super::metrics::{FilterResult, Metrics};
 use super::state::State;
 use crate::admission::{self, Admission, Outcome};
-use crate::decision::OnUnknown;
+use crate::decision::{OnUnknown, Promises};
 use crate::extender::{self, AnswerSize, Ask};
 use crate::gpu::Counts;
-use crate::inventory::Claims;
+use crate::inventory::{Claims, PodRecord, Promising, Reservations, Terms};
 use crate::server::endpoints::{Answer, Endpoints};
 use crate::tls::resolver::Resolver;
 
@@ -34,6 +37,10 @@ pub struct App {
     state: ArcSwap<State>,
     /// Held for one decision, some microseconds: the next must see what this one promised.
     claims: Mutex<Claims>,
+    /// Held for one judgement, some microseconds: the next must see what this one gave away.
+    reservations: Mutex<Reservations>,
+    /// Who binds pods; nobody without a live cluster.
+    binding: OnceLock<Binding>,
     started: Instant,
     settings: Settings,
     metrics: Arc<Metrics>,
@@ -47,6 +54,8 @@ impl App {
         App {
             state: ArcSwap::from_pointee(state),
             claims: Mutex::default(),
+            reservations: Mutex::default(),
+            binding: OnceLock::new(),
             started: Instant::now(),
             settings,
             metrics,
@@ -75,6 +84,34 @@ impl App {
         for (namespace, demand) in pods {
             claims.settle(namespace, demand);
         }
+    }
+
+    /// Lets pods be bound through `binding`. The first that is given counts.
+    pub fn bind_through(&self, binding: Binding) {
+        let _ = self.binding.set(binding);
+    }
+
+    /// What is decided and not yet in the inventory, for as long as the guard lives.
+    pub fn reservations(&self) -> MutexGuard<'_, Reservations> {
+        self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time since the start.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// On what terms a pod is, in a state.
+    pub fn terms_of(&self, state: &State, pod: &PodRecord) -> Terms {
+        let namespace = state
+            .inventory
+            .as_ref()
+            .and_then(|inventory| inventory.namespace(&pod.namespace));
+        Promises(Arc::clone(&state.policies)).terms(pod, namespace)
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The metrics.
@@ -111,9 +148,11 @@ impl App {
         let inventory = state
             .readiness()
             .map_err(|why| Answer::refusal(503, format!("{why}\n")))?;
+        let reserved = self.reservations().reserved().clone();
         let context = extender::Context {
             policies: &state.policies,
             inventory,
+            reserved: &reserved,
             on_unknown: self.settings.on_unknown,
         };
         Ok(answer(&args, &context))
@@ -187,6 +226,18 @@ impl Endpoints for App {
             Ok(Err(error)) => Answer::refusal(400, format!("{error}\n")),
             Ok(Ok(json)) => json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json),
         }
+    }
+
+    fn bind(self: Arc<Self>, body: Bytes) -> BoxFuture<'static, Answer> {
+        Box::pin(async move {
+            let Some(binding) = self.binding.get() else {
+                let message = "apportion binds pods on a live cluster only, and only if started with --bind";
+                return bind::answer(&Err(message.to_owned()));
+            };
+            let bound = bind::bind(&self, binding, &body).await;
+            self.metrics.bound(bound.is_ok());
+            bind::answer(&bound)
+        })
     }
 
     fn breaches(&self) -> Answer {

@@ -89,6 +89,7 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     admissions: Family<AdmissionLabels, Counter>,
     filters: Family<ResultLabel, Counter>,
+    bindings: Family<ResultLabel, Counter>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     panics: Counter,
     handshake_failures: Family<ListenerLabel, Counter>,
@@ -109,6 +110,7 @@ impl Default for Metrics {
         let metrics = Metrics {
             admissions: Family::default(),
             filters: Family::default(),
+            bindings: Family::default(),
             requests: Family::new_with_constructor(histogram),
             panics: Counter::default(),
             handshake_failures: Family::default(),
@@ -132,6 +134,11 @@ impl Default for Metrics {
             "filters",
             "Filter calls of the scheduler answered",
             metrics.filters.clone(),
+        );
+        registry.register(
+            "bindings",
+            "Calls of the scheduler to bind a pod answered",
+            metrics.bindings.clone(),
         );
         registry.register_with_unit(
             "http_request_duration",
@@ -208,6 +215,12 @@ impl Metrics {
                 strategy: admission.strategy.map_or("", Strategy::as_str),
             })
             .inc();
+    }
+
+    /// Counts a call to bind a pod.
+    pub(super) fn bound(&self, is_bound: bool) {
+        let result = if is_bound { "bound" } else { "refused" };
+        self.bindings.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// Counts a filter call.

@@ -4,6 +4,7 @@
 //! functions.
 
 pub mod app;
+pub mod bind;
 pub mod metrics;
 pub mod reload;
 pub mod sightings;

@@ -15,12 +15,16 @@ POOLS = {
     ("mig-1", "1g.10gb"): ("mig", "NVIDIA-A100-SXM4-80GB", 1, 1 / 7),
     ("mig-1", ""): ("exclusive", "NVIDIA-A100-SXM4-80GB", 1, 1.0),
     ("single-1", "2g.12gb"): ("mig", "NVIDIA-A30", 1, 1 / 2),
+    ("mute-1", ""): ("exclusive", "Tesla-T4", 1, 1.0),
+    # No offers: the labels are there, and nothing is allocatable. What a profile is a part of, only some profiles tell.
+    ("blind-1", "1g.10gb"): (None, "NVIDIA-A100-SXM4-80GB", 1, 1 / 7),
+    ("blind-1", "1c.2g.20gb"): (None, "NVIDIA-A100-SXM4-80GB", 1, None),
     ("gone-1", ""): (None, "Tesla-T4", 1, 1.0),
 }
 WORKLOADS = {
     "llama-0": "llama", "jupyter-alice": "jupyter-alice", "ranker-6d4cf56db6-7xk2p": "ranker", "ranker-6d4cf56db6-zzqw2": "ranker",
     "ide-0": "ide", "ide-1": "ide", "lab-8f6d5c4b7-kq7xz": "lab", "nb-anna": "nb-anna", "nb-ben": "nb-ben", "nb-cleo": "nb-cleo",
-    "nb-dan": "nb-dan", "batch-29384720-zx8qw": "batch",
+    "nb-dan": "nb-dan", "job-4-kq7xz": "job", "batch-29384720-zx8qw": "batch",
     **{f"chat-{at}": "chat" for at in range(7)}, **{f"bot-{at}": "bot" for at in range(2)},
     **{f"embed-5c9f7d8b64-{end}": "embed" for end in ("zxwvt", "bcdfg", "qrstv")},
 }
@@ -52,10 +56,11 @@ class Measured:
     def __init__(self, points, memory, weight, price, buckets):
         self.util = [value for _, value in points]
         self.steps, self.idle = len(points), sum(value < IDLE for value in self.util)
-        self.mean, self.p95 = sum(self.util) / self.steps, quantile(self.util, 0.95)
+        self.mean = sum(self.util) / self.steps if points else None
+        self.p95 = quantile(self.util, 0.95) if points else None
         self.peak = max(memory)
         self.weight, self.price = weight, price
-        self.trend = trend(points, buckets)
+        self.trend = trend(points, buckets) if points else []
 
 
 def trend(points, buckets):
@@ -82,6 +87,8 @@ def blend_trends(trends):
 class Holding:
     def __init__(self, who, count, scope, steps, idle, mean, p95, peak, total, weight, pool, trend, product_price):
         self.who, self.count, self.scope, self.weight, self.pool = who, count, scope, weight, pool
+        # A device whose part of a GPU is not known is in no sum.
+        weight = weight or 0
         self.hours, self.idle_hours = steps * STEP / 3600 * weight, idle * STEP / 3600 * weight
         self.mean, self.p95, self.peak, self.total, self.trend, self.price = mean, p95, peak, total, trend, product_price
 
@@ -92,8 +99,8 @@ def usage(parts):
     return {
         "gpuHours": hours,
         "idleHours": sum(p.idle_hours for p in parts),
-        "meanPercent": sum(p.mean * p.hours for p in parts) / hours if hours else None,
-        "p95Percent": max((p.p95 for p in parts), default=None),
+        "meanPercent": sum(p.mean * p.hours for p in parts if p.hours) / hours if hours else None,
+        "p95Percent": max((p.p95 for p in parts if p.p95 is not None), default=None),
         "memoryPeakMebibytes": max((p.peak for p in parts), default=None),
         "cost": sum(p.hours * p.price for p in priced) if priced else None,
         "wasted": sum(p.idle_hours * p.price for p in priced) if priced else None,
@@ -115,7 +122,7 @@ def expected(nodes):
             strategy, product, shares, part = POOLS[node.name, device.profile]
             seen = [(t, current(device, t)) for t in steps]
             seen = [(t, series) for t, series in seen if series]
-            points = [(t, max(u for u, _ in series.values())) for t, series in seen]
+            points = [] if device.blind else [(t, max(u for u, _ in series.values())) for t, series in seen]
             memory = [max(m for _, m in series.values()) for _, series in seen]
             whole = Measured(points, memory, part, price(product), buckets)
             names = {who for _, series in seen for who in series if who[0]}
@@ -125,7 +132,7 @@ def expected(nodes):
             gpus.append({
                 "node": node.name, "uuid": device.uuid, "instance": device.instance or None, "profile": device.profile or None,
                 "product": product, "strategy": strategy, "part": part, "seenPart": whole.steps / len(steps),
-                **usage([as_holding(whole, None, "own", device.total, part)]),
+                **usage([as_holding(whole, None, "own", device.total, part)]), "meanPercent": whole.mean, "trend": whole.trend,
                 "memoryMeanMebibytes": sum(memory) / len(memory), "memoryTotalMebibytes": device.total,
                 "holders": sorted(f"{who[0][0]}/{who[0][1]}" for who in believed),
             })
@@ -160,6 +167,7 @@ def unnamed(per_pool, named):
         _, product, shares, part = POOLS[node, profile]
         all_steps = sum(d.steps for d in devices)
         held = len([t for t in range(START, END, STEP) if t >= start])
+        assert all(d.steps for d in devices)
         found.append(Holding(
             (namespace, name), count, "device" if len(per_pool[node, profile]) == 1 else "node", held,
             held * sum(d.idle for d in devices) / all_steps, sum(d.mean * d.steps for d in devices) / all_steps,
@@ -199,10 +207,10 @@ def report(gpus, holdings, per_pool, steps, length):
             "scope": max((p.scope for p in parts), key=SCOPES.index), "savingHours": sum(a["savingHours"] for a in own),
             "saving": sum(saving) if saving else None, "setPolicy": SET_POLICY.get(namespace),
         })
-    everything = [as_holding(m, None, "own", d.total, m.weight) for pool in per_pool.values() for m, d, _ in pool]
+    everything = [as_holding(m, None, "own", d.total, m.weight or 0) for pool in per_pool.values() for m, d, _ in pool]
     unheld = unheld_cost = 0
     for pool, devices in per_pool.items():
-        idle = sum(m.idle * STEP / 3600 * m.weight for m, _, _ in devices)
+        idle = sum(m.idle * STEP / 3600 * (m.weight or 0) for m, _, _ in devices)
         nobodys = max(0, idle - sum(h.idle_hours for h in holdings if h.pool == pool))
         unheld += nobodys
         unheld_cost += nobodys * (price(POOLS[pool][1]) or 0)
@@ -212,7 +220,8 @@ def report(gpus, holdings, per_pool, steps, length):
     hurt = [f"mig-1 GPU-mig-1-0 MIG {at}" for at in range(7, 14)]
     behind = sorted({f"{h.who[0]}/{h.who[1]}" for h in holdings if h.scope != "own"})
     unseen = {
-        "nodesWithoutMetrics": [DARK[0]], "nodesNotInCluster": ["gone-1"], "devicesWithHoles": hurt,
+        "nodesWithoutMetrics": [DARK[0]], "nodesNotInCluster": ["gone-1"], "nodesInDoubt": ["blind-1"],
+        "devicesWithoutUtilization": ["blind-1 GPU-blind-1-0 MIG 7"], "devicesOfUnknownSize": ["blind-1 GPU-blind-1-0 MIG 3"], "devicesWithHoles": hurt,
         "podsBehindSharedDevices": behind, "podsNamedForOthers": ["search/embed-5c9f7d8b64-bcdfg", "search/embed-5c9f7d8b64-zxwvt"],
         "podsWithoutMetrics": ["web/hidden"], "podsWithoutStart": ["dev/unborn"], "namespacesNotInCluster": ["legacy"],
         "productsWithoutPrice": ["NVIDIA-A30"],

@@ -37,9 +37,11 @@ def noise(*seed: int) -> float:
 class Device:
     """A whole GPU, or a MIG device on one."""
 
-    def __init__(self, node, gpu, model, total, load, memory, holders=(), instance="", profile="", mode="plain", hole=None):
+    def __init__(self, node, gpu, model, total, load, memory, holders=(), instance="", profile="", mode="plain", hole=None, blind=False):
         self.node, self.gpu, self.model, self.total = node, gpu, model, total
         self.load, self.memory, self.hole = load, memory, hole
+        # Without profiling metrics a MIG device has memory and no utilization.
+        self.blind = blind
         self.instance, self.profile, self.mode = instance, profile, mode
         self.uuid = f"GPU-{node.name}-{gpu}"
         # (namespace, pod, from, to, replica): by whose name it goes, and when.
@@ -94,7 +96,7 @@ class Device:
                 labels["vgpu"] = replica
             if not self.instance:
                 yield "DCGM_FI_DEV_GPU_UTIL", labels, util
-            if self.instance or self.node.profiling:
+            if (self.instance and not self.blind) or self.node.profiling:
                 # Beside GPU_UTIL it says something else, so that it shows which of them was taken.
                 yield "DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels, round(util / (100 if self.instance else 300), 6)
             yield "DCGM_FI_DEV_FB_USED", labels, memory
@@ -211,9 +213,17 @@ def fleet():
         single.add(0, "NVIDIA A30", 11968, steady(25, 10) if at else office(0, 80, 3), constant(3_000), [("globex", f"bot-{at}", START - DAY, END, "")],
                    instance=str(1 + at), profile="2g.12gb")
 
+    # An exporter that knows no pods, on GPUs that are not shared; and one without GPU_UTIL, as some lists of metrics leave it out.
+    mute = Node("mute-1", labels_of("Tesla-T4", 2, 15360), {"gpu": 2}, offset=61)
+    mute.add(0, "Tesla T4", 15109, steady(20, 10), constant(4_000))
+    mute.add(1, "Tesla T4", 15109, office(0, 70, 12), constant(5_000))
+    blind = Node("blind-1", labels_of("NVIDIA-A100-SXM4-80GB", 1, 81920, replicas=0), {"gpu": 0}, honor=True, offset=91)
+    blind.add(0, a100, 9728, constant(0), constant(2_000), instance="7", profile="1g.10gb", blind=True)
+    blind.add(0, a100, 19968, steady(30, 5), constant(2_500), instance="3", profile="1c.2g.20gb")
+
     gone = Node("gone-1", {}, {}, offset=3)
     gone.add(0, "Tesla T4", 15109, steady(50, 5), constant(9_000), [("legacy", "batch-29384720-zx8qw", START, END, "")])
-    return [whole, slices, mps, turns, mig, single, gone]
+    return [whole, slices, mps, turns, mig, single, mute, blind, gone]
 
 
 # Pods that are there: namespace, name, node, resource, count, start.
@@ -233,10 +243,11 @@ PODS = [
     ("dev", "nb-dan", "turns-1", "gpu", 1, START + DAY),
     *[("acme", f"chat-{at}", "mig-1", "mig-1g.10gb", 1, START - DAY) for at in range(3)],
     *[("globex", f"bot-{at}", "single-1", "gpu", 1, START - DAY) for at in range(2)],
+    ("ci", "job-4-kq7xz", "mute-1", "gpu", 1, START + DAY),
     ("web", "hidden", "dark-1", "gpu", 1, START),
 ]
 NAMESPACES = {"llm-train": "training", "research": None, "dev": "development", "search": "inference", "acme": "multi-tenant",
-              "globex": "multi-tenant", "web": None}
+              "globex": "multi-tenant", "web": None, "ci": None}
 DARK = ("dark-1", labels_of("Tesla-T4", 1, 15360), {"gpu": 1})
 
 

@@ -117,6 +117,9 @@ class Audit(unittest.TestCase):
         for node in self.nodes:
             for device in node.devices:
                 row = by_key[device.key[:3]]
+                if device.blind:
+                    self.assertIsNone(row["meanPercent"])
+                    continue
                 last = max(util for _, _, util, _ in device.samples[-1][1])
                 self.assertAlmostEqual(row["meanPercent"], last, places=4, msg=row)
                 self.assertEqual(row["seenPart"], 1.0)
@@ -163,7 +166,7 @@ class Audit(unittest.TestCase):
                 self.assertNotIn("secret", done.stderr)
             else:
                 self.assertIn(done.returncode, (0, 1), done.stderr)
-                self.assertEqual(json.loads(done.stdout)["total"]["devices"], 23)
+                self.assertEqual(json.loads(done.stdout)["total"]["devices"], 27)
         done = self.run_audit("http://prometheus.example", *token)
         self.assertIn("in the clear", done.stderr)
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use apportion::admission::{self, Outcome, admit};
 use apportion::admission::{response::Refusal, review};
-use apportion::decision::OnUnknown;
+use apportion::decision::{OnUnknown, promised};
 use apportion::extender::{self, AnswerSize, filter};
 use apportion::gpu::Strategy;
-use apportion::inventory::{Claim, Claims, Inventory, Ledger, NodeEntry, PodRecord};
+use apportion::inventory::{Claim, Claims, Inventory, Ledger, NodeEntry, PodRecord, Reserved};
 use apportion::object::text::Labels;
 use apportion::policy::{PolicySet, parse};
 use base64::Engine as _;
@@ -205,7 +205,7 @@ pub fn shipped() -> PolicySet {
 }
 
 /// An inventory of nodes, pods, and one namespace for each policy, of its name.
-pub fn inventory(nodes: &[Node], pods: &[Value], namespaces: &[(&str, &[(&str, &str)])]) -> Inventory {
+pub fn ledger(nodes: &[Node], pods: &[Value], namespaces: &[(&str, &[(&str, &str)])]) -> Ledger {
     let mut ledger = Ledger::default();
     for node in nodes {
         ledger.put_node(NodeEntry::of(
@@ -220,8 +220,7 @@ pub fn inventory(nodes: &[Node], pods: &[Value], namespaces: &[(&str, &[(&str, &
     for (name, labels) in namespaces {
         ledger.put_namespace(name, labels.iter().copied().collect::<Labels>());
     }
-    ledger.refresh_awaited();
-    ledger.inventory().clone()
+    ledger
 }
 
 /// Everything that an answer depends on.
@@ -230,16 +229,19 @@ pub struct World {
     pub policies: PolicySet,
     pub inventory: Inventory,
     pub claims: Claims,
+    pub reserved: Reserved,
     pub on_unknown: OnUnknown,
 }
 
 impl World {
-    pub fn new(policies: PolicySet, inventory: Inventory) -> Self {
+    pub fn new(policies: PolicySet, ledger: Ledger) -> Self {
+        let inventory = promised(ledger, &policies);
         let (claims, on_unknown) = (Claims::default(), OnUnknown::Refuse);
         World {
             policies,
             inventory,
             claims,
+            reserved: Reserved::default(),
             on_unknown,
         }
     }
@@ -254,14 +256,13 @@ impl World {
             .zip(&labels)
             .map(|(name, labels)| (&**name, &labels[..]))
             .collect();
-        let inventory = inventory(nodes, pods, &namespaces);
-        World::new(policies, inventory)
+        World::new(policies, ledger(nodes, pods, &namespaces))
     }
 
     /// One policy of this `spec`, on namespace `ns`.
     pub fn of(spec: &str, nodes: &[Node], pods: &[Value]) -> Self {
         let namespaces: &[(&str, &[(&str, &str)])] = &[("ns", &[("apportion.dev/policy", "p")])];
-        World::new(policies([("p", spec)]), inventory(nodes, pods, namespaces))
+        World::new(policies([("p", spec)]), ledger(nodes, pods, namespaces))
     }
 
     pub fn admit(&self, namespace: &str, pod: &Value) -> Answer {
@@ -333,6 +334,7 @@ impl World {
         extender::Context {
             policies: &self.policies,
             inventory: &self.inventory,
+            reserved: &self.reserved,
             on_unknown: self.on_unknown,
         }
     }

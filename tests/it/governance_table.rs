@@ -7,7 +7,7 @@ use apportion::decision::OnUnknown;
 use apportion::policy::PolicySet;
 use serde_json::json;
 
-use super::fixtures::{Node, World, a100, a100_mixed, inventory, pod, review, shipped, t4, with};
+use super::fixtures::{Node, World, a100, a100_mixed, ledger, pod, policies, review, shipped, t4, with};
 use super::rows::{gpu, pod_of, selecting, show, taken};
 
 #[test]
@@ -52,7 +52,7 @@ fn who_is_governed() {
         ("kube-system", &[("apportion.dev/policy", "training")]),
         ("apportion-system", &[("apportion.dev/policy", "training")]),
     ];
-    let mut world = World::new(shipped(), inventory(&[a100()], &[], labels));
+    let mut world = World::new(shipped(), ledger(&[a100()], &[], labels));
     let mirror = with(
         gpu("1"),
         "/metadata/annotations/kubernetes.io~1config.mirror",
@@ -89,9 +89,16 @@ fn who_is_governed() {
             Outcome::UnknownAdmitted,
         ),
         (
-            "7 a pod without a GPU passes, known or not",
+            "7 a pod without a GPU too: a policy that keeps it from GPUs could apply",
             refuse,
             "new",
+            pod(&[]),
+            Outcome::UnknownRefused,
+        ),
+        (
+            "H and passes where its policy does not ask for that",
+            refuse,
+            "train",
             pod(&[]),
             Outcome::Ungoverned,
         ),
@@ -132,6 +139,14 @@ fn who_is_governed() {
         assert_eq!(refused, (outcome == Outcome::UnknownRefused).then_some(503), "{rule}");
     }
     world.on_unknown = OnUnknown::Refuse;
+    let mut sharing_alone = world.clone();
+    sharing_alone.policies = policies([("training", "{strategies: [{strategy: exclusive}]}")]);
+    let answer = sharing_alone.admit("new", &pod(&[]));
+    assert_eq!(
+        answer.outcome,
+        Outcome::Ungoverned,
+        "7 without any policy that keeps pods from GPUs, one that asks for none passes, known or not"
+    );
     let message = world.admit("typo", &gpu("1")).denial.unwrap().message;
     assert_eq!(
         message,

@@ -9,6 +9,7 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod change_table;
 mod command;
 mod decision_table;
 mod drain;
@@ -17,6 +18,7 @@ mod extender_table;
 mod fixtures;
 mod generate;
 mod governance_table;
+mod isolation_table;
 mod layering;
 mod lint;
 mod managed;

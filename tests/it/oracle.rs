@@ -235,21 +235,47 @@ pub fn selects(pod: &Value, node: &Node) -> bool {
                 .any(|term| term_matches(term, node)))
 }
 
-/// The values that the pod's own words leave to a label, by alternative; `None` where one of them does not list any.
+/// Whether some node can meet all expressions of one alternative: each label is tried with every value that they name, with the numbers
+/// beside these, with another word, and without any.
+fn can_be_met(expressions: &[Value]) -> bool {
+    let named = |e: &Value| e["values"].as_array().cloned().unwrap_or_default();
+    let words: Vec<String> = expressions
+        .iter()
+        .flat_map(named)
+        .filter_map(|value| value.as_str().map(str::to_owned))
+        .flat_map(|word| {
+            let beside = word
+                .parse::<i64>()
+                .ok()
+                .map(|n| [(n - 1).to_string(), (n + 1).to_string()]);
+            [word].into_iter().chain(beside.into_iter().flatten())
+        })
+        .chain(["another".to_owned()])
+        .collect();
+    expressions.iter().all(|one| {
+        let same: Vec<&Value> = expressions.iter().filter(|e| e["key"] == one["key"]).collect();
+        let holds = |value: Option<&str>| same.iter().all(|e| expression_matches(e, value));
+        holds(None) || words.iter().any(|word| holds(Some(word)))
+    })
+}
+
+/// The values that the pod's own words leave to a label, by alternative that a node can meet; `None` where one of them does not list any.
 pub fn values_left(pod: &Value, key: &str) -> Option<Vec<Vec<String>>> {
-    let selector = pod["spec"]["nodeSelector"]
-        .get(key)
-        .map(|value| json!({"key": key, "operator": "In", "values": [value]}));
+    let selector: Vec<Value> = pod["spec"]["nodeSelector"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]}))
+        .collect();
     let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     let no_term = vec![json!({"matchExpressions": [], "matchFields": [null]})];
     let terms = required["nodeSelectorTerms"].as_array().unwrap_or(&no_term);
-    let left = terms.iter().filter(|term| !is_empty_term(term)).map(|term| {
-        let own = term["matchExpressions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|e| e["key"] == key);
-        let all: Vec<&Value> = own.chain(&selector).collect();
+    let alternatives = terms.iter().filter(|term| !is_empty_term(term)).map(|term| {
+        let own = term["matchExpressions"].as_array().into_iter().flatten();
+        own.chain(&selector).cloned().collect::<Vec<Value>>()
+    });
+    let left = alternatives.filter(|all| can_be_met(all)).map(|all| {
+        let all: Vec<&Value> = all.iter().filter(|e| e["key"] == key).collect();
         let listed = all.iter().find(|e| e["operator"] == "In")?["values"].as_array()?;
         let possible = listed
             .iter()

@@ -6,7 +6,7 @@ use apportion::extender::wire::Args;
 use apportion::extender::{AnswerSize, prioritize};
 use serde_json::{Value, json};
 
-use super::fixtures::{Node, World, a100, a100_mixed, inventory, on, pod, shipped, t4};
+use super::fixtures::{Node, World, a100, a100_mixed, ledger, on, pod, shipped, t4};
 use super::rows::{WHOLE, show};
 
 /// Every file, by folder.
@@ -58,7 +58,7 @@ pub fn world(pods: &[Value]) -> World {
         ("tenants", &[("apportion.dev/policy", "multi-tenant")]),
         ("dev", &[("apportion.dev/policy", "development")]),
     ];
-    World::new(shipped(), inventory(&nodes(), pods, namespaces))
+    World::new(shipped(), ledger(&nodes(), pods, namespaces))
 }
 
 #[test]

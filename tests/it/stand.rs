@@ -17,6 +17,8 @@ use apportion::server::run::{RunError, run};
 use apportion::tls::config::ServerTls;
 use apportion::tls::resolver::Resolver;
 use apportion::tls::self_signed::SelfSigned;
+use axum::body::Bytes;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -118,6 +120,15 @@ impl Endpoints for Echo {
 
     fn prioritize(&self, body: &[u8]) -> Answer {
         Answer::json([b"prioritize ", body].concat())
+    }
+
+    fn bind(self: Arc<Self>, body: Bytes) -> BoxFuture<'static, Answer> {
+        Box::pin(async move {
+            match &*body {
+                b"panic" => panic!("as asked"),
+                _ => Answer::json([b"bind ", &*body].concat()),
+            }
+        })
     }
 
     fn breaches(&self) -> Answer {

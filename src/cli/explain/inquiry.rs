@@ -3,19 +3,22 @@
 //! The answer is the webhook's own: the pod is put to [`admit`](fn@crate::admission::admit) as the API server would put it. What that does not say - who governs
 //! and why, what was considered - comes from the functions that it calls.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use super::governance::governance;
 use super::nodes::{Nodes, Seeker};
-use super::report::{Asked, ContainerAsked, Origin, Report, Verdict, Way, WayVerdict, resources};
+use super::report::{Asked, ContainerAsked, Isolated, Origin, Report, Shut, Verdict, Way, WayVerdict, resources};
 use super::workload::Workload;
 use crate::admission::review::{Kind, Request, Resource};
 use crate::admission::{Admission, Context, admit};
-use crate::decision::{self, Considered, Decision, Grant, OnUnknown, Question, decide};
+use crate::decision::{self, Considered, Grant, OnUnknown, Question, decide, isolation};
+use crate::gpu::side_door::{node_name, side_doors};
 use crate::gpu::{Counts, PodDemand, demand};
-use crate::inventory::{Claims, Inventory, Supply};
+use crate::inventory::{Claims, Inventory, Supply, Terms};
 use crate::object::{Pod, defaults};
 use crate::policy::{Governed, Mode, Policy, PolicySet};
 use crate::rewrite;
@@ -72,6 +75,7 @@ impl Inquiry {
             operation: "CREATE".into(),
             dry_run: Some(true),
             object: Some(&raw),
+            old_object: None,
         };
         let actual = admit(&request, &self.context(&self.policies));
         let enforced = admit(&request, &self.context(&self.enforced));
@@ -89,11 +93,22 @@ impl Inquiry {
             Ok(demand) => (demand, None),
             Err(error) => (PodDemand::default(), Some(error.to_string())),
         };
+        // Of a policy that only watches, what it would promise is told.
+        let would = match governed {
+            Governed::By(policy) => self.enforced.get(policy.name.as_str()),
+            _ => None,
+        };
+        let terms = Arc::new(decision::terms_of(
+            would,
+            &workload.namespace,
+            self.inventory.namespace(&workload.namespace),
+        ));
         let decision = match governed {
             Governed::By(policy) if !demand.is_empty() && !pod.is_mirror() => Some(decide(&Question {
                 pod: &pod,
                 demand: &demand,
                 policy,
+                terms: &terms,
                 inventory: &self.inventory,
                 claims: &self.claims,
             })),
@@ -101,11 +116,15 @@ impl Inquiry {
         };
         let nodes = match (&decision, governed) {
             (Some(_), Governed::By(policy)) if enforced.response.denial.is_none() => {
-                Some(self.nodes(&pod, &after, policy, &demand)?)
+                Some(self.nodes(&pod, &after, policy, &demand, &terms)?)
             }
             _ => None,
         };
-        let grant = decision.as_ref().and_then(|decision| decision.outcome.as_ref().ok());
+        // What could be shared is of no use to a pod that is turned away for something else.
+        let grant = decision
+            .as_ref()
+            .and_then(|decision| decision.outcome.as_ref().ok())
+            .filter(|_| enforced.response.denial.is_none());
         Ok(Report {
             source: workload.source.clone(),
             workload: Origin {
@@ -121,7 +140,11 @@ impl Inquiry {
                 ..asked(&pod, &demand, grant)
             },
             considered: decision.iter().flat_map(|d| &d.considered).map(way).collect(),
-            outcome: verdict(&actual, &enforced, decision.as_ref()),
+            isolation: match governed {
+                Governed::By(policy) if !pod.is_mirror() => isolated(&pod, policy),
+                _ => Isolated::default(),
+            },
+            outcome: verdict(&actual, &enforced, grant),
             documents: (before != after).then_some((before, after)),
             patch: enforced.response.patch,
             nodes,
@@ -140,12 +163,20 @@ impl Inquiry {
         }
     }
 
-    fn nodes(&self, pod: &Pod<'_>, after: &Value, policy: &Policy, demand: &PodDemand) -> anyhow::Result<Nodes> {
+    fn nodes(
+        &self,
+        pod: &Pod<'_>,
+        after: &Value,
+        policy: &Policy,
+        demand: &PodDemand,
+        terms: &Arc<Terms>,
+    ) -> anyhow::Result<Nodes> {
         let after = after.to_string();
         let seeker = Seeker {
             before: pod,
             after: &serde_json::from_str(&after).context("the patched pod can not be read")?,
             memory: demand.memory,
+            terms,
         };
         Ok(Nodes::of(seeker, policy, &self.inventory))
     }
@@ -171,6 +202,26 @@ fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Asked {
     }
 }
 
+fn isolated(pod: &Pod<'_>, policy: &Policy) -> Isolated {
+    let doors: Vec<_> = side_doors(pod).into_iter().chain(node_name(pod)).collect();
+    let name = |door: &crate::gpu::SideDoor| {
+        let (kind, index) = door.container?;
+        Some(pod.spec.container(kind, index as usize)?.name.to_string())
+    };
+    let unhidden = isolation::unhidden(&policy.isolation, &doors);
+    Isolated {
+        hidden: unhidden.into_iter().filter_map(name).collect(),
+        shut: isolation::denials(&policy.isolation, &doors)
+            .into_iter()
+            .map(|denial| Shut {
+                field: denial.field,
+                reason: denial.reason,
+                hint: denial.hint,
+            })
+            .collect(),
+    }
+}
+
 fn way(considered: &Considered) -> Way {
     use decision::Verdict as Came;
     let (verdict, reason) = match &considered.verdict {
@@ -191,14 +242,12 @@ fn way(considered: &Considered) -> Way {
 }
 
 /// What happens is said by the policies as they are; why, by the decision where there is one.
-fn verdict(actual: &Admission<'_>, enforced: &Admission<'_>, decision: Option<&Decision>) -> Verdict {
+fn verdict(actual: &Admission<'_>, enforced: &Admission<'_>, grant: Option<&Grant>) -> Verdict {
     let refusal = actual.response.denial.as_ref();
     Verdict {
         result: actual.outcome.as_str(),
         admitted: refusal.is_none(),
-        strategy: decision
-            .and_then(|decision| decision.outcome.as_ref().ok())
-            .map(|grant| grant.strategy.as_str()),
+        strategy: grant.map(|grant| grant.strategy.as_str()),
         because: match refusal.or(enforced.response.denial.as_ref()) {
             Some(refusal) => refusal.message.clone(),
             None => actual.because.clone(),

@@ -1,11 +1,12 @@
 //! Which nodes can hold a pod, and why the others can not.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::gpu::{Counts, MiB, demand};
-use crate::inventory::{Inventory, NodeEntry, Whereabouts};
+use crate::inventory::{Holding, Inventory, NodeEntry, Terms, Whereabouts};
 use crate::object::Pod;
 use crate::policy::Policy;
 
@@ -70,6 +71,8 @@ pub struct Seeker<'s, 'a> {
     pub after: &'s Pod<'a>,
     /// Memory that each share must have.
     pub memory: Option<MiB>,
+    /// What the pod is promised of its neighbours.
+    pub terms: &'s Arc<Terms>,
 }
 
 /// What one node can do.
@@ -125,7 +128,12 @@ fn judge(
     wanted: &Counts,
     policy: &Policy,
 ) -> Verdict {
-    let held = node.hold(wanted, policy.sharing_rules(), seeker.memory);
+    let newcomer = Holding {
+        demand: wanted,
+        memory: seeker.memory,
+        terms: seeker.terms,
+    };
+    let held = node.hold(&newcomer, policy.sharing_rules());
     if let Err(lack) = &held
         && !lack.eviction_helps()
     {

@@ -1,0 +1,183 @@
+//! Bindings: asking the API server for them, and the one seat that allows it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::{Binding as Object, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Api, Client, Resource};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::kind::{Pods, Trimmed};
+use super::lease::{self, Handover, Seat, Term};
+use super::look;
+use crate::extender::bind::BindingArgs;
+use crate::inventory::{PodEntry, PodRecord, Purpose};
+use crate::service::App;
+use crate::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
+
+/// The longest that one call may take. The seat is given up long enough before the Lease ends for a call to be over by then.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks the API server.
+#[derive(Clone)]
+struct ApiServer(Client);
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiServer")
+    }
+}
+
+/// Lets `app` bind pods, as long as we hold the seat.
+pub fn start(client: &Client, app: &Arc<App>, seat: Seat, tasks: &mut JoinSet<()>) {
+    let wanted = Arc::new(AtomicBool::new(false));
+    let (may, until) = watch::channel(None);
+    let (leads, led) = watch::channel(None);
+    app.bind_through(Binding {
+        binder: Arc::new(ApiServer(client.clone())),
+        seat: BindingSeat {
+            until,
+            wanted: Arc::clone(&wanted),
+        },
+    });
+    let handover = Handover {
+        wanted,
+        notice: PATIENCE,
+    };
+    tasks.spawn(lease::hold(client.clone(), seat, Some(handover), leads));
+    tasks.spawn(sit(client.clone(), Arc::clone(app), led, may));
+}
+
+/// Opens the seat each time that the Lease has come to us, once we know all that was bound before.
+async fn sit(
+    client: Client,
+    app: Arc<App>,
+    mut led: watch::Receiver<Option<Term>>,
+    may: watch::Sender<Option<Instant>>,
+) {
+    // The term for which all is known that was bound before it.
+    let mut ready: Option<u64> = None;
+    loop {
+        let term = *led.borrow_and_update();
+        if let Some(term) = term.filter(|term| ready != Some(term.number))
+            && catch_up(&client, &app).await
+        {
+            ready = Some(term.number);
+        }
+        // While we looked the Lease may have gone on, or away.
+        let term = *led.borrow();
+        let open = term.filter(|term| ready == Some(term.number));
+        may.send_replace(open.map(|term| term.until));
+        let again = Duration::from_secs(if term.is_some() && open.is_none() { 1 } else { 3600 });
+        if let Ok(Err(_)) = timeout(again, led.changed()).await {
+            return;
+        }
+    }
+}
+
+/// Looks at all pods as they are now, by a read that no cache answers late: what another replica bound a moment ago may not have come by
+/// our watch yet. What it has not brought is reserved until it does.
+async fn catch_up(client: &Client, app: &App) -> bool {
+    if app.state().readiness().is_err() {
+        return false;
+    }
+    let mut bound: Vec<PodRecord> = Vec::new();
+    let listed = look::each::<Pods>(client, |_, record| {
+        bound.extend(record.map(|record| *record).filter(PodRecord::is_on_a_node));
+    });
+    if let Err(error) = listed.await {
+        tracing::warn!(%error, "pods are not bound from here yet: what is bound already has to be known first");
+        return false;
+    }
+    let now = app.now();
+    let mut reservations = app.reservations();
+    let state = app.state();
+    let Ok(inventory) = state.readiness() else {
+        return false;
+    };
+    let mut late = 0u64;
+    for record in bound {
+        let key = format!("{}/{}", record.namespace, record.name);
+        let is_seen = |pod: &Arc<PodEntry>| pod.record.wish.uid == record.wish.uid && pod.node().is_some();
+        if !inventory.pod(&key).is_some_and(is_seen) {
+            late += 1;
+            let uid = record.wish.uid.clone();
+            let pod = PodEntry {
+                terms: Arc::new(app.terms_of(&state, &record)),
+                record,
+            };
+            if let Some(node) = pod.node() {
+                reservations.reserve(&uid, node, pod.newcomer(), Purpose::Binding, now);
+            }
+        }
+    }
+    tracing::info!(late, "pods are bound from here");
+    true
+}
+
+impl Binder for ApiServer {
+    fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>> {
+        Box::pin(async move {
+            let pods: Api<Trimmed<Pods>> = Api::namespaced(self.0.clone(), namespace);
+            match timeout(PATIENCE, pods.get_opt(name)).await {
+                Ok(Ok(found)) => Ok(found.map(|pod| Looked {
+                    uid: pod.meta().uid.clone().unwrap_or_default(),
+                    record: pod.kept,
+                })),
+                Ok(Err(error)) => Err(format!("the API server can not be asked for the pod: {error}")),
+                Err(_) => Err("the API server does not answer".to_owned()),
+            }
+        })
+    }
+
+    fn bind<'b>(&'b self, args: &'b BindingArgs<'b>) -> BoxFuture<'b, Result<(), BindError>> {
+        Box::pin(async move {
+            let asked = self.0.request_text(request(args)?);
+            match timeout(PATIENCE, asked).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(kube::Error::Api(status))) => Err(match status.code {
+                    409 => BindError::Conflict(status.message.clone()),
+                    // 408 and 5xx may come after the write.
+                    408 | 500.. => BindError::Unknown(status.message.clone()),
+                    _ => BindError::Refused(status.message.clone()),
+                }),
+                Ok(Err(error)) => Err(BindError::Unknown(error.to_string())),
+                Err(_) => Err(BindError::Unknown("the API server does not answer".to_owned())),
+            }
+        })
+    }
+}
+
+/// `POST pods/<name>/binding`, with the UID as a precondition.
+fn request(args: &BindingArgs<'_>) -> Result<axum::http::Request<Vec<u8>>, BindError> {
+    let text = |text: &crate::object::Text<'_>| Some((**text).to_owned());
+    let binding = Object {
+        metadata: ObjectMeta {
+            name: text(&args.pod_name),
+            namespace: text(&args.pod_namespace),
+            uid: text(&args.pod_uid),
+            ..ObjectMeta::default()
+        },
+        target: ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: text(&args.node),
+            ..ObjectReference::default()
+        },
+    };
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/{}/binding",
+        &*args.pod_namespace, &*args.pod_name
+    );
+    let refused = |error: &dyn std::fmt::Display| BindError::Refused(error.to_string());
+    let body = serde_json::to_vec(&binding).map_err(|error| refused(&error))?;
+    axum::http::Request::post(path)
+        .header(axum::http::header::CONTENT_TYPE, "application/json")
+        .body(body)
+        .map_err(|error| refused(&error))
+}
