@@ -31,6 +31,8 @@ pub struct Case<'a> {
     pub policy: Option<&'a Policy>,
     /// All policies.
     pub policies: &'a PolicySet,
+    /// GPU hours in all.
+    pub hours: f64,
     /// GPU hours as whole GPUs that nobody shared.
     pub whole_hours: f64,
     /// What these cost.
@@ -92,6 +94,8 @@ impl Case<'_> {
             return Advice {
                 because: if self.shared {
                     "it shares already".to_owned()
+                } else if self.hours >= ENOUGH_HOURS {
+                    "which GPUs it held, or how they are shared, is not known".to_owned()
                 } else {
                     format!("it was seen for less than {ENOUGH_HOURS} GPU hour, too little to judge by")
                 },
@@ -455,6 +459,7 @@ mod tests {
             let advice = Case {
                 policy: policy.map(|name| policies.get(name).unwrap()),
                 policies: &policies,
+                hours: 100.0,
                 whole_hours: 100.0,
                 whole_cost: Some(200.0),
                 shared: false,

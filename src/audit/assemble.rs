@@ -141,9 +141,11 @@ impl<'a> Subject<'a> {
         let tally = self.tally(held_whole.iter().copied());
         let memory_total = tally.memory_total;
         let alone = tally.done();
+        let all = self.tally(holdings.iter().copied());
         let advice = Case {
             policy: self.policy(namespace, &pods),
             policies: self.policies,
+            hours: all.usage.gpu_hours,
             whole_hours: alone.gpu_hours,
             whole_cost: alone.cost,
             shared: holdings
@@ -165,7 +167,6 @@ impl<'a> Subject<'a> {
             product: held_whole.iter().find_map(|holding| holding.product),
         }
         .advice();
-        let all = self.tally(holdings.iter().copied());
         let strategies: BTreeSet<&str> = holdings
             .iter()
             .filter_map(|h| h.strategy.map(Strategy::as_str))

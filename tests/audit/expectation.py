@@ -79,7 +79,7 @@ def blend_trends(trends):
     width = max((len(t) for t, _ in trends), default=0)
     found = []
     for at in range(width):
-        known = [(t[at], w) for t, w in trends if t and t[at] is not None]
+        known = [(t[at], w) for t, w in trends if w and t and t[at] is not None]
         found.append(sum(v * w for v, w in known) / sum(w for _, w in known) if known else None)
     return found
 
@@ -88,7 +88,7 @@ class Holding:
     def __init__(self, who, count, scope, steps, idle, mean, p95, peak, total, weight, pool, trend, product_price):
         self.who, self.count, self.scope, self.weight, self.pool = who, count, scope, weight, pool
         # A device whose part of a GPU is not known is in no sum.
-        weight = weight or 0
+        weight = self.weight = weight or 0
         self.hours, self.idle_hours = steps * STEP / 3600 * weight, idle * STEP / 3600 * weight
         self.mean, self.p95, self.peak, self.total, self.trend, self.price = mean, p95, peak, total, trend, product_price
 

@@ -58,7 +58,11 @@ class Exporters:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_):
+                """A scraper that did not wait is nothing to tell of."""
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -132,7 +136,7 @@ class Prometheus:
             labels = fleet.EXPORTER | {"job": "honor" if node.honor else "plain", "instance": node.name}
             target = {"targets": [f"127.0.0.1:{exporters.port}"], "labels": labels}
             jobs.append({"job_name": node.name, "honor_labels": node.honor, "metrics_path": f"/{node.name}", "static_configs": [target]})
-        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
+        config = {"global": {"scrape_interval": "2s", "scrape_timeout": "2s"}, "scrape_configs": jobs}
         (base / "prometheus.yml").write_text(json.dumps(config))
         self.log = open(base / "log", "w")
         # Another process can take a port between the question and the use; then another one is tried.
