@@ -37,7 +37,7 @@ pub enum Gap {
     DevicesWithoutUtilization,
     /// MIG devices whose part of a GPU is not known.
     DevicesOfUnknownSize,
-    /// Pods whose values are those of all that share the device.
+    /// Pods whose values are those of a device that they share, or of all devices that could be theirs.
     PodsBehindSharedDevices,
     /// Pods that an exporter named on a shared device, one for several.
     PodsNamedForOthers,
@@ -73,7 +73,7 @@ impl Gap {
                 "MIG devices are of a profile whose part of a GPU is not known; they are in no sum"
             }
             Gap::PodsBehindSharedDevices => {
-                "Pods share devices, and only the devices were measured: their values are those of the device or of the node's devices, not their own. dcgm-exporter with KUBERNETES_VIRTUAL_GPUS=true tells pods apart. Pods that shared a device and are gone are not known"
+                "Pods can not be told apart by the metrics, since they share devices or no device bears their name: their values are those of the device or of the node's devices, not their own. dcgm-exporter with KUBERNETES_VIRTUAL_GPUS=true tells sharers apart. Such pods that are gone are not known"
             }
             Gap::PodsNamedForOthers => {
                 "Pods were named by the exporter on devices that several share; it names the last one, so the name was not used"
