@@ -2,12 +2,18 @@
 //!
 //! NVIDIA's names are written in this module and nowhere else.
 
+pub mod catalog;
 pub mod dcgm;
 pub mod demand;
 pub mod geometry;
+pub mod instances;
 pub mod limits;
 pub mod memory;
+pub mod mig_parted;
+pub mod misfit;
 pub mod names;
+pub mod packing;
+pub mod placement;
 pub mod product;
 pub mod profile;
 pub mod resource;
