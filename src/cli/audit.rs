@@ -53,8 +53,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
     /// Matchers for every series, where one server holds several clusters: cluster="eu"
-    #[arg(long, value_name = "MATCHERS", default_value = "")]
-    selector: String,
+    #[arg(long, value_name = "MATCHERS")]
+    selector: Option<String>,
     /// Pods that are exporters: their name on a series is not that of who holds the GPU
     #[arg(long, value_name = "REGEX", default_value = ".*dcgm.*exporter.*")]
     exporter_pods: String,
@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let asking = Asking {
         window: Window::before(now, args.window, args.step)?,
         idle_below: args.idle_below,
-        selector: args.selector.trim().trim_matches(',').to_owned(),
+        selector: args.selector.as_deref().unwrap_or_default().trim().trim_matches(',').to_owned(),
         exporters: args.exporter_pods.replace('\\', "\\\\").replace('"', "\\\""),
     };
     let prices = match &args.prices {
