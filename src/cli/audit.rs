@@ -110,7 +110,13 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let asking = Asking {
         window: Window::before(now, args.window, args.step)?,
         idle_below: args.idle_below,
-        selector: args.selector.as_deref().unwrap_or_default().trim().trim_matches(',').to_owned(),
+        selector: args
+            .selector
+            .as_deref()
+            .unwrap_or_default()
+            .trim()
+            .trim_matches(',')
+            .to_owned(),
         exporters: args.exporter_pods.replace('\\', "\\\\").replace('"', "\\\""),
     };
     let prices = match &args.prices {
