@@ -12,6 +12,7 @@ pub mod lint;
 pub mod mig;
 pub mod output;
 pub mod page;
+pub mod render;
 pub mod serve;
 
 use std::io::Write as _;
@@ -49,6 +50,7 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Serve(args) => serve::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Render(args) => render::run(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::Mig(args) => mig::run(&args),
         Verb::Completion(args) => completion::run(&args),

@@ -14,6 +14,7 @@ const LAYERS: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "plan",
     "lint",
     "audit",
     "prometheus",
@@ -28,6 +29,9 @@ const STRANGERS: &[(&str, &str)] = &[
     ("policy", "inventory"),
     ("extender", "admission"),
     ("extender", "rewrite"),
+    ("plan", "decision"),
+    ("plan", "admission"),
+    ("plan", "extender"),
     ("tls", "decision"),
     ("server", "decision"),
 ];
@@ -41,6 +45,7 @@ const PURE: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "plan",
     "lint",
     "audit",
 ];
