@@ -48,6 +48,8 @@ def copies() -> dict[pathlib.Path, str]:
     made = {CHART / "crds" / CRD.name: CRD.read_text()}
     for policy in sorted((ROOT / "policies").glob("*.yaml")):
         made[CHART / "files/policies" / policy.name] = policy.read_text()
+    for shipped in ("rules.yaml", "dashboard.json"):
+        made[CHART / "files/monitoring" / shipped] = (ROOT / "deploy/monitoring" / shipped).read_text()
     return made
 
 

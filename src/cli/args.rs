@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{completion, explain, lint, mig, render, serve};
+use super::{audit, completion, explain, lint, mig, render, serve};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ pub enum Verb {
     Lint(lint::Args),
     /// Turn a sharing plan into the configuration of NVIDIA's components and the scheduler.
     Render(render::Args),
+    /// Report how GPUs were used and wasted, by DCGM metrics in Prometheus, and which way of sharing would waste less.
+    Audit(Box<audit::Args>),
     /// Show what MIG profiles products have, check geometries, and plan them for a demand.
     Mig(mig::Args),
     /// Print a completion script for a shell.

@@ -1,6 +1,7 @@
 //! The command line: what was typed, and who carries it out.
 
 pub mod args;
+pub mod audit;
 pub mod certificate;
 pub mod completion;
 pub mod exit;
@@ -50,6 +51,7 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
         Verb::Render(args) => render::run(&args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Mig(args) => mig::run(&args),
         Verb::Completion(args) => completion::run(&args),
     }

@@ -3,6 +3,7 @@
 //! NVIDIA's names are written in this module and nowhere else.
 
 pub mod catalog;
+pub mod dcgm;
 pub mod demand;
 pub mod geometry;
 pub mod instances;

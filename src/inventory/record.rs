@@ -1,5 +1,7 @@
 //! What we remember of a pod: what it holds or waits for, and where.
 
+use jiff::Timestamp;
+
 use super::wish::Wish;
 use crate::gpu::MiB;
 use crate::gpu::demand::{Demand, declared_memory, effective_demand};
@@ -26,6 +28,8 @@ pub struct PodRecord {
     pub nominated: Option<Box<Text<'static>>>,
     /// What it says of itself.
     pub wish: Box<Wish>,
+    /// Since when the kubelet has it; `None` until then, and where that can not be read.
+    pub started: Option<Timestamp>,
 }
 
 /// Where a pod is.
@@ -65,6 +69,7 @@ impl PodRecord {
                 .nominated_to()
                 .filter(|_| place == Place::Waiting)
                 .map(|node| Box::new(node.to_owned().into())),
+            started: pod.status.start_time.as_deref().and_then(|time| time.parse().ok()),
             place,
         })
     }

@@ -215,13 +215,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Requirement<'a> {
 
 /// A `v1.PodStatus`, as far as we read it.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PodStatus<'a> {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     #[serde(default, borrow)]
     pub phase: Option<Text<'a>>,
     /// The node that the scheduler's own preemption makes room on for it.
-    #[serde(default, borrow, rename = "nominatedNodeName")]
+    #[serde(default, borrow)]
     pub nominated_node_name: Option<Text<'a>>,
+    /// When the kubelet took the pod up, RFC 3339.
+    #[serde(default, borrow)]
+    pub start_time: Option<Text<'a>>,
 }
 
 impl<'a> PodSpec<'a> {

@@ -102,6 +102,16 @@ class Chart(unittest.TestCase):
         for name in others:
             self.assertFalse(wanted.items() <= objects["Service", name]["metadata"]["labels"].items(), name)
 
+    def test_rules_and_dashboard_are_those_of_the_repository(self):
+        self.assertNotIn(("PrometheusRule", "apportion"), self.render())
+        on = {"enabled": True, "labels": {"release": "stack"}}
+        objects = self.render({"metrics": {"prometheusRule": on, "dashboard": on}})
+        rule = objects["PrometheusRule", "apportion"]
+        self.assertEqual(rule["metadata"]["labels"]["release"], "stack")
+        self.assertEqual(rule["spec"], yaml.safe_load((ROOT / "deploy/monitoring/rules.yaml").read_text()))
+        dashboard = objects["ConfigMap", "apportion-dashboard"]
+        self.assertEqual(dashboard["data"]["gpu-sharing.json"].strip(), (ROOT / "deploy/monitoring/dashboard.json").read_text().strip())
+
     def test_an_exposed_extender_asks_for_client_certificates(self):
         objects = self.render({"extender": {"expose": True, "clientCASecret": "ca"}, "scheduler": {"enabled": False}})
         args = self.args(objects)

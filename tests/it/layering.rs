@@ -16,6 +16,8 @@ const LAYERS: &[&str] = &[
     "extender",
     "plan",
     "lint",
+    "audit",
+    "prometheus",
     "tls",
     "server",
     "service",
@@ -45,6 +47,7 @@ const PURE: &[&str] = &[
     "extender",
     "plan",
     "lint",
+    "audit",
 ];
 /// What pure modules do not touch: the world, and whoever does.
 const IMPURE: &[&str] = &[
