@@ -115,6 +115,13 @@ class Chart(unittest.TestCase):
         objects = self.render({"scheduler": {"extender": {"bind": True}}})
         self.assertEqual(objects["ClusterRole", "apportion-bind"]["rules"][0]["resources"], ["pods/binding"])
         self.assertIn("bindVerb: bind", objects["ConfigMap", "apportion-scheduler"]["data"]["config.yaml"])
+        extender = objects["Deployment", "apportion-scheduler"]["spec"]["template"]["spec"]["initContainers"][0]
+        # The Lease that it holds is the one that it may hold.
+        self.assertIn("--bind", extender["args"])
+        lease = next(arg for arg in extender["args"] if arg.startswith("--lease-name=")).split("=")[1] + "-bind"
+        rules = objects["Role", "apportion-scheduler"]["rules"]
+        self.assertIn(lease, [name for rule in rules for name in rule["resourceNames"]])
+        self.assertNotIn("--bind", self.args(self.render()))
 
     def test_nothing_is_allowed_by_wildcard(self):
         for (kind, name), o in self.render({"scheduler": {"extender": {"bind": True}}}).items():
