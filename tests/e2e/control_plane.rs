@@ -138,6 +138,45 @@ impl ControlPlane {
         *self.scheduler.borrow_mut() = Some(Process::start("kube-scheduler", &program, &args, self.dir()));
     }
 
+    /// Starts one more kube-scheduler, for pods that name `scheduler`, with the rights of `own`. Where replicas elect a leader, a
+    /// successor takes over after some seconds.
+    pub(crate) fn scheduler_beside(
+        &self,
+        name: &str,
+        scheduler: &str,
+        own: &Path,
+        elects: bool,
+        extenders: &serde_json::Value,
+    ) -> Process {
+        let [port] = free_ports();
+        let config = serde_json::json!({
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "clientConnection": {"kubeconfig": own, "qps": 1000, "burst": 2000},
+            "leaderElection": {
+                "leaderElect": elects,
+                "resourceName": "apportion-scheduler",
+                "resourceNamespace": "apportion-system",
+                "leaseDuration": "5s",
+                "renewDeadline": "3s",
+                "retryPeriod": "1s",
+            },
+            "profiles": [{"schedulerName": scheduler}],
+            "extenders": extenders,
+        });
+        let file = self.dir().join(format!("{name}.json"));
+        std::fs::write(&file, config.to_string()).unwrap();
+        let args = flags(&[
+            ("config", &file.display()),
+            ("authentication-kubeconfig", &own.display()),
+            ("authorization-kubeconfig", &own.display()),
+            ("bind-address", &"127.0.0.1"),
+            ("secure-port", &port),
+            ("cert-dir", &self.dir().join("run").display()),
+        ]);
+        Process::start(name, &self.binaries.path("kube-scheduler"), &args, self.dir())
+    }
+
     pub(crate) fn stop_scheduler(&self) {
         *self.scheduler.borrow_mut() = None;
     }
