@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod bind;
+pub mod clock;
 pub mod metrics;
 pub mod reload;
 pub mod sightings;
@@ -13,6 +14,7 @@ pub mod stock_metrics;
 pub mod telemetry;
 
 pub use app::{App, Settings};
+pub use clock::Clock;
 pub use metrics::Metrics;
 pub use sightings::{Sighting, Sightings};
 pub use state::State;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::binaries::Binaries;
 use crate::pki::{Authority, Pair, service_account_keys};
-use crate::process::{Process, free_ports};
+use crate::process::{Process, Startable, free_ports};
 
 /// The processes, and the directory in which they write.
 pub(crate) struct ControlPlane {
@@ -138,7 +138,7 @@ impl ControlPlane {
         *self.scheduler.borrow_mut() = Some(Process::start("kube-scheduler", &program, &args, self.dir()));
     }
 
-    /// Starts one more kube-scheduler, for pods that name `scheduler`, with the rights of `own`. Where replicas elect a leader, a
+    /// One more kube-scheduler, for pods that name `scheduler`, with the rights of `own`. Where replicas elect a leader, a
     /// successor takes over after some seconds.
     pub(crate) fn scheduler_beside(
         &self,
@@ -147,7 +147,7 @@ impl ControlPlane {
         own: &Path,
         elects: bool,
         extenders: &serde_json::Value,
-    ) -> Process {
+    ) -> Startable {
         let [port] = free_ports();
         let config = serde_json::json!({
             "apiVersion": "kubescheduler.config.k8s.io/v1",
@@ -157,9 +157,6 @@ impl ControlPlane {
                 "leaderElect": elects,
                 "resourceName": "apportion-scheduler",
                 "resourceNamespace": "apportion-system",
-                "leaseDuration": "5s",
-                "renewDeadline": "3s",
-                "retryPeriod": "1s",
             },
             "profiles": [{"schedulerName": scheduler}],
             "extenders": extenders,
@@ -174,7 +171,12 @@ impl ControlPlane {
             ("secure-port", &port),
             ("cert-dir", &self.dir().join("run").display()),
         ]);
-        Process::start(name, &self.binaries.path("kube-scheduler"), &args, self.dir())
+        Startable {
+            name: name.to_owned(),
+            program: self.binaries.path("kube-scheduler"),
+            args,
+            dir: self.dir().to_owned(),
+        }
     }
 
     pub(crate) fn stop_scheduler(&self) {

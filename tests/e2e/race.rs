@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, Patch, PatchParams};
 use kube::Client;
 use kube::core::WatchEvent;
 use serde_json::{Value, json};
@@ -123,12 +125,9 @@ async fn node(world: &World, sort: &str, name: &str, race: &str) {
     let mut allocatable = allocatable;
     // More than a kubelet's 110, which is not what is raced for.
     allocatable["pods"] = json!("250");
-    let patch = json!({"status": {"allocatable": allocatable, "capacity": allocatable}});
-    let args = ["patch", "node", name, "--subresource=status", "--type=merge", "-p"];
-    let patch = patch.to_string();
-    let mut args: Vec<&str> = args.to_vec();
-    args.push(&patch);
-    world.kubectl.run(&args).await.fine();
+    let patch = Patch::Merge(json!({"status": {"allocatable": allocatable, "capacity": allocatable}}));
+    let nodes: Api<Node> = Api::all(world.cluster.client.clone());
+    nodes.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
 }
 
 fn pod(namespace: &str, name: &str, race: &str, scheduler: &str, memory: Option<&str>) -> Value {
@@ -381,24 +380,26 @@ async fn race(world: &World, binds: bool) -> usize {
     };
     let killing = async {
         reached(&recording, 250).await;
-        a.kill_extender();
+        let leads = if leader(client).await.ends_with(&b.name) { &b } else { &a };
+        leads.kill_extender();
         println!("      {:.1?}: {} bound; the extender is killed", start.elapsed(), recording.bound.get());
         tokio::time::sleep(Duration::from_secs(1)).await;
-        a.extend().await;
+        leads.extend().await;
         reached(&recording, 700).await;
-        a.kill();
-        println!("      {:.1?}: {} bound; the replica is killed", start.elapsed(), recording.bound.get());
-        reached(&recording, 800).await;
-        println!("      {:.1?}: the other replica has taken over", start.elapsed());
-        a.extend().await;
-        a.schedule(world);
+        let leads = if leader(client).await.ends_with(&b.name) { &b } else { &a };
+        leads.kill();
+        let (bound, killed) = (recording.bound.get(), Instant::now());
+        println!("      {:.1?}: {bound} bound; replica {} is killed", start.elapsed(), leads.name);
+        reached(&recording, bound + 20).await;
+        println!("      {:.1?} later another 20 are bound by the other replica", killed.elapsed());
+        leads.extend().await;
+        leads.schedule(world);
     };
     tokio::join!(making, killing);
     let (present, last) = settled(client, &recording, start).await;
-    let bindings = |replica: &Replica| format!("{{result=\"refused\"}} on {}", replica.name);
     for replica in [&a, &b] {
         let refused = replica.metric("apportion_bindings_total{result=\"refused\"}").await;
-        println!("      bindings {}: {refused:?}", bindings(replica));
+        println!("      bindings that {} refused since its start: {}", replica.name, refused.unwrap_or(0.0));
     }
     drop((a, b));
 
@@ -433,6 +434,14 @@ async fn race(world: &World, binds: bool) -> usize {
         }
     }
     broken + at_the_end.len()
+}
+
+/// The replica that binds, by its Lease; without bindings, nobody.
+async fn leader(client: &Client) -> String {
+    let path = "/apis/coordination.k8s.io/v1/namespaces/apportion-system/leases/apportion-scheduler-bind";
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    let lease: Value = client.request(request).await.unwrap_or_default();
+    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
 
 async fn reached(recording: &Recording, count: usize) {

@@ -2,13 +2,21 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::cluster::until;
-use crate::process::{Process, free_ports};
+use crate::process::{Process, Startable, free_ports};
 use crate::world::World;
+
+/// A scheduler, and how it is started.
+struct Running {
+    command: Startable,
+    process: Process,
+}
 
 /// The name that the chart gives its scheduler.
 pub(crate) const SCHEDULER: &str = "apportion-scheduler";
@@ -17,7 +25,8 @@ pub(crate) const SCHEDULER: &str = "apportion-scheduler";
 pub(crate) struct Replica {
     pub(crate) name: String,
     extender: RefCell<Option<Process>>,
-    schedulers: RefCell<Vec<Process>>,
+    schedulers: Rc<RefCell<Vec<Running>>>,
+    tending: RefCell<Option<JoinHandle<()>>>,
     args: Vec<String>,
     kubeconfig: PathBuf,
     dir: PathBuf,
@@ -52,7 +61,8 @@ impl Replica {
         Replica {
             name: name.to_owned(),
             extender: RefCell::new(None),
-            schedulers: RefCell::default(),
+            schedulers: Rc::default(),
+            tending: RefCell::default(),
             args,
             kubeconfig: world.plane.token_kubeconfig(name, token.out.trim()),
             dir: world.plane.dir().to_owned(),
@@ -95,10 +105,26 @@ impl Replica {
     fn start_scheduler(&self, world: &World, scheduler: &str, elects: bool) {
         let name = format!("{}-{scheduler}", self.name);
         let extenders = self.configuration();
-        let process = world
+        let command = world
             .plane
             .scheduler_beside(&name, scheduler, &self.kubeconfig, elects, &extenders);
-        self.schedulers.borrow_mut().push(process);
+        let process = command.start();
+        self.schedulers.borrow_mut().push(Running { command, process });
+        // One that lost its lease to an API server that is too busy ends; a kubelet starts it again.
+        let schedulers = Rc::clone(&self.schedulers);
+        let tend = tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                for running in schedulers.borrow_mut().iter_mut() {
+                    if running.process.ended().is_some() {
+                        running.process = running.command.start();
+                    }
+                }
+            }
+        });
+        if let Some(before) = self.tending.replace(Some(tend)) {
+            before.abort();
+        }
     }
 
     /// SIGKILL for the extender.
@@ -109,6 +135,9 @@ impl Replica {
     /// SIGKILL for all of it, as if its machine were gone.
     pub(crate) fn kill(&self) {
         self.kill_extender();
+        if let Some(tending) = self.tending.take() {
+            tending.abort();
+        }
         self.schedulers.borrow_mut().clear();
     }
 
@@ -148,5 +177,11 @@ impl Replica {
             extender["bindVerb"] = json!("bind");
         }
         json!([extender])
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
