@@ -5,7 +5,7 @@ CARGO ?= cargo
 # further.
 SEED ?= 2
 
-.PHONY: run test fmt lint unit generated deploy it e2e deny fuzz clean
+.PHONY: run test fmt lint unit generate generated deploy it e2e bench deny fuzz clean
 
 run: ## Start the server on the example cluster, send pods through it, and keep serving
 	$(CARGO) build --quiet --bin apportion --example demo
@@ -20,8 +20,15 @@ lint: ## Clippy and documentation, warnings denied
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 
-generated: ## Generated files are what their sources make
+generate: .venv/ready ## Write generated files again: example cluster, command line reference, man pages, completion scripts, manifests
+	python3 examples/cluster/generate.py
+	$(CARGO) run --quiet --locked --example reference
+	.venv/bin/python deploy/render.py
+
+generated: ## Generated files are what their sources make (deploy looks at the manifests)
 	python3 examples/cluster/generate.py --check
+	$(CARGO) run --quiet --locked --example packing -- --check
+	$(CARGO) run --quiet --locked --example reference -- --check
 
 # Helm's own renderer as a Python package: no helm binary is needed.
 .venv/ready: tests/deploy/requirements.txt
@@ -40,10 +47,14 @@ unit: ## Unit tests, documentation tests and the demo's
 it: ## Integration tests: real sockets, real TLS, recorded requests, the real binary
 	$(CARGO) build --locked --bins --examples
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --test it
+	$(CARGO) test --locked --bench scale
 
 e2e: .venv/ready ## End to end on a real control plane; says SKIPPED where its binaries are missing
 	.venv/bin/python -m unittest discover -s tests/deploy
 	$(CARGO) test --locked --test e2e -- --nocapture --test-threads=1
+
+bench: ## What it costs beside a floor server, up to 15,000 nodes; some minutes. ONLY=filter,memory for a part. See docs/performance.md
+	$(CARGO) bench --locked --bench scale -- $(if $(ONLY),--only $(ONLY))
 
 deny: ## Licences, duplicate and banned crates (needs cargo-deny)
 	$(CARGO) deny check bans licenses sources

@@ -1,6 +1,8 @@
 //! The webhook's answer to an `AdmissionReview`: bytes in, bytes out, nothing else.
 
 pub mod admit;
+mod answer;
+mod change;
 mod judge;
 pub mod outcome;
 pub mod response;

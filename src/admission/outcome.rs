@@ -26,7 +26,7 @@ pub struct Context<'c, 'k> {
 /// What was done with a pod, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// Not the creation of a pod.
+    /// Not the creation of a pod, nor a change of one that a policy has a say in.
     Skipped,
     /// A workload, whose pods were spoken of.
     Advised,

@@ -38,6 +38,9 @@ pub struct Request<'a> {
     /// The object, still as bytes: most of it is never looked at.
     #[serde(default, borrow)]
     pub object: Option<&'a RawValue>,
+    /// What it was before, on an update.
+    #[serde(default, borrow)]
+    pub old_object: Option<&'a RawValue>,
 }
 
 /// A `metav1.GroupVersionKind`.
@@ -113,12 +116,23 @@ impl Request<'_> {
     /// Whether this is the creation of a pod, and not an update or one of its subresources: resize, ephemeral containers, eviction and
     /// binding refuse any change to resources.
     pub fn creates_pod(&self) -> bool {
-        &*self.operation == "CREATE"
-            && self.resource.group.is_empty()
+        &*self.operation == "CREATE" && self.is_of_pod() && self.subresource().is_empty()
+    }
+
+    /// Whether this changes a pod that is there, in a way that could open a way to GPUs: by an annotation or an ephemeral container.
+    pub fn changes_pod(&self) -> bool {
+        &*self.operation == "UPDATE" && self.is_of_pod() && matches!(self.subresource(), "" | "ephemeralcontainers")
+    }
+
+    fn is_of_pod(&self) -> bool {
+        self.resource.group.is_empty()
             && &*self.resource.resource == "pods"
             && self.kind.group.is_empty()
             && &*self.kind.kind == "Pod"
-            && self.sub_resource.as_deref().unwrap_or_default().is_empty()
+    }
+
+    fn subresource(&self) -> &str {
+        self.sub_resource.as_deref().unwrap_or_default()
     }
 }
 

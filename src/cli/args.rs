@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{explain, lint, serve};
+use super::{completion, explain, lint, mig, serve};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -22,4 +22,8 @@ pub enum Verb {
     Explain(explain::Args),
     /// Find what is wrong or doubtful in policies.
     Lint(lint::Args),
+    /// Show what MIG profiles products have, check geometries, and plan them for a demand.
+    Mig(mig::Args),
+    /// Print a completion script for a shell.
+    Completion(completion::Args),
 }

@@ -2,10 +2,13 @@
 
 pub mod args;
 pub mod certificate;
+pub mod completion;
 pub mod exit;
 pub mod explain;
 pub mod input;
+pub mod invocation;
 pub mod lint;
+pub mod mig;
 pub mod output;
 pub mod page;
 pub mod serve;
@@ -13,18 +16,18 @@ pub mod serve;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 pub use args::{Args, Verb};
 pub use exit::Exit;
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
-    let done = match args.verb {
-        Verb::Serve(args) => serve::run(&args),
-        Verb::Explain(args) => explain::run(&args),
-        Verb::Lint(args) => lint::run(&args),
+    let words: Vec<_> = std::env::args_os().collect();
+    let mut command = invocation::command(words.first());
+    let done = match completion::asked(&words) {
+        Some(words) => completion::answer(&mut command, &words),
+        None => run(&mut command, &words),
     };
     match done {
         Ok(exit) => exit.into(),
@@ -33,5 +36,19 @@ pub fn main() -> ExitCode {
             let _ = writeln!(anstream::stderr(), "apportion: {error:#}");
             Exit::BadInput.into()
         }
+    }
+}
+
+fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Result<Exit> {
+    let matches = command
+        .try_get_matches_from_mut(words)
+        .unwrap_or_else(|error| error.exit());
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.format(command).exit());
+    match args.verb {
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Lint(args) => lint::run(&args),
+        Verb::Mig(args) => mig::run(&args),
+        Verb::Completion(args) => completion::run(&args),
     }
 }

@@ -60,6 +60,15 @@ impl Page {
         }
     }
 
+    /// A label and all that it says, each on lines of its own; nothing for nothing.
+    pub fn fields(&mut self, label: &str, texts: &[String]) {
+        let mut label = label;
+        for text in texts {
+            self.field(label, text);
+            label = "";
+        }
+    }
+
     /// More of what the last label says.
     pub fn more(&mut self, text: &str) {
         self.field("", text);
@@ -89,6 +98,20 @@ impl Page {
                 (label, front) = ("", " ".repeat(before_last));
             }
         }
+    }
+
+    /// A label and lines that stay as they are: drawings, and what people paste into a shell.
+    pub fn raw(&mut self, label: &str, style: Style, text: &str) {
+        let mut label = label;
+        for line in text.lines() {
+            self.labelled(label, &painted(style, line));
+            label = "";
+        }
+    }
+
+    /// An empty line.
+    pub fn gap(&mut self) {
+        self.line("");
     }
 
     /// How many, why, and who: the names below the reason.

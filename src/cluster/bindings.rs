@@ -130,8 +130,8 @@ pub fn take_in(app: &App, bound: Vec<PodRecord>) -> bool {
     let mut late = 0u64;
     for record in bound {
         let key = format!("{}/{}", record.namespace, record.name);
-        let same = |pod: &&Arc<PodEntry>| pod.record.wish.uid == record.wish.uid && pod.node().is_some();
-        if inventory.pod(&key).filter(same).is_none() {
+        let is_seen = |pod: &Arc<PodEntry>| pod.record.wish.uid == record.wish.uid && pod.node().is_some();
+        if !inventory.pod(&key).is_some_and(is_seen) {
             late += 1;
             let uid = record.wish.uid.clone();
             let pod = PodEntry {

@@ -31,6 +31,11 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
 
     /// Reads an object, keeping little.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error>;
+
+    /// Whether anything is kept of it at all. What is not is as good as not there, and costs nothing more once it was read.
+    fn is_of_use(_kept: &Self::Kept) -> bool {
+        true
+    }
 }
 
 /// An object of a kind, reduced.
@@ -154,6 +159,10 @@ impl Kind for Pods {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
         let pod = Pod::deserialize(deserializer)?;
         Ok((meta(&pod.metadata), PodRecord::of(&pod).map(Box::new)))
+    }
+
+    fn is_of_use(kept: &Self::Kept) -> bool {
+        kept.is_some()
     }
 }
 

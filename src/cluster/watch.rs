@@ -3,6 +3,9 @@
 //! A relist (after a lost connection, or when the server has forgotten our resource version) reports objects again and says nothing of
 //! those that are gone meanwhile. What was known stays until the relist is whole, and what it did not bring goes then: at no moment is
 //! the answer that of half a list.
+//!
+//! Most pods have no GPU. They end here, without their names being remembered: four fifths of a cluster's pods would be some ten MiB of
+//! names.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -72,6 +75,8 @@ pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
                 listed.clear();
                 Ok(())
             }
+            // One that was of use before goes with the end of the list.
+            Ok(Event::InitApply(object)) if !K::is_of_use(&object.kept) => Ok(()),
             Ok(Event::InitApply(object)) => {
                 let key = object.key();
                 listed.insert(key.clone());
@@ -90,15 +95,19 @@ pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
                     told
                 }
             }
-            Ok(Event::Apply(object)) => {
+            Ok(Event::Apply(object)) if K::is_of_use(&object.kept) => {
                 let key = object.key();
                 known.insert(key.clone());
                 changes.send(Change::Put(key, object.kept)).await
             }
-            Ok(Event::Delete(object)) => {
+            // Gone, or of no use any more: a pod that has run to its end.
+            Ok(Event::Apply(object) | Event::Delete(object)) => {
                 let key = object.key();
-                known.remove(&key);
-                changes.send(Change::Gone(key)).await
+                if known.remove(&key) {
+                    changes.send(Change::Gone(key)).await
+                } else {
+                    Ok(())
+                }
             }
             // A kind that is not installed has no objects. The watch goes on asking, so it is seen when it comes.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {

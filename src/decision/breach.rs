@@ -4,11 +4,12 @@
 //! would make of it? Which nodes there are now does not matter, so the answer changes with the pod and the policy and with nothing else.
 
 use super::candidate::{Candidate, every_candidate};
+use super::isolation;
 use super::outcome::{Denial, Target};
 use super::reach;
 use super::scheme::Scheme;
 use crate::gpu::names::{SUFFIX_SHARING_STRATEGY, gpu_label};
-use crate::gpu::{GpuResource, PodDemand, Strategy};
+use crate::gpu::{GpuResource, PodDemand, SideDoor, Strategy};
 use crate::inventory::Wish;
 use crate::object::Constraints;
 use crate::policy::{Mode, Policy};
@@ -37,15 +38,18 @@ pub enum BreachKind {
     ForbiddenStrategy,
     /// The webhook would have turned it away.
     Refused,
+    /// It has a way to GPUs beside what it asks for.
+    NotIsolated,
 }
 
 impl BreachKind {
     /// Every kind.
-    pub const ALL: [BreachKind; 4] = [
+    pub const ALL: [BreachKind; 5] = [
         BreachKind::NotRewritten,
         BreachKind::TooManyShares,
         BreachKind::ForbiddenStrategy,
         BreachKind::Refused,
+        BreachKind::NotIsolated,
     ];
 
     /// The name in metrics and listings.
@@ -55,6 +59,7 @@ impl BreachKind {
             BreachKind::TooManyShares => "too_many_shares",
             BreachKind::ForbiddenStrategy => "forbidden_strategy",
             BreachKind::Refused => "refused",
+            BreachKind::NotIsolated => "not_isolated",
         }
     }
 }
@@ -82,10 +87,27 @@ pub fn breach(wish: &Wish, policy: &Policy) -> Option<Breach> {
     if policy.mode != Mode::Enforce || wish.is_mirror {
         return None;
     }
+    sharing_breach(wish, policy).or_else(|| open_door(wish, policy))
+}
+
+/// The first side door of a pod that its policy shuts.
+fn open_door(wish: &Wish, policy: &Policy) -> Option<Breach> {
+    let is_shut = |door: &&SideDoor| policy.isolation.shuts(door.kind);
+    let denial = wish.side_doors.iter().find(is_shut).map(isolation::denial)?;
+    Some(Breach {
+        kind: BreachKind::NotIsolated,
+        ..refused(&denial)
+    })
+}
+
+fn sharing_breach(wish: &Wish, policy: &Policy) -> Option<Breach> {
     let demand = match &wish.demand {
         Ok(demand) => demand,
         Err(error) => return Some(refused(&Denial::new(&error.field, &error.reason, MAKE_ANEW))),
     };
+    if demand.is_empty() {
+        return None;
+    }
     let constraints = &wish.whereabouts.constraints;
     let mut nearest: Option<(Distance, Candidate<'_>)> = None;
     let mut denial = None;
@@ -542,11 +564,38 @@ mod tests {
         assert!(found(&policies("multi-tenant"), &forged).is_some());
     }
 
+    #[test]
+    fn open_side_doors_are_breaches_where_the_policy_shuts_them() {
+        let text = "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {name: tenants}\nspec: {isolation: {nodeName: Deny}, strategies: [{strategy: mig, profiles: [1g.10gb]}]}\n";
+        let tenants = parse::parse("t.yaml", text).unwrap().remove(0);
+        let no_slice = one("NotIn", "nvidia.com/mig-1g.10gb.sharing-strategy", &["time-slicing"]);
+        let right = pod(&[r#""nvidia.com/mig-1g.10gb":1"#], &no_slice);
+        // Its node was named by the scheduler, for all that can be told afterwards.
+        assert_eq!(found(&tenants, &right), None);
+        let sidecar =
+            |env: &str| right.replace(r#""containers":["#, &format!(r#""containers":[{{"name":"log"{env}}},"#));
+        let hidden = r#","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"void"}]"#;
+        assert_eq!(found(&tenants, &sidecar(hidden)), None);
+        for (case, pod, field) in [
+            ("an image's word", sidecar(""), "spec.containers[0].env"),
+            ("made before", right.replace(r#""spec":{"#, r#""spec":{"hostIPC":true,"#), "spec.hostIPC"),
+            (
+                "added later",
+                right.replace(r#""spec":{"#, r#""spec":{"ephemeralContainers":[{"name":"d","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"all"}]}],"#),
+                "spec.ephemeralContainers[0].env[0]",
+            ),
+        ] {
+            let breach = found(&tenants, &pod).unwrap();
+            assert_eq!((breach.kind, &*breach.field), (BreachKind::NotIsolated, field), "{case}");
+            assert_eq!(found(&policies("multi-tenant"), &pod), None, "{case}: nobody asked for isolation");
+        }
+    }
+
     /// What 30,000 pods cost: the sizes here and what they point to, about a kilobyte for a usual pod.
     #[test]
     fn what_is_kept_of_a_pod_is_small() {
         use crate::inventory::PodRecord;
         assert!(size_of::<PodRecord>() <= 104, "{}", size_of::<PodRecord>());
-        assert!(size_of::<Wish>() <= 160, "{}", size_of::<Wish>());
+        assert!(size_of::<Wish>() <= 168, "{}", size_of::<Wish>());
     }
 }

@@ -7,6 +7,7 @@ pub mod breach;
 pub mod candidate;
 pub mod decide;
 pub mod governance;
+pub mod isolation;
 pub mod outcome;
 pub mod reach;
 pub mod scheme;

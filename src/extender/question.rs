@@ -64,7 +64,7 @@ impl<'c> Ask<'c> {
         let (demand, read) = (demand::effective_demand(pod), PodDemand::of(pod));
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
         let read = read.map(|read| (read.is_empty(), read.memory));
-        Self::about(namespace, &pod.metadata.labels, demand, read, context)
+        Self::about(namespace, &pod.metadata.labels, &demand, read, context)
     }
 
     /// What a pod means that is known already.
@@ -73,14 +73,14 @@ impl<'c> Ask<'c> {
             Ok(wished) => Ok((wished.is_empty(), pod.memory)),
             Err(error) => Err((**error).clone()),
         };
-        Self::about(&pod.namespace, &pod.wish.labels, pod.demand.clone(), read, context)
+        Self::about(&pod.namespace, &pod.wish.labels, &pod.demand, read, context)
     }
 
     /// `read` is whether the containers ask for nothing, and the memory that they declare.
     fn about(
         namespace: &str,
         labels: &impl LabelSource,
-        demand: Counts,
+        demand: &Counts,
         read: Result<(bool, Option<MiB>), DemandError>,
         context: &Context<'c>,
     ) -> Self {

@@ -217,18 +217,15 @@ pub fn effective_of(pod: &Pod<'_>, each: &[Counts]) -> Demand {
 
 /// The path of a container, as people write it.
 pub fn container_field(kind: ContainerKind, index: usize) -> String {
-    match kind {
-        ContainerKind::Main => format!("spec.containers[{index}]"),
-        ContainerKind::Init | ContainerKind::Sidecar => format!("spec.initContainers[{index}]"),
-    }
+    format!("spec.{}[{index}]", kind.list())
 }
 
 type List<'a> = crate::object::Pairs<'a, crate::object::quantity::RawQuantity<'a>>;
-type Misread = (&'static str, String, String);
+pub(super) type Misread = (&'static str, String, String);
 
 /// Limits and requests as one: Kubernetes fills requests from limits, and for devices wants them equal
 /// (`SetDefaults_Pod`, `ValidateResourceRequirements`).
-fn container_counts(container: &Container<'_>) -> Result<Counts, Misread> {
+pub(super) fn container_counts(container: &Container<'_>) -> Result<Counts, Misread> {
     let name = |list: &'static str| move |(key, reason)| (list, key, reason);
     let limits = read_list(&container.resources.limits).map_err(name("limits"))?;
     let requests = read_list(&container.resources.requests).map_err(name("requests"))?;

@@ -4,13 +4,14 @@
 //! adding up compute slices: `3g + 3g + 1g` makes seven, but two `3g` take all eight slots.
 //!
 //! Profile names and counts: NVIDIA MIG User Guide, "Supported MIG Profiles", and gpu-operator
-//! `assets/state-mig-manager/0400_configmap.yaml`. Starts: `nvidia-smi mig -lgipp` as seen on A100, A30 and H100; for H200,
-//! B200, B300, GB200, GB300, GH200 and H20 taken to be the same, which nobody here has seen. The placements of go-nvml's mocks
-//! for H100, H200 and B200 are wrong and not used.
+//! `assets/state-mig-manager/0400_configmap.yaml`. IDs: `nvidia-smi mig -lgip`, starts: `nvidia-smi mig -lgipp`, where such a
+//! listing of the product is published; each model says where none was found ([`Evidence`]) and its table is taken to be that of
+//! its siblings. The placements of go-nvml's mocks for H100, H200 and B200 are wrong and not used.
 
 use super::memory::MiB;
 use super::product::{Product, ProductPattern};
-use super::profile::{MigProfile, Variant};
+use super::profile::MigProfile;
+use Evidence::{Assumed, IdsSeen, Seen};
 
 /// A product, or several that partition alike.
 #[derive(Debug)]
@@ -21,12 +22,39 @@ pub struct Model {
     pattern: &'static str,
     /// MiB of a whole GPU as GFD reports it, to tell apart models of one name.
     memory: std::ops::Range<u64>,
+    /// Memory slots of the GPU, in the units of `nvidia-smi mig -lgipp`.
+    pub slots: u8,
+    /// What of the table was seen.
+    pub evidence: Evidence,
     /// Its profiles.
     pub rows: &'static [Row],
 }
 
+/// How much of a model's table comes from a listing of that very product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// IDs and starts.
+    Seen,
+    /// IDs; the starts are those of its siblings.
+    IdsSeen,
+    /// Neither: only names and counts are NVIDIA's word.
+    Assumed,
+}
+
+impl Evidence {
+    /// Whether a listing showed the IDs.
+    pub fn ids(self) -> bool {
+        self != Evidence::Assumed
+    }
+
+    /// Whether a listing showed the starts.
+    pub fn starts(self) -> bool {
+        self == Evidence::Seen
+    }
+}
+
 /// One profile of a model.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Row {
     /// The profile, as NVIDIA writes it.
     pub profile: &'static str,
@@ -65,11 +93,20 @@ macro_rules! seven_slices {
     };
 }
 
-const fn model(name: &'static str, pattern: &'static str, gib: (u64, u64), rows: &'static [Row]) -> Model {
+const fn model(
+    name: &'static str,
+    pattern: &'static str,
+    gib: (u64, u64),
+    slots: u8,
+    evidence: Evidence,
+    rows: &'static [Row],
+) -> Model {
     Model {
         name,
         pattern,
         memory: gib.0 * 1024..gib.1 * 1024,
+        slots,
+        evidence,
         rows,
     }
 }
@@ -80,6 +117,8 @@ pub static MODELS: &[Model] = &[
         "A30-24GB",
         "A30",
         (0, 999),
+        4,
+        Seen,
         &[
             row("1g.6gb", 14, 1, &[0, 1, 2, 3], 4),
             row("1g.6gb+me", 21, 1, &[0, 1, 2, 3], 1),
@@ -92,78 +131,104 @@ pub static MODELS: &[Model] = &[
         "A100-40GB",
         "A100",
         (0, 60),
+        8,
+        Seen,
         seven_slices!("1g.5gb", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb"),
     ),
     model(
         "A100-80GB",
         "A100",
         (60, 999),
+        8,
+        Seen,
         seven_slices!("1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"),
     ),
     model(
         "A800-40GB",
         "A800",
         (0, 60),
+        8,
+        Assumed,
         seven_slices!("1g.5gb", "1g.10gb", "2g.10gb", "3g.20gb", "4g.20gb", "7g.40gb"),
     ),
     model(
         "A800-80GB",
         "A800",
         (60, 999),
+        8,
+        Assumed,
         seven_slices!("1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"),
     ),
     model(
         "H100-80GB",
         "H100",
         (0, 88),
+        8,
+        Seen,
         seven_slices!("1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"),
     ),
     model(
         "H100-94GB",
         "H100",
         (88, 94),
+        8,
+        Seen,
         seven_slices!("1g.12gb", "1g.24gb", "2g.24gb", "3g.47gb", "4g.47gb", "7g.94gb"),
     ),
     model(
         "H100-96GB",
         "H100",
         (94, 999),
+        8,
+        IdsSeen,
         seven_slices!("1g.12gb", "1g.24gb", "2g.24gb", "3g.48gb", "4g.48gb", "7g.96gb"),
     ),
     model(
         "H800-80GB",
         "H800",
         (0, 999),
+        8,
+        Assumed,
         seven_slices!("1g.10gb", "1g.20gb", "2g.20gb", "3g.40gb", "4g.40gb", "7g.80gb"),
     ),
     model(
         "H20-96GB",
         "H20",
         (0, 120),
+        8,
+        Assumed,
         seven_slices!("1g.12gb", "1g.24gb", "2g.24gb", "3g.48gb", "4g.48gb", "7g.96gb"),
     ),
     model(
         "GH200-96GB",
         "GH200",
         (0, 120),
+        8,
+        IdsSeen,
         seven_slices!("1g.12gb", "1g.24gb", "2g.24gb", "3g.48gb", "4g.48gb", "7g.96gb"),
     ),
     model(
         "GH200-144GB",
         "GH200",
         (120, 999),
+        8,
+        IdsSeen,
         seven_slices!("1g.18gb", "1g.36gb", "2g.36gb", "3g.72gb", "4g.72gb", "7g.144gb"),
     ),
     model(
         "H200-141GB",
         "H200",
         (0, 999),
+        8,
+        IdsSeen,
         seven_slices!("1g.18gb", "1g.35gb", "2g.35gb", "3g.71gb", "4g.71gb", "7g.141gb"),
     ),
     model(
         "B200-180GB",
         "B200",
         (0, 999),
+        8,
+        IdsSeen,
         seven_slices!("1g.23gb", "1g.45gb", "2g.45gb", "3g.90gb", "4g.90gb", "7g.180gb"),
     ),
     // The operator's table has two sets of names for GB200 and does not say which part has which; their memory decides.
@@ -171,42 +236,52 @@ pub static MODELS: &[Model] = &[
         "GB200-186GB",
         "GB200",
         (0, 184),
+        8,
+        IdsSeen,
         seven_slices!("1g.23gb", "1g.47gb", "2g.47gb", "3g.93gb", "4g.93gb", "7g.186gb"),
     ),
     model(
         "GB200-189GB",
         "GB200",
         (184, 999),
+        8,
+        IdsSeen,
         seven_slices!("1g.23gb", "1g.47gb", "2g.47gb", "3g.95gb", "4g.95gb", "7g.189gb"),
     ),
     model(
         "B300-269GB",
         "B300",
         (0, 999),
+        8,
+        Assumed,
         seven_slices!("1g.34gb", "1g.67gb", "2g.67gb", "3g.135gb", "4g.135gb", "7g.269gb"),
     ),
     model(
         "GB300-278GB",
         "GB300",
         (0, 999),
+        8,
+        IdsSeen,
         seven_slices!("1g.35gb", "1g.70gb", "2g.70gb", "3g.139gb", "4g.139gb", "7g.278gb"),
     ),
     model(
         "RTX-PRO-6000-96GB",
         "RTX-PRO-6000",
         (0, 999),
+        12,
+        Seen,
         &[
-            row("1g.24gb", 14, 1, &[0, 1, 2, 3], 4),
-            row("1g.24gb+me", 21, 1, &[0, 1, 2, 3], 1),
-            row("1g.24gb+gfx", 47, 1, &[0, 1, 2, 3], 4),
-            row("1g.24gb+me.all", 65, 1, &[0, 1, 2, 3], 1),
-            row("1g.24gb-me", 67, 1, &[0, 1, 2, 3], 4),
-            row("2g.48gb", 5, 2, &[0, 2], 2),
-            row("2g.48gb+gfx", 35, 2, &[0, 2], 2),
-            row("2g.48gb+me.all", 64, 2, &[0, 2], 1),
-            row("2g.48gb-me", 66, 2, &[0, 2], 2),
-            row("4g.96gb", 0, 4, &[0], 1),
-            row("4g.96gb+gfx", 32, 4, &[0], 1),
+            row("1g.24gb", 14, 3, &[0, 3, 6, 9], 4),
+            row("1g.24gb+me", 21, 3, &[0, 3, 6, 9], 1),
+            row("1g.24gb+gfx", 47, 3, &[0, 3, 6, 9], 4),
+            row("1g.24gb+me.all", 65, 3, &[0, 3, 6, 9], 1),
+            row("1g.24gb-me", 67, 3, &[0, 3, 6, 9], 4),
+            row("2g.48gb", 5, 6, &[0, 6], 2),
+            row("2g.48gb+gfx", 35, 6, &[0, 6], 2),
+            row("2g.48gb+me.all", 64, 6, &[0, 6], 1),
+            row("2g.48gb-me", 66, 6, &[0, 6], 2),
+            row("4g.96gb", 0, 12, &[0], 1),
+            row("4g.96gb+gfx", 32, 12, &[0], 1),
         ],
     ),
 ];
@@ -247,82 +322,6 @@ impl Model {
     fn is_named_by(&self, product: &Product) -> bool {
         ProductPattern::parse(self.pattern).is_ok_and(|pattern| pattern.matches(product))
     }
-
-    /// Whether these instances fit on one GPU together.
-    pub fn fits(&self, instances: &[(MigProfile, u64)]) -> bool {
-        let mut wanted: Vec<(&Row, u64)> = Vec::with_capacity(instances.len());
-        let mut media = 0;
-        for (profile, count) in instances.iter().filter(|(_, count)| *count > 0) {
-            match self.row(*profile) {
-                Some(row) if *count <= u64::from(row.max) => wanted.push((row, *count)),
-                _ => return false,
-            }
-            if matches!(profile.variant(), Variant::Media | Variant::AllMedia) {
-                media += count;
-            }
-        }
-        // The media engines are there once.
-        if media > 1 {
-            return false;
-        }
-        // Large instances have the fewest starts: placing them first cuts the search short.
-        wanted.sort_by_key(|(row, _)| std::cmp::Reverse(row.slots));
-        let sequence: Vec<&Row> = wanted
-            .into_iter()
-            .flat_map(|(row, count)| (0..count).map(move |_| row))
-            .collect();
-        place(&sequence, 0)
-    }
-
-    /// The fewest GPUs of this model that hold these instances; `None` where the model lacks one of the profiles.
-    ///
-    /// First fit by decreasing size. Sizes divide each other, so no other order needs fewer.
-    pub fn gpus_for(&self, instances: &[(MigProfile, u64)]) -> Option<u64> {
-        let mut left: Vec<(MigProfile, u64)> = instances.iter().copied().filter(|(_, count)| *count > 0).collect();
-        left.sort_by_key(|(profile, _)| std::cmp::Reverse(self.row(*profile).map_or(0, |row| row.slots)));
-        let mut gpus = 0u64;
-        while !left.is_empty() {
-            let mut one: Vec<(MigProfile, u64)> = Vec::new();
-            for (profile, count) in &left {
-                one.push((*profile, 0));
-                while let Some(slot) = one.last_mut()
-                    && slot.1 < *count
-                {
-                    slot.1 += 1;
-                    if !self.fits(&one) {
-                        if let Some(slot) = one.last_mut() {
-                            slot.1 -= 1;
-                        }
-                        break;
-                    }
-                }
-            }
-            // As many GPUs are filled in this way as the scarcest profile allows: counts may be in the billions.
-            let alike = left
-                .iter()
-                .zip(&one)
-                .filter(|(_, (_, on_one))| *on_one > 0)
-                .map(|((_, count), (_, on_one))| count / on_one)
-                .min()?;
-            gpus = gpus.saturating_add(alike);
-            for ((_, count), (_, on_one)) in left.iter_mut().zip(&one) {
-                *count -= alike * on_one;
-            }
-            left.retain(|(_, count)| *count > 0);
-        }
-        Some(gpus)
-    }
-}
-
-/// Whether all of `rows` find a place beside the slots that are `taken`.
-fn place(rows: &[&Row], taken: u16) -> bool {
-    let Some((row, rest)) = rows.split_first() else {
-        return true;
-    };
-    row.starts.iter().any(|start| {
-        let mask = ((1u16 << row.slots) - 1) << start;
-        taken & mask == 0 && place(rest, taken | mask)
-    })
 }
 
 #[cfg(test)]

@@ -44,3 +44,90 @@ pub const POLICY_LABEL: &str = "apportion.dev/policy";
 pub const GPU_MEMORY_ANNOTATION: &str = "apportion.dev/gpu-memory";
 /// Written: what was decided, as JSON.
 pub const DECISION_ANNOTATION: &str = "apportion.dev/decision";
+
+/// Names the GPUs that a container sees, where the NVIDIA container runtime is a node's runtime.
+pub const VISIBLE_DEVICES: &str = "NVIDIA_VISIBLE_DEVICES";
+/// The value of it that is no GPU, and none of the driver's files either (nvidia-container-toolkit `devicesFromEnvvars`).
+pub const VOID: &str = "void";
+/// All values of it that name no GPU.
+pub const VISIBLE_NOTHING: &[&str] = &["", VOID, "none"];
+/// What the NVIDIA container runtime takes as a choice of devices: GPUs, the control of MIG, and the channels of IMEX, by which nodes
+/// share GPU memory (nvidia-container-toolkit `internal/config/image/envvars.go`).
+pub const RUNTIME_VARIABLES: &[&str] = &[
+    VISIBLE_DEVICES,
+    "NVIDIA_MIG_CONFIG_DEVICES",
+    "NVIDIA_MIG_MONITOR_DEVICES",
+    "NVIDIA_IMEX_CHANNELS",
+];
+/// The beginning of the variables by which a process finds an MPS daemon, and asks for more than its share of it.
+pub const MPS_VARIABLES: &str = "CUDA_MPS_";
+/// Domains of annotations that inject devices into containers: CDI's own, that of the NVIDIA runtime's NRI plugin, which looks at no
+/// namespace but for the management devices (nvidia-container-toolkit `cmd/nvidia-ctk-installer/container/runtime/nri/plugin.go`), and
+/// those of NRI's sample injectors.
+pub const DEVICE_ANNOTATIONS: &[&str] = &[
+    "cdi.k8s.io",
+    "nvidia.cdi.k8s.io",
+    "cdi.nri.io",
+    "cdi-devices.nri.io",
+    "cdi-devices.noderesource.dev",
+    "devices.nri.io",
+    "devices.noderesource.dev",
+    "mounts.nri.io",
+    "mounts.noderesource.dev",
+];
+/// Where a mount asks the NVIDIA runtime for the device of its name (nvidia-container-toolkit `DeviceListAsVolumeMountsRoot`, with `/run`
+/// for `/var/run`).
+pub const DEVICE_MOUNTS: &str = "/run/nvidia-container-devices";
+/// Paths of a node that hold devices, or the sockets and files of those who hand them out: the kubelet, container runtimes, the NVIDIA
+/// driver and its MPS daemon, the kernel, systemd. `/run` stands for `/var/run` too.
+pub const NODE_PATHS: &[&str] = &[
+    "/dev",
+    "/proc",
+    "/sys",
+    "/etc/cdi",
+    "/etc/containerd",
+    "/etc/crio",
+    "/etc/docker",
+    "/etc/kubernetes",
+    "/etc/nvidia-container-runtime",
+    "/opt/nri",
+    "/run/cdi",
+    "/run/containerd",
+    "/run/cri-dockerd.sock",
+    "/run/crio",
+    "/run/dbus",
+    "/run/docker",
+    "/run/docker.sock",
+    "/run/dockershim.sock",
+    "/run/k0s",
+    "/run/k3s",
+    "/run/nri",
+    "/run/nvidia",
+    "/run/podman",
+    "/run/systemd",
+    "/tmp/nvidia-mps",
+    "/usr/local/nvidia",
+    "/var/lib/containerd",
+    "/var/lib/containers",
+    "/var/lib/docker",
+    "/var/lib/k0s",
+    "/var/lib/kubelet",
+    "/var/lib/rancher",
+    "/var/snap/microk8s",
+];
+/// What is in `/dev` and no way to a GPU.
+pub const HARMLESS_DEVICES: &[&str] = &[
+    "/dev/full",
+    "/dev/fuse",
+    "/dev/hugepages",
+    "/dev/infiniband",
+    "/dev/kvm",
+    "/dev/log",
+    "/dev/mqueue",
+    "/dev/net",
+    "/dev/null",
+    "/dev/random",
+    "/dev/shm",
+    "/dev/urandom",
+    "/dev/zero",
+];

@@ -115,22 +115,22 @@ impl Ledger {
             let terms = self.terms_of(&record);
             Arc::new(PodEntry { record, terms })
         });
-        self.replace(key, pod);
+        self.replace(key, pod.as_ref());
         true
     }
 
-    fn replace(&mut self, key: &str, pod: Option<Arc<PodEntry>>) {
-        let before = self.inventory.put_pod(key, pod.clone());
+    fn replace(&mut self, key: &str, pod: Option<&Arc<PodEntry>>) {
+        let before = self.inventory.put_pod(key, pod.cloned());
         if let Some((node, before)) = before.as_ref().and_then(|pod| Some((pod.node()?, pod))) {
             let tenancy = self.tenancies.entry(node.into()).or_default();
             tenancy.held.subtract(&before.holding());
             tenancy.pods.remove(key);
             // A pod seldom moves; where it only changed, the node is written once.
-            if pod.as_ref().and_then(|pod| pod.node()) != Some(node) {
+            if pod.and_then(|pod| pod.node()) != Some(node) {
                 self.tell(node);
             }
         }
-        if let Some((node, pod)) = pod.as_ref().and_then(|pod| Some((pod.node()?, pod))) {
+        if let Some((node, pod)) = pod.and_then(|pod| Some((pod.node()?, pod))) {
             let tenancy = self.tenancies.entry(node.into()).or_default();
             tenancy.held.add(&pod.holding());
             tenancy.pods.insert(key.into(), Arc::clone(pod));
@@ -186,7 +186,7 @@ impl Ledger {
             let terms = self.terms_of(&pod.record);
             if terms != pod.terms {
                 let record = pod.record.clone();
-                self.replace(key, Some(Arc::new(PodEntry { record, terms })));
+                self.replace(key, Some(&Arc::new(PodEntry { record, terms })));
             }
         }
     }

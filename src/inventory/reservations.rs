@@ -13,9 +13,9 @@ use super::holdings::{Holdings, Newcomer};
 
 /// How long a binding counts whose pod is never seen: by then every call has ended and every watch has been taken up again, or nothing
 /// is decided at all.
-pub const BINDING_LIFETIME: Duration = Duration::from_secs(300);
+pub const BINDING_LIFETIME: Duration = Duration::from_mins(5);
 /// How long room is kept for a pod whose victims were told to leave.
-pub const KEPT_LIFETIME: Duration = Duration::from_secs(120);
+pub const KEPT_LIFETIME: Duration = Duration::from_mins(2);
 
 /// Why something is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What a pod says of itself, as far as a policy is held against it.
 
 use super::whereabouts::Whereabouts;
-use crate::gpu::PodDemand;
 use crate::gpu::demand::{DemandError, containers_of};
+use crate::gpu::{PodDemand, SideDoor, side_doors};
 use crate::object::{PackedLabels, Pod};
 
 /// What a pod says of itself. Kept for every pod with GPUs, so it is small.
@@ -18,6 +18,8 @@ pub struct Wish {
     pub demand: Result<PodDemand, Box<DemandError>>,
     /// Where it may run. Of a pod that is on its node, without tolerations: they have been used.
     pub whereabouts: Whereabouts<'static>,
+    /// Ways that it has to GPUs beside what it asks for.
+    pub side_doors: Box<[SideDoor]>,
 }
 
 impl Wish {
@@ -40,6 +42,7 @@ impl Wish {
             is_mirror: pod.is_mirror(),
             demand: demand.map_err(Box::new),
             whereabouts: whereabouts.into_owned(),
+            side_doors: side_doors(pod).into(),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod constraint;
 pub mod container;
 pub mod defaults;
 pub mod entailment;
+pub mod environment;
 pub mod manifest;
 pub mod node;
 pub mod packed;
@@ -18,6 +19,7 @@ pub mod selector;
 pub mod taint;
 pub mod template;
 pub mod text;
+pub mod volume;
 
 pub use constraint::Constraints;
 pub use container::{Container, ContainerKind};

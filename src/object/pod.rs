@@ -8,6 +8,7 @@ use super::quantity::RawQuantity;
 use super::selector::{Operator, Requirement};
 use super::taint::Toleration;
 use super::text::{Pairs, Text, null_as_default};
+use super::volume::Volume;
 
 /// Marks a mirror pod: the API object of a static pod, which the kubelet runs whatever the API says.
 /// `ConfigMirrorAnnotationKey` of Kubernetes' `pkg/kubelet/types`.
@@ -84,6 +85,18 @@ pub struct PodSpec<'a> {
     /// Init containers and sidecars, in the order of their start.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub init_containers: Vec<Container<'a>>,
+    /// Containers that were added while it ran.
+    #[serde(default, borrow, deserialize_with = "null_as_default")]
+    pub ephemeral_containers: Vec<Container<'a>>,
+    /// What containers can mount.
+    #[serde(default, borrow, deserialize_with = "null_as_default")]
+    pub volumes: Vec<Volume<'a>>,
+    /// Whether it shares the processes of its node.
+    #[serde(default, rename = "hostPID")]
+    pub host_pid: Option<bool>,
+    /// Whether it shares the shared memory of its node.
+    #[serde(default, rename = "hostIPC")]
+    pub host_ipc: Option<bool>,
     /// Labels that the node must have.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub node_selector: Pairs<'a>,
@@ -226,11 +239,19 @@ impl<'a> PodSpec<'a> {
         init.chain(main)
     }
 
+    /// The containers above, and those that were added while it ran.
+    pub fn all_containers(&self) -> impl Iterator<Item = (ContainerKind, usize, &Container<'a>)> {
+        let ephemeral = self.ephemeral_containers.iter().enumerate();
+        self.containers()
+            .chain(ephemeral.map(|(at, c)| (ContainerKind::Ephemeral, at, c)))
+    }
+
     /// A container by its kind and its place in its list.
     pub fn container(&self, kind: ContainerKind, index: usize) -> Option<&Container<'a>> {
         match kind {
             ContainerKind::Main => self.containers.get(index),
             ContainerKind::Init | ContainerKind::Sidecar => self.init_containers.get(index),
+            ContainerKind::Ephemeral => self.ephemeral_containers.get(index),
         }
     }
 

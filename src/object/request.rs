@@ -18,6 +18,8 @@ pub fn effective(spec: &PodSpec<'_>, overhead: u64, mut of: impl FnMut(&Containe
                 sidecars = sidecars.saturating_add(asked);
                 init_peak = init_peak.max(sidecars);
             }
+            // Ephemeral containers can not ask for anything.
+            ContainerKind::Ephemeral => {}
             ContainerKind::Init => init_peak = init_peak.max(sidecars.saturating_add(asked)),
         }
     }

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 
+use super::isolation::IsolationBlock;
+
 /// The document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -53,6 +55,9 @@ pub struct Spec {
     pub limits: Option<Spanned<LimitsEntry>>,
     /// What is allowed, in order of preference.
     pub strategies: Spanned<Vec<Spanned<StrategyEntry>>>,
+    /// How pods are kept from GPUs that they were not given; default: not at all.
+    #[serde(default)]
+    pub isolation: Option<IsolationBlock>,
 }
 
 /// One allowed strategy.

@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod finding;
+pub mod isolation;
 mod limits;
 pub mod model;
 pub mod parse;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::finding::Location;
+use super::isolation::Isolation;
 use crate::gpu::names::POLICY_LABEL;
 use crate::gpu::{Limits, SharingRule, Strategy};
 use crate::object::{LabelSelector, LabelSource, Operator, Requirement};
@@ -99,6 +100,8 @@ pub struct Policy {
     pub tenant_label: Option<Box<str>>,
     /// What it allows, in order of preference; never empty.
     pub rules: Vec<Rule>,
+    /// How it keeps pods from GPUs that they were not given.
+    pub isolation: Isolation,
     /// Where it was read.
     pub location: Location,
 }

@@ -7,6 +7,7 @@ use serde_saphyr::Spanned;
 
 use super::document::{Document, Selector, StrategyEntry};
 use super::finding::{Finding, Location};
+use super::isolation::Isolation;
 use super::model::{API_VERSION, KIND, Mode, Policy, PolicyName, Rule};
 use crate::gpu::{MigProfile, ProductPattern, SharingRule, Strategy, geometry, product};
 use crate::object::{LabelSelector, Operator, Requirement};
@@ -149,6 +150,16 @@ impl Reader {
             .map(|s| self.selector(s, "spec.podSelector"))
             .unwrap_or_default();
         let rules = self.rules(&spec.strategies);
+        let isolation = spec
+            .isolation
+            .as_ref()
+            .map_or(Ok(Isolation::default()), Isolation::read);
+        let isolation = isolation.unwrap_or_else(|wrong| {
+            for guard in wrong {
+                self.error(guard.word, &guard.field, guard.message);
+            }
+            Isolation::default()
+        });
         let (limits, tenant_label) = spec.limits.as_ref().map(|l| self.limits(l, &rules)).unwrap_or_default();
         let name = name.ok()?;
         if self.findings.len() > before {
@@ -163,6 +174,7 @@ impl Reader {
             limits,
             tenant_label,
             rules,
+            isolation,
             location: self.at(&document.metadata.name),
         })
     }
@@ -532,6 +544,16 @@ mod tests {
                 "p.yaml:5:15",
                 "unclosed bracket",
             ),
+            (
+                "spec:\n  isolation:\n    hostpaths: Deny\n  strategies: [{strategy: mps}]\n",
+                "p.yaml:6:5",
+                "unknown field `hostpaths`",
+            ),
+            (
+                "spec:\n  isolation:\n    privileged: deny\n  strategies: [{strategy: mps}]\n",
+                "p.yaml:6:17",
+                "spec.isolation.privileged: `deny` is neither Deny nor Allow",
+            ),
         ] {
             let found = errors(spec);
             assert!(
@@ -539,6 +561,22 @@ mod tests {
                 "{spec}\n{found:#?}"
             );
         }
+    }
+
+    #[test]
+    fn isolation_is_asked_for_as_a_whole_and_let_go_of_by_name() {
+        use crate::gpu::SideDoorKind::{HostPath, Image, NodeName, Variable};
+        let isolation = |block: &str| {
+            let text = format!("{HEAD}spec: {{strategies: [{{strategy: mps}}]{block}}}\n");
+            parse("p.yaml", &text).unwrap().remove(0).isolation
+        };
+        assert!(!isolation("").is_any());
+        assert_eq!(isolation(", isolation: {}"), Isolation::whole());
+        for kind in [Image, Variable, HostPath, NodeName] {
+            assert!(isolation(", isolation: {}").shuts(kind), "{kind:?}");
+        }
+        let some = isolation(", isolation: {hideGpus: false, hostPaths: Allow, privileged: Deny}");
+        assert!(!some.hides_gpus() && !some.shuts(HostPath) && some.shuts(Variable));
     }
 
     #[test]

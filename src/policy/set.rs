@@ -50,6 +50,11 @@ impl PolicySet {
         self.policies.is_empty()
     }
 
+    /// Whether some policy keeps pods from GPUs that they were not given, so that pods without GPU requests concern it too.
+    pub fn isolates(&self) -> bool {
+        self.policies.iter().any(|policy| policy.isolation.is_any())
+    }
+
     /// Who governs a pod with these labels in a namespace with those.
     ///
     /// A namespace whose label names no policy is an error that somebody made (`trainning`), not a wish to be left alone.

@@ -2,8 +2,8 @@
 
 use super::annotation::annotation;
 use crate::decision::{Grant, Target};
-use crate::gpu::GpuResource;
-use crate::gpu::names::DECISION_ANNOTATION;
+use crate::gpu::names::{DECISION_ANNOTATION, VISIBLE_DEVICES, VOID};
+use crate::gpu::{GpuResource, SideDoor};
 use crate::object::{Constraints, ContainerKind, Pod, Requirement};
 use crate::policy::PolicyName;
 
@@ -25,6 +25,17 @@ pub enum Edit {
     NodeRequirements(Vec<Requirement<'static>>),
     /// The scheduler that places the pod.
     Scheduler(String),
+    /// A variable that a container has behind its others, and before those that are named elsewhere.
+    Variable {
+        /// The list that the container stands in.
+        kind: ContainerKind,
+        /// Its place in the list.
+        index: usize,
+        /// The variable's name.
+        name: &'static str,
+        /// Its value.
+        value: &'static str,
+    },
     /// An annotation that is set.
     Annotation {
         /// Its key.
@@ -59,6 +70,19 @@ pub fn edits(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Vec<Edit> {
         });
     }
     edits
+}
+
+/// The changes that keep containers from seeing GPUs, given the doors of those that do not say so themselves.
+pub fn hide(unhidden: &[&SideDoor]) -> Vec<Edit> {
+    let containers = unhidden.iter().filter_map(|door| door.container);
+    containers
+        .map(|(kind, index)| Edit::Variable {
+            kind,
+            index: index as usize,
+            name: VISIBLE_DEVICES,
+            value: VOID,
+        })
+        .collect()
 }
 
 /// The scheduler that every pod has unless somebody says otherwise.

@@ -10,7 +10,7 @@ use super::edit::Edit;
 use crate::gpu::GpuResource;
 use crate::object::container::Container;
 use crate::object::quantity::RawQuantity;
-use crate::object::{ContainerKind, Operator, Pairs, Pod, Requirement};
+use crate::object::{Operator, Pairs, Pod, Requirement};
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,7 +42,7 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
                 count,
             } => {
                 if let Some(container) = pod.spec.container(*kind, *index) {
-                    let base = format!("/spec/{}/{index}/resources", list_name(*kind));
+                    let base = format!("/spec/{}/{index}/resources", kind.list());
                     set_resource(&base, container, *resource, *count, &mut operations);
                 }
             }
@@ -52,6 +52,23 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
                     path: "/spec/schedulerName".to_owned(),
                     value: json!(name),
                 });
+            }
+            Edit::Variable {
+                kind,
+                index,
+                name,
+                value,
+            } => {
+                if let Some(container) = pod.spec.container(*kind, *index) {
+                    let variable = json!({ "name": name, "value": value });
+                    let list = format!("/spec/{}/{index}/env", kind.list());
+                    let (path, value) = if container.env.is_empty() {
+                        (list, json!([variable]))
+                    } else {
+                        (format!("{list}/-"), variable)
+                    };
+                    operations.push(Operation::Add { path, value });
+                }
             }
             Edit::Annotation { key, value } => {
                 let (path, value) = if pod.metadata.annotations.is_empty() {
@@ -64,13 +81,6 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
         }
     }
     operations
-}
-
-fn list_name(kind: ContainerKind) -> &'static str {
-    match kind {
-        ContainerKind::Main => "containers",
-        ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
-    }
 }
 
 /// Limits always, and requests where they name a GPU: a key that is missing from requests is filled from the limits, since
@@ -183,6 +193,7 @@ fn escape(token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ContainerKind;
 
     /// Applies the patch with an implementation that is not ours.
     fn applied(pod: &str, edits: &[Edit]) -> Value {
@@ -280,6 +291,37 @@ mod tests {
                 expected,
                 "{case}"
             );
+        }
+    }
+
+    #[test]
+    fn a_variable_comes_behind_those_that_are_there() {
+        let ours = json!({"name":"NVIDIA_VISIBLE_DEVICES","value":"void"});
+        for (env, expected) in [
+            (json!(null), json!([ours])),
+            (json!([]), json!([ours])),
+            (
+                json!([{"name":"A","valueFrom":{"new":{}}}]),
+                json!([{"name":"A","valueFrom":{"new":{}}}, ours]),
+            ),
+        ] {
+            for (kind, list) in [
+                (ContainerKind::Main, "containers"),
+                (ContainerKind::Sidecar, "initContainers"),
+                (ContainerKind::Ephemeral, "ephemeralContainers"),
+            ] {
+                let container = json!({"name":"c","restartPolicy":"Always","env":env});
+                let edit = Edit::Variable {
+                    kind,
+                    index: 1,
+                    name: "NVIDIA_VISIBLE_DEVICES",
+                    value: "void",
+                };
+                let pod = json!({"spec": {list: [{"name":"a"}, container]}}).to_string();
+                let document = applied(&pod, &[edit]);
+                assert_eq!(document["spec"][list][1]["env"], expected, "{list}");
+                assert_eq!(document["spec"][list][0], json!({"name":"a"}));
+            }
         }
     }
 

@@ -144,6 +144,20 @@ class Chart(unittest.TestCase):
         self.assertEqual(webhook["clientConfig"]["service"]["name"], "sharing")
         self.assertIn("--tls-service=sharing", self.args(objects, "sharing"))
 
+    def test_isolation_is_called_for_where_a_policy_asks_for_it(self):
+        def webhook(values: dict) -> dict | None:
+            webhooks = self.render(values)["MutatingWebhookConfiguration", "apportion"]["webhooks"]
+            return next((w for w in webhooks if w["name"] == "isolation.apportion.dev"), None)
+
+        shipped = [o["metadata"]["name"] for (kind, _), o in self.render().items() if kind == "GpuSharingPolicy" and "isolation" in o["spec"]]
+        chosen = {"key": "apportion.dev/policy", "operator": "In", "values": shipped}
+        self.assertIn(chosen, webhook({})["namespaceSelector"]["matchExpressions"], "each shipped policy that asks, and no other")
+        mine = webhook({"webhook": {"isolation": {"policies": ["mine"]}}})["namespaceSelector"]["matchExpressions"]
+        self.assertIn({**chosen, "values": ["mine"]}, mine)
+        keys = [e["key"] for e in webhook({"webhook": {"podsWithoutGpu": True, "requireNamespaceLabel": False}})["namespaceSelector"]["matchExpressions"]]
+        self.assertEqual(keys, ["kubernetes.io/metadata.name"])
+        self.assertIsNone(webhook({"webhook": {"isolation": {"policies": []}}}))
+
     def test_values_that_make_no_sense_are_refused(self):
         for values, words in [
             ({"webhook": {"failurePolicy": "fail"}}, "failurePolicy"),

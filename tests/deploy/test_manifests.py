@@ -75,9 +75,10 @@ class Manifests(unittest.TestCase):
         cls.kubectl("apply", "-f", "-", input=json.dumps(objects("install.yaml")["Namespace", NAMESPACE]))
         cls.dry_run = cls.kubectl("apply", "--dry-run=server", "-f", str(MANIFESTS), check=False)
         cls.applied = cls.kubectl("apply", "-f", str(MANIFESTS))
-        for name in ("governed", "free"):
+        for name in ("governed", "isolated", "free"):
             cls.kubectl("create", "namespace", name)
         cls.kubectl("label", "namespace", "governed", "apportion.dev/policy=training")
+        cls.kubectl("label", "namespace", "isolated", "apportion.dev/policy=multi-tenant")
 
     def authority(self) -> str:
         return base64.b64encode((self.cluster.directory / "ca.crt").read_bytes()).decode()
@@ -97,7 +98,7 @@ class Manifests(unittest.TestCase):
 
     def test_an_authority_survives_the_next_apply(self):
         bundle = self.authority()
-        patch = [{"op": "add", "path": f"/webhooks/{at}/clientConfig/caBundle", "value": bundle} for at in range(3)]
+        patch = [{"op": "add", "path": f"/webhooks/{at}/clientConfig/caBundle", "value": bundle} for at in range(4)]
         self.kubectl("patch", "mutatingwebhookconfiguration", "apportion", "--type=json", "-p", json.dumps(patch))
         self.kubectl("apply", "-f", str(MANIFESTS / "install.yaml"))
         webhooks = self.cluster.get("mutatingwebhookconfiguration", "apportion")["webhooks"]
@@ -221,6 +222,8 @@ class Manifests(unittest.TestCase):
             ("a namespace without a policy", pod("p", gpu), "free", []),
             ("kube-system", pod("p", gpu), "kube-system", []),
             ("our own namespace", restricted, NAMESPACE, []),
+            ("no GPU, where a policy asks for isolation", pod("p", cpu), "isolated", ["Pod"]),
+            ("a GPU there, asked about once", pod("p", gpu), "isolated", ["Pod"]),
             ("a Deployment", workload("Deployment", template), "governed", ["Deployment"]),
             ("a StatefulSet", workload("StatefulSet", template), "governed", ["StatefulSet"]),
             ("a DaemonSet", workload("DaemonSet", template), "governed", ["DaemonSet"]),
@@ -238,6 +241,20 @@ class Manifests(unittest.TestCase):
             server.asked.clear()
             self.kubectl("create", "--dry-run=server", "-n", "governed", "-f", "-", input=json.dumps(mirror), check=False)
             self.assertEqual(server.asked, [])
+        running = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "r"}, **{"spec": pod("r", cpu)["spec"]}}
+        self.kubectl("create", "-n", "isolated", "-f", "-", input=json.dumps(running))
+        for what, words, expected in [
+            ("a label", ["label", "pod", "r", "a=b"], []),
+            ("an annotation", ["annotate", "pod", "r", "a.io/cdi.k8s.io=b"], []),
+            ("an annotation that injects devices", ["annotate", "pod", "r", "nvidia.cdi.k8s.io/pod=x"], ["Pod"]),
+            ("an injector's of NRI", ["annotate", "pod", "r", "cdi-devices.noderesource.dev/container.c=x"], ["Pod"]),
+            ("an ephemeral container", ["debug", "r", "--image=busybox", "-c", "d"], ["Pod"]),
+        ]:
+            with self.subTest(what):
+                server.asked.clear()
+                self.kubectl("-n", "isolated", *words)
+                self.assertEqual([asked["request"]["kind"]["kind"] for _, asked in server.asked], expected)
+        self.kubectl("delete", "-n", "isolated", "pod", "r", "--wait=false")
         self.kubectl("create", "-n", "governed", "-f", "-", input=json.dumps({**workload("Deployment", template)}))
         scaled = workload("Deployment", template)
         scaled["spec"]["replicas"] = 0

@@ -25,7 +25,7 @@ class Release(unittest.TestCase):
 
         # As the program does while it runs: fills in the authority, keeps its Secret, writes a status.
         bundle = base64.b64encode((cluster.directory / "ca.crt").read_bytes()).decode()
-        patch = [{"op": "add", "path": f"/webhooks/{at}/clientConfig/caBundle", "value": bundle} for at in range(3)]
+        patch = [{"op": "add", "path": f"/webhooks/{at}/clientConfig/caBundle", "value": bundle} for at in range(4)]
         cluster.kubectl("patch", "mutatingwebhookconfiguration", "apportion", "--type=json", "-p", json.dumps(patch))
         cluster.kubectl("-n", NAMESPACE, "create", "secret", "generic", "apportion-tls", "--from-literal=ca.crt=x")
         cluster.kubectl("patch", "gsp", "training", "--subresource=status", "--type=merge", "-p", '{"status":{"pods":3}}')

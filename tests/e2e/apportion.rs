@@ -221,7 +221,7 @@ impl Apportion {
                 ca_bundle: bundle.clone(),
                 service: None,
             };
-            if webhook.name == "pods.apportion.dev" {
+            if ["pods.apportion.dev", "isolation.apportion.dev"].contains(&webhook.name.as_str()) {
                 webhook.failure_policy = Some(failure_policy.to_owned());
             }
         }

@@ -19,6 +19,7 @@ mod changes;
 mod checker;
 mod cluster;
 mod control_plane;
+mod isolation;
 mod kubectl;
 mod kubelet;
 mod messages;
@@ -108,6 +109,23 @@ fn every_way_of_making_pods() {
         run.scenario("warning as kubectl shows it", messages::warned(world))
             .await;
         run.scenario("waiting pod says why", messages::waiting(world)).await;
+    });
+}
+
+#[test]
+fn tenants_reach_no_gpu_that_they_were_not_given() {
+    in_a_world(async |world, run| {
+        run.scenario("isolation: refused, in words", isolation::refusals(world))
+            .await;
+        run.scenario("isolation: ordinary pods pass", isolation::ordinary(world))
+            .await;
+        run.scenario(
+            "isolation: ephemeral containers and updates",
+            isolation::ephemeral(world),
+        )
+        .await;
+        run.scenario("isolation: not asked for", isolation::not_asked_for(world))
+            .await;
     });
 }
 

@@ -219,6 +219,34 @@ fn a_pod_that_no_node_can_ever_hold_is_a_finding() {
 }
 
 #[test]
+fn ways_to_gpus_that_a_policy_shuts_are_told() {
+    let pod = "kind: Pod\nmetadata: {name: p, namespace: acme}\nspec:\n  hostIPC: true\n  initContainers: [{name: warm}]\n  containers: [{name: c, envFrom: [{configMapRef: {name: s}}], resources: {limits: {nvidia.com/gpu: 1}}}]\n";
+    let run = explain_text(pod, &["--output", "json"]);
+    assert_eq!(run.status, 1);
+    let report = &reports(&run)[0];
+    let shut = report["isolation"]["shut"].as_array().unwrap();
+    let fields: Vec<&str> = shut.iter().map(|shut| shut["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["spec.hostIPC", "spec.containers[0].envFrom[0]"]);
+    assert_eq!(report["outcome"]["result"], "denied");
+    assert_eq!(report["isolation"]["hidden"], serde_json::json!(["warm"]));
+    assert!(report["outcome"]["strategy"].is_null() && report["demand"]["containers"][0]["after"].is_null());
+    let text = explain_text(pod, &[]).stdout;
+    assert!(
+        text.contains("Outcome      denied\n") && text.contains("give it a prefix"),
+        "{text}"
+    );
+
+    let none = "kind: Pod\nmetadata: {name: p, namespace: acme}\nspec: {containers: [{name: c}]}\n";
+    let run = explain_text(none, &[]);
+    assert_eq!(run.status, 0);
+    assert!(
+        run.stdout.contains("c: kept from the GPUs of the node"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
 fn a_count_that_can_not_be_read_is_named() {
     let pod =
         "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 0.5}}}]}\n";

@@ -5,6 +5,7 @@ mod pods;
 
 use apportion::gpu::{ProductPattern, SharingRule, Strategy as Sharing};
 use apportion::object::{LabelSelector, Operator, Requirement};
+use apportion::policy::isolation::{Isolation, IsolationBlock};
 use apportion::policy::model::Rule;
 use apportion::policy::{Location, Mode, Policy, PolicyName, PolicySet};
 use proptest::prelude::*;
@@ -123,6 +124,7 @@ fn policy(name: &str, mode: Mode, priority: i32, rules: Vec<SharingRule>) -> Pol
                 location: location.clone(),
             })
             .collect(),
+        isolation: Isolation::default(),
         location,
     }
 }
@@ -134,17 +136,29 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
         // Rules of one strategy differ in products and profiles only, which is where the first that fits is easily mistaken.
         let alike = select(&Sharing::ALL[..]).prop_flat_map(|strategy| vec(rule(Just(strategy)), 2..4));
         let rules = prop_oneof![2 => vec(rule(select(&Sharing::ALL[..])), 1..4), 1 => alike];
-        (mode, 0..2i32, rules, selects).prop_map(move |(mode, priority, rules, selects)| {
-            let has = |key: &str| LabelSelector {
-                requirements: vec![Requirement::new(key, Operator::Exists, std::iter::empty::<String>())],
-            };
-            let mut policy = policy(name, mode, priority, rules);
-            policy.pods = selects.0.map(has).unwrap_or_default();
-            policy.namespaces = selects.1.map_or(policy.namespaces, has);
-            policy
-        })
+        (mode, 0..2i32, rules, selects, option::weighted(0.4, isolation())).prop_map(
+            move |(mode, priority, rules, selects, isolation)| {
+                let has = |key: &str| LabelSelector {
+                    requirements: vec![Requirement::new(key, Operator::Exists, std::iter::empty::<String>())],
+                };
+                let mut policy = policy(name, mode, priority, rules);
+                policy.pods = selects.0.map(has).unwrap_or_default();
+                policy.namespaces = selects.1.map_or(policy.namespaces, has);
+                policy.isolation = isolation.unwrap_or_default();
+                policy
+            },
+        )
     };
     (one("p0"), one("p1"), option::of(one("p2"))).prop_map(|(a, b, c)| [a, b].into_iter().chain(c).collect())
+}
+
+fn isolation() -> impl Strategy<Value = Isolation> {
+    let some = IsolationBlock {
+        hide_gpus: Some(false),
+        ..IsolationBlock::default()
+    };
+    let some = Isolation::read(&some).unwrap();
+    prop_oneof![4 => Just(Isolation::whole()), 1 => Just(some)]
 }
 
 fn rule(strategy: impl Strategy<Value = Sharing>) -> impl Strategy<Value = SharingRule> {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use apportion::admission::Outcome;
 use apportion::decision::OnUnknown;
+use apportion::decision::breach;
+use apportion::inventory::Wish;
 use apportion::policy::PolicySet;
 use serde_json::json;
 
-use super::fixtures::{Node, World, a100, a100_mixed, ledger, pod, review, shipped, t4, with};
+use super::fixtures::{Node, World, a100, a100_mixed, ledger, pod, policies, review, shipped, t4, with};
 use super::rows::{gpu, pod_of, selecting, show, taken};
 
 #[test]
@@ -89,9 +91,16 @@ fn who_is_governed() {
             Outcome::UnknownAdmitted,
         ),
         (
-            "7 a pod without a GPU passes, known or not",
+            "7 a pod without a GPU too: a policy that keeps it from GPUs could apply",
             refuse,
             "new",
+            pod(&[]),
+            Outcome::UnknownRefused,
+        ),
+        (
+            "H and passes where its policy does not ask for that",
+            refuse,
+            "train",
             pod(&[]),
             Outcome::Ungoverned,
         ),
@@ -132,6 +141,14 @@ fn who_is_governed() {
         assert_eq!(refused, (outcome == Outcome::UnknownRefused).then_some(503), "{rule}");
     }
     world.on_unknown = OnUnknown::Refuse;
+    let mut sharing_alone = world.clone();
+    sharing_alone.policies = policies([("training", "{strategies: [{strategy: exclusive}]}")]);
+    let answer = sharing_alone.admit("new", &pod(&[]));
+    assert_eq!(
+        answer.outcome,
+        Outcome::Ungoverned,
+        "7 without any policy that keeps pods from GPUs, one that asks for none passes, known or not"
+    );
     let message = world.admit("typo", &gpu("1")).denial.unwrap().message;
     assert_eq!(
         message,
@@ -232,4 +249,23 @@ fn shrunken_cases_of_the_properties() {
         "{}",
         first.pod
     );
+
+    // One of the pod's alternatives pins a product that the rule does not serve. Our own requirement closes it, and then it must not weigh
+    // any more: the pod was taken for one that had slipped past.
+    let single = Node::whole("NVIDIA-H100-80GB-HBM3-MIG-1g.10gb", 2, 10000).label("nvidia.com/gpu.slices.gi", "1");
+    let world = World::of("{strategies: [{strategy: mig, profiles: [1g.10gb]}]}", &[single], &[]);
+    let terms = json!([
+        {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-SXM4-80GB"]}]},
+        {"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["x"]}]},
+    ]);
+    let pod = with(
+        gpu("1"),
+        "/spec/affinity",
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}),
+    );
+    let first = world.admit("ns", &pod);
+    let text = first.pod.to_string();
+    let policy = world.policies.get("p").unwrap();
+    let found = breach(&Wish::of(&serde_json::from_str(&text).unwrap()), policy);
+    assert_eq!((first.outcome, found), (Outcome::Rewritten, None), "{text}");
 }

@@ -9,6 +9,7 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod change_table;
 mod command;
 mod decision_table;
 mod drain;
@@ -17,11 +18,15 @@ mod extender_table;
 mod fixtures;
 mod generate;
 mod governance_table;
+mod isolation_table;
 mod layering;
 mod lint;
 mod managed;
+mod mig;
+mod mig_tables;
 mod oracle;
 mod patience;
+mod plugin;
 mod properties;
 mod recorded;
 mod rewrite_table;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::fixtures::{Answer, review, with};
 use super::generate::{Case, case, case_under, forged_decision};
 use super::oracle::{self, Ask, container_ask, containers, count, is_gpu};
-use super::tree::{DECISION, narrows, required, without_what_may_change};
+use super::tree::{DECISION, HIDDEN, narrows, required, without_what_may_change};
 
 /// Enough cases to be convincing; `PROPTEST_CASES` asks for more or fewer.
 pub fn config() -> Config {
@@ -151,7 +151,9 @@ proptest! {
     fn a_governed_pod_asks_for_what_its_policy_means(case in case()) {
         let answer = admit(&case);
         if let Some(policy) = enforced(&case, &answer) {
-            let strategy = answer.strategy.unwrap();
+            // A pod that asks for no GPU is none of sharing's concern.
+            prop_assert_eq!(answer.strategy.is_none(), given(&case.pod, &answer.pod).next().is_none());
+            let Some(strategy) = answer.strategy else { return Ok(()) };
             prop_assert!(policy.rules.iter().any(|rule| rule.sharing.strategy == strategy), "{}", strategy);
             for (asked, container) in given(&case.pod, &answer.pod) {
                 let names: BTreeSet<&String> = ["limits", "requests"].iter()
@@ -163,6 +165,34 @@ proptest! {
                 prop_assert!(!shares || container_ask(container)[name] == 1, "more shares give no more compute: {}", container);
                 let mut rules = policy.sharing_rules().filter(|rule| rule.strategy == strategy);
                 prop_assert!(rules.any(|rule| is_meant(rule, name, &asked, &answer.pod)), "{} {}", name, answer.pod);
+            }
+        }
+    }
+
+    // Every container asks for GPUs, or is kept from them, or nobody wants it to be.
+    #[test]
+    fn who_asks_for_no_gpu_sees_none_where_the_policy_says_so(case in case()) {
+        let answer = admit(&case);
+        let policy = enforced(&case, &answer);
+        for ((.., was), (.., is)) in containers(&case.pod).zip(containers(&answer.pod)) {
+            let env = is["env"].as_array().cloned().unwrap_or_default();
+            let hidden = env.contains(&*HIDDEN);
+            if policy.is_some_and(|policy| policy.isolation.hides_gpus()) {
+                prop_assert!(!container_ask(was).is_empty() || hidden, "{}", is);
+            }
+            if policy.is_none_or(|policy| !policy.isolation.hides_gpus()) || !container_ask(was).is_empty() {
+                prop_assert_eq!(&was["env"], &is["env"]);
+            }
+        }
+        if policy.is_some_and(|policy| policy.isolation.is_any()) {
+            let text = answer.pod.to_string();
+            for bad in ["\"hostIPC\":true", "\"hostPID\":true", "\"nodeName\":", "/dev/nvidia", "\"privileged\":true", "\"value\":\"all\"", "nvidia.cdi.k8s.io"] {
+                let harmless = bad.contains("nodeName") && given(&case.pod, &answer.pod).next().is_none();
+                prop_assert!(harmless || !text.contains(bad), "{} in {}", bad, text);
+            }
+            for (_, container) in given(&case.pod, &answer.pod) {
+                let sources = container["envFrom"].as_array().cloned().unwrap_or_default();
+                prop_assert!(sources.iter().all(|source| source["prefix"] == "APP_"), "{}", container);
             }
         }
     }
@@ -185,10 +215,12 @@ proptest! {
             // Also where somebody has put another on a pod that needs nothing else.
             let tampered = with(first.pod.clone(), "/metadata/annotations/apportion.dev~1decision", json!(forged));
             for answer in [&first, &case.world(0).admit(case.namespace, &tampered)] {
+                // What somebody forged on a pod that asks for no GPU is theirs: nobody reads it.
+                let Some(strategy) = answer.strategy else { continue };
                 let text = answer.pod["metadata"]["annotations"][DECISION].as_str().unwrap();
                 let record: Value = serde_json::from_str(text).unwrap();
                 prop_assert_eq!(&record["policy"], policy.name.as_str());
-                prop_assert_eq!(&record["strategy"], answer.strategy.unwrap().as_str());
+                prop_assert_eq!(&record["strategy"], strategy.as_str());
                 let after: serde_json::Map<String, Value> = given(&case.pod, &answer.pod)
                     .map(|(_, container)| (container["name"].as_str().unwrap().to_owned(), json!(container_ask(container))))
                     .collect();
@@ -205,7 +237,7 @@ proptest! {
             let governs = case.policies.iter().any(|p| p.namespaces.requirements.is_empty());
             prop_assert!(governs || !answer.patched && answer.outcome == Outcome::Ungoverned, "{:?}", answer);
         }
-        let created = review(case.namespace, &case.pod, false);
+        let created = with(review(case.namespace, &case.pod, false), "/request/oldObject", case.pod.clone());
         for (pointer, value) in [("/request/operation", operation), ("/request/subResource", resource), ("/request/kind/kind", "Deployment")] {
             let answer = world.admit_body(&with(created.clone(), pointer, json!(value)));
             prop_assert!(!answer.patched && answer.denial.is_none() && answer.claim.is_none() && matches!(answer.outcome, Outcome::Skipped | Outcome::Advised | Outcome::Ungoverned), "{:?}", answer);
@@ -229,7 +261,7 @@ proptest! {
         let (world, answer) = (case.world(0), admit(&case));
         // Also the pod as it came: another webhook may have undone what we did.
         let pod = if rewritten { &answer.pod } else { &case.pod };
-        if let Some(policy) = enforced(&case, &answer) {
+        if let Some(policy) = enforced(&case, &answer).filter(|_| answer.strategy.is_some()) {
             let all = world.filter_names(case.namespace, pod, &case.nodes, AnswerSize::All);
             let ask = oracle::effective(pod);
             for node in case.nodes.iter().filter(|node| all.contains(&node.name)) {
@@ -248,7 +280,7 @@ proptest! {
     #[test]
     fn the_filter_leaves_no_node_out_that_can_hold_the_pod(case in case()) {
         let (world, answer) = (case.world(0), admit(&case));
-        if let Some(policy) = enforced(&case, &answer) {
+        if let Some(policy) = enforced(&case, &answer).filter(|_| answer.strategy.is_some()) {
             let all = world.filter_names(case.namespace, &answer.pod, &case.nodes, AnswerSize::All);
             let ask = oracle::effective(&answer.pod);
             // Where no label says how much memory a device has, the names' promises differ; those nodes are not judged here.

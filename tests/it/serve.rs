@@ -370,6 +370,61 @@ async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_ht
     }
 }
 
+/// A recorded `kubectl debug`, in a namespace whose policy asks for isolation, and with what a tenant may try.
+#[tokio::test]
+async fn ephemeral_containers_are_checked_over_real_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = recorded_cluster(dir.path());
+    let server = Server::start(dir.path(), "policies", &cluster).await;
+    let client = stand::client(&server.ca).build().unwrap();
+    let text = recorded("admission/pod-update-ephemeralcontainers-subresource.json");
+    let mutate = async |namespace: &str, env: Option<Value>| -> (Value, Value) {
+        let mut body: Value = serde_json::from_str(&text).unwrap();
+        body["request"]["namespace"] = json!(namespace);
+        for object in ["object", "oldObject"] {
+            body["request"][object]["metadata"]["namespace"] = json!(namespace);
+        }
+        if let Some(env) = env {
+            body["request"]["object"]["spec"]["ephemeralContainers"][0]["env"] = env;
+        }
+        let call = client.post(format!("https://{}/mutate", server.webhook));
+        let answer = call.body(body.to_string()).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        (body["request"]["object"].clone(), answer["response"].clone())
+    };
+    let all = json!([{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]);
+    let (_, response) = mutate("tenants", Some(all.clone())).await;
+    assert_eq!(
+        (&response["allowed"], &response["status"]["code"]),
+        (&json!(false), &json!(403))
+    );
+    let message = response["status"]["message"].as_str().unwrap();
+    let start = "apportion (multi-tenant): spec.ephemeralContainers[0].env[0]: sets NVIDIA_VISIBLE_DEVICES, ";
+    assert!(
+        message.starts_with(start) && message.contains("; remove it; GPUs are given to the containers"),
+        "{message}"
+    );
+    assert!(response.get("patch").is_none());
+
+    let (mut pod, response) = mutate("tenants", None).await;
+    assert_eq!(response["allowed"], true);
+    let patch = response["patch"].as_str().unwrap();
+    let patch = base64::engine::general_purpose::STANDARD.decode(patch).unwrap();
+    let mut expected = pod.clone();
+    expected["spec"]["ephemeralContainers"][0]["env"] = json!([{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}]);
+    json_patch::patch(&mut pod, &serde_json::from_slice::<json_patch::Patch>(&patch).unwrap()).unwrap();
+    assert_eq!(pod, expected, "and nothing else of the running pod");
+
+    let (_, response) = mutate("dev", Some(all)).await;
+    assert_eq!(
+        (&response["allowed"], response.get("patch")),
+        (&json!(true), None),
+        "no isolation asked for"
+    );
+    let denied = r#"apportion_admissions_total{policy="multi-tenant",mode="Enforce",outcome="denied",strategy=""} 1"#;
+    assert!(server.metric(denied).await);
+}
+
 #[tokio::test]
 async fn changed_policies_are_taken_over_and_broken_ones_are_not() {
     let dir = tempfile::tempdir().unwrap();

@@ -75,7 +75,7 @@ async fn what_is_not_served_is_refused_with_what_is() {
     let stand = Stand::start(Setup::default());
     let client = plain_client();
     let webhook = "this is the webhook listener, for POST /mutate\n";
-    let extender = "this is the extender listener, for POST /filter, POST /prioritize\n";
+    let extender = "this is the extender listener, for POST /filter, POST /prioritize, POST /bind\n";
     let admin = "this is the admin listener, for GET /livez, GET /readyz, GET /metrics, GET /breaches\n";
     for (request, status, said) in [
         (

@@ -1,11 +1,15 @@
 //! Pods as trees of JSON: what a rewrite may touch, and whether it kept to that.
 
-use serde_json::{Map, Value};
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
 
 use super::oracle::{container_ask, containers, is_gpu};
 
 /// The annotation that says what was decided.
 pub const DECISION: &str = "apportion.dev/decision";
+/// What keeps a container from seeing GPUs.
+pub static HIDDEN: LazyLock<Value> = LazyLock::new(|| json!({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}));
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
 /// A copy of `pod` without all that a rewrite may touch, given the pod as it was before.
@@ -17,6 +21,25 @@ pub fn without_what_may_change(pod: &Value, before: &Value) -> Value {
         let resources = &mut rest["spec"][list][at]["resources"];
         for list in ["limits", "requests"] {
             remove_in(resources, list, is_gpu);
+        }
+    }
+    // Our own variable, behind all others, and only where there was none of the name.
+    for (list, at, container) in containers(before).filter(|(.., container)| container_ask(container).is_empty()) {
+        let env = container["env"].as_array();
+        let named = env.is_some_and(|env| env.iter().any(|one| one["name"] == HIDDEN["name"]));
+        if !named && let Some(container) = rest["spec"][list][at].as_object_mut() {
+            let env = container.get_mut("env").and_then(Value::as_array_mut);
+            if let Some(env) = env
+                && env.last() == Some(&*HIDDEN)
+            {
+                env.pop();
+            }
+            if container
+                .get("env")
+                .is_some_and(|env| env.is_null() || env == &json!([]))
+            {
+                container.remove("env");
+            }
         }
     }
     remove_in(&mut rest["metadata"], "annotations", |key| key == DECISION);

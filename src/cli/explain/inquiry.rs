@@ -11,11 +11,12 @@ use serde_json::value::to_raw_value;
 
 use super::governance::governance;
 use super::nodes::{Nodes, Seeker};
-use super::report::{Asked, ContainerAsked, Origin, Report, Verdict, Way, WayVerdict, resources};
+use super::report::{Asked, ContainerAsked, Isolated, Origin, Report, Shut, Verdict, Way, WayVerdict, resources};
 use super::workload::Workload;
 use crate::admission::review::{Kind, Request, Resource};
 use crate::admission::{Admission, Context, admit};
-use crate::decision::{self, Considered, Decision, Grant, OnUnknown, Question, decide};
+use crate::decision::{self, Considered, Grant, OnUnknown, Question, decide, isolation};
+use crate::gpu::side_door::{node_name, side_doors};
 use crate::gpu::{Counts, PodDemand, demand};
 use crate::inventory::{Claims, Inventory, Supply, Terms};
 use crate::object::{Pod, defaults};
@@ -74,6 +75,7 @@ impl Inquiry {
             operation: "CREATE".into(),
             dry_run: Some(true),
             object: Some(&raw),
+            old_object: None,
         };
         let actual = admit(&request, &self.context(&self.policies));
         let enforced = admit(&request, &self.context(&self.enforced));
@@ -118,7 +120,11 @@ impl Inquiry {
             }
             _ => None,
         };
-        let grant = decision.as_ref().and_then(|decision| decision.outcome.as_ref().ok());
+        // What could be shared is of no use to a pod that is turned away for something else.
+        let grant = decision
+            .as_ref()
+            .and_then(|decision| decision.outcome.as_ref().ok())
+            .filter(|_| enforced.response.denial.is_none());
         Ok(Report {
             source: workload.source.clone(),
             workload: Origin {
@@ -134,7 +140,11 @@ impl Inquiry {
                 ..asked(&pod, &demand, grant)
             },
             considered: decision.iter().flat_map(|d| &d.considered).map(way).collect(),
-            outcome: verdict(&actual, &enforced, decision.as_ref()),
+            isolation: match governed {
+                Governed::By(policy) if !pod.is_mirror() => isolated(&pod, policy),
+                _ => Isolated::default(),
+            },
+            outcome: verdict(&actual, &enforced, grant),
             documents: (before != after).then_some((before, after)),
             patch: enforced.response.patch,
             nodes,
@@ -192,6 +202,26 @@ fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Asked {
     }
 }
 
+fn isolated(pod: &Pod<'_>, policy: &Policy) -> Isolated {
+    let doors: Vec<_> = side_doors(pod).into_iter().chain(node_name(pod)).collect();
+    let name = |door: &crate::gpu::SideDoor| {
+        let (kind, index) = door.container?;
+        Some(pod.spec.container(kind, index as usize)?.name.to_string())
+    };
+    let unhidden = isolation::unhidden(&policy.isolation, &doors);
+    Isolated {
+        hidden: unhidden.into_iter().filter_map(name).collect(),
+        shut: isolation::denials(&policy.isolation, &doors)
+            .into_iter()
+            .map(|denial| Shut {
+                field: denial.field,
+                reason: denial.reason,
+                hint: denial.hint,
+            })
+            .collect(),
+    }
+}
+
 fn way(considered: &Considered) -> Way {
     use decision::Verdict as Came;
     let (verdict, reason) = match &considered.verdict {
@@ -212,14 +242,12 @@ fn way(considered: &Considered) -> Way {
 }
 
 /// What happens is said by the policies as they are; why, by the decision where there is one.
-fn verdict(actual: &Admission<'_>, enforced: &Admission<'_>, decision: Option<&Decision>) -> Verdict {
+fn verdict(actual: &Admission<'_>, enforced: &Admission<'_>, grant: Option<&Grant>) -> Verdict {
     let refusal = actual.response.denial.as_ref();
     Verdict {
         result: actual.outcome.as_str(),
         admitted: refusal.is_none(),
-        strategy: decision
-            .and_then(|decision| decision.outcome.as_ref().ok())
-            .map(|grant| grant.strategy.as_str()),
+        strategy: grant.map(|grant| grant.strategy.as_str()),
         because: match refusal.or(enforced.response.denial.as_ref()) {
             Some(refusal) => refusal.message.clone(),
             None => actual.because.clone(),

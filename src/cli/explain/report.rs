@@ -33,6 +33,8 @@ pub struct Report {
     pub demand: Asked,
     /// The ways to serve it that were considered, in order of preference.
     pub considered: Vec<Way>,
+    /// What its policy makes of ways to GPUs that it was not given.
+    pub isolation: Isolated,
     /// What becomes of it.
     pub outcome: Verdict,
     /// What an enforcing policy changes: RFC 6902, on the pod as the API server completes it.
@@ -146,6 +148,28 @@ pub enum WayVerdict {
     Closed,
     /// The pod can not be served so.
     Refused,
+}
+
+/// What a policy makes of ways to GPUs that a pod was not given; empty where it asks for no isolation.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Isolated {
+    /// The containers that are told to see no GPU.
+    pub hidden: Vec<String>,
+    /// What the pod is turned away for.
+    pub shut: Vec<Shut>,
+}
+
+/// A way to GPUs that a policy shuts.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shut {
+    /// The field to blame.
+    pub field: String,
+    /// Why.
+    pub reason: String,
+    /// What to do instead.
+    pub hint: String,
 }
 
 /// What becomes of a pod.

@@ -149,6 +149,10 @@ fn outcome(page: &mut Page, report: &Report) {
             ));
         }
     }
+    if outcome.admitted && !report.isolation.hidden.is_empty() {
+        let hidden = report.isolation.hidden.join(", ");
+        page.more(&format!("{hidden}: kept from the GPUs of the node"));
+    }
     for warning in &outcome.warnings {
         page.styled_field("Warning", DOUBTFUL, warning);
     }

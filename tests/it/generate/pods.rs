@@ -50,8 +50,8 @@ pub fn pod() -> impl Strategy<Value = Value> {
         ),
         0..4,
     );
-    (lists, labels, annotations, overhead, tolerations, constraints, unknown).prop_map(
-        |((main, init), labels, (decision, memory, mirror), overhead, tolerations, (selector, affinity), unknown)| {
+    (lists, labels, annotations, overhead, tolerations, constraints, unknown, reach()).prop_map(
+        |((main, init), labels, (decision, memory, mirror), overhead, tolerations, (selector, affinity), unknown, reach)| {
             let name = |at: usize, prefix: &str, container: Value| with(container, "/name", json!(format!("{prefix}{at}")));
             let main: Vec<Value> = main.into_iter().enumerate().map(|(at, c)| name(at, "c", c)).collect();
             let init: Vec<Value> = init.into_iter().enumerate().map(|(at, (c, sidecar))| {
@@ -74,12 +74,66 @@ pub fn pod() -> impl Strategy<Value = Value> {
                     pod = with(pod, pointer, value);
                 }
             }
+            if let Some((pointer, value)) = reach {
+                pod = with(pod, pointer, value);
+            }
             for (at, (place, value)) in unknown.into_iter().enumerate() {
                 inject(&mut pod, place, format!("x-unknown-{at}"), value);
             }
             pod
         },
     )
+}
+
+/// What reaches for GPUs past all requests, or only looks like it.
+fn reach() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    let bad = select(vec![
+        ("/spec/hostIPC", json!(true)),
+        ("/spec/hostPID", json!(true)),
+        ("/spec/nodeName", json!("n0")),
+        (
+            "/spec/volumes",
+            json!([{"name": "d", "hostPath": {"path": "/dev/nvidia0"}}]),
+        ),
+        ("/spec/containers/0/securityContext", json!({"privileged": true})),
+        (
+            "/spec/containers/0/env",
+            json!([{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]),
+        ),
+        (
+            "/metadata/annotations/nvidia.cdi.k8s.io~1pod",
+            json!("nvidia.com/gpu=all"),
+        ),
+    ]);
+    let good = select(vec![
+        ("/spec/hostIPC", json!(false)),
+        ("/spec/hostNetwork", json!(true)),
+        (
+            "/spec/volumes",
+            json!([{"name": "l", "hostPath": {"path": "/var/log"}}]),
+        ),
+        (
+            "/spec/containers/0/securityContext",
+            json!({"capabilities": {"add": ["IPC_LOCK"]}}),
+        ),
+        ("/metadata/annotations/a~1b", json!("c")),
+    ]);
+    option::weighted(0.3, prop_oneof![1 => bad, 2 => good])
+}
+
+/// Variables, and where others come from.
+fn environment() -> impl Strategy<Value = (Value, Value)> {
+    let env = select(vec![
+        json!(null),
+        json!([]),
+        json!([{"name": "A", "value": "b"}]),
+        json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}, {"name": "CUDA_VISIBLE_DEVICES", "value": "0"}]),
+        json!([{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}, {"name": "A"}]),
+    ]);
+    let from = json!([{"configMapRef": {"name": "c"}}]);
+    let prefixed = json!([{"prefix": "APP_", "configMapRef": {"name": "c"}}]);
+    let from = prop_oneof![10 => Just(json!(null)), 3 => Just(prefixed), 1 => Just(from)];
+    (env, from)
 }
 
 /// Adds a member to one of the objects that are not maps of strings or quantities.
@@ -146,7 +200,12 @@ fn resource() -> impl Strategy<Value = (String, Value, u8)> {
 
 fn container() -> impl Strategy<Value = Value> {
     let count = prop_oneof![2 => Just(0usize), 6 => Just(1), 1 => Just(2), 1 => Just(3)];
-    (count.prop_flat_map(|count| vec(resource(), count)), 0..4u8).prop_map(|(resources, shape)| {
+    let parts = (
+        count.prop_flat_map(|count| vec(resource(), count)),
+        0..4u8,
+        option::of(environment()),
+    );
+    parts.prop_map(|(resources, shape, environment)| {
         let list = |bit: u8| {
             let mut list: Map<String, Value> = resources
                 .iter()
@@ -163,7 +222,11 @@ fn container() -> impl Strategy<Value = Value> {
                 Value::Object(list)
             }
         };
-        json!({"image": "cuda", "resources": {"limits": list(1), "requests": list(2)}})
+        let container = json!({"image": "cuda", "resources": {"limits": list(1), "requests": list(2)}});
+        match environment {
+            Some((env, from)) => with(with(container, "/env", env), "/envFrom", from),
+            None => container,
+        }
     })
 }
 

@@ -1,0 +1,95 @@
+//! A child process, and what the kernel knows of it.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+/// A process that ends with this.
+pub(crate) struct Process {
+    child: Child,
+}
+
+/// Memory of a process, in KiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Resident now.
+    pub(crate) now: u64,
+    /// The most that was.
+    pub(crate) peak: u64,
+}
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        Ok(Process { child })
+    }
+
+    /// Starts a role of this program, which prints its addresses on one line.
+    pub(crate) fn start_role(role: &str, flags: &[String]) -> anyhow::Result<(Self, Vec<SocketAddr>)> {
+        let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+        let mut process = Process::start(command.arg(role).args(flags).stdout(Stdio::piped()))?;
+        let mut line = String::new();
+        let output = process.child.stdout.take().context("no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        let addresses = line
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<Vec<_>, _>>()
+            .with_context(|| format!("the {role} server said {line:?}"))?;
+        Ok((process, addresses))
+    }
+
+    /// Fails when the process has ended.
+    pub(crate) fn expect_alive(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => anyhow::bail!("the server ended ({status})"),
+            None => Ok(()),
+        }
+    }
+
+    /// CPU time of all its threads so far, user and system. `schedstat` counts nanoseconds where `stat` counts hundredths of a second.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let mut sum = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end while we look.
+            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else {
+                continue;
+            };
+            let nanos = text.split_whitespace().next().context("an empty schedstat")?;
+            sum += nanos.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+
+    pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let of = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            let value = line.and_then(|rest| rest.split_whitespace().next());
+            value
+                .with_context(|| format!("no {key}"))?
+                .parse::<u64>()
+                .map_err(anyhow::Error::from)
+        };
+        Ok(Memory {
+            now: of("VmRSS:")?,
+            peak: of("VmHWM:")?,
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
