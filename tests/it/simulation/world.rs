@@ -20,6 +20,18 @@ const MOVES: u64 = 160;
 const LONGEST_PAUSE: u64 = 1200;
 const NAMES: [&str; 2] = ["a", "b"];
 
+/// How this run differs from others, in times of a hundred: what is rare in one is common in another.
+struct Habits {
+    /// A watch brings nothing although there is something.
+    lazy: u64,
+    /// A scheduler asks the replica that can not bind.
+    astray: u64,
+    /// A request or an answer about the Lease gets lost.
+    loses: u64,
+    /// The task behind the Lease and the seat gets to run.
+    busy: u64,
+}
+
 /// A request that the API server has, or will have.
 struct Call {
     asked: Asked,
@@ -69,6 +81,7 @@ pub struct World {
     promises: Vec<Promises>,
     made: u64,
     tally: Tally,
+    habits: Habits,
     diary: Option<Vec<String>>,
 }
 
@@ -79,6 +92,12 @@ impl World {
         let mut dice = Dice::new(seed);
         let clock = Arc::new(AtomicU64::new(1000));
         let promises = vec![promises::any(&mut dice)];
+        let habits = Habits {
+            lazy: *dice.one_of(&[0, 50, 90]),
+            astray: *dice.one_of(&[5, 15, 50]),
+            loses: *dice.one_of(&[1, 6, 25]),
+            busy: *dice.one_of(&[15, 40, 70]),
+        };
         let replicas = NAMES.map(|name| Replica::start(name, &clock, 0, &promises[0])).into();
         World {
             seed,
@@ -90,6 +109,7 @@ impl World {
             promises,
             made: 0,
             tally: Tally::default(),
+            habits,
             diary: None,
         }
     }
@@ -132,6 +152,7 @@ impl World {
             0..14 => self.make_pod(),
             14..40 => self.schedule(replica)?,
             40..55 => self.api_moves()?,
+            55..65 if self.dice.percent(self.habits.lazy) => {}
             55..65 => {
                 let most = self.dice.place(4) + 1;
                 self.replicas[replica].deliver(&self.api, most);
@@ -161,7 +182,7 @@ impl World {
         self.pass(little)?;
         let now = self.now();
         for replica in 0..2 {
-            if self.dice.percent(40) {
+            if self.dice.percent(self.habits.busy) {
                 self.lease(replica, true);
                 self.replicas[replica].open(&self.api, now);
             }
@@ -247,7 +268,7 @@ impl World {
         let now = self.now();
         let replica = (0..2)
             .find(|replica| self.replicas[*replica].is_open(now))
-            .filter(|_| self.dice.percent(85))
+            .filter(|_| !self.dice.percent(self.habits.astray))
             .unwrap_or(other);
         let waiting: Vec<Object> = self.api.waiting().into_iter().cloned().collect();
         if waiting.is_empty() {
@@ -392,7 +413,7 @@ impl World {
     /// The next step of the task that holds the Lease. Requests and answers may get lost where `loses`. Returns whether there was one.
     fn lease(&mut self, at: usize, loses: bool) -> bool {
         let now = self.now();
-        let lost = loses && self.dice.percent(6);
+        let lost = loses && self.dice.percent(self.habits.loses);
         let replica = &mut self.replicas[at];
         let stage = std::mem::replace(&mut replica.stage, rest(now));
         let limit = millis(lease::PATIENCE);
