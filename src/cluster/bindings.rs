@@ -49,7 +49,13 @@ pub fn start(client: &Client, app: &Arc<App>, seat: Seat, tasks: &mut JoinSet<()
         wanted,
         notice: PATIENCE,
     };
-    tasks.spawn(lease::hold(client.clone(), seat, Some(handover), app.clock().clone(), leads));
+    tasks.spawn(lease::hold(
+        client.clone(),
+        seat,
+        Some(handover),
+        app.clock().clone(),
+        leads,
+    ));
     tasks.spawn(sit(client.clone(), Arc::clone(app), led, may));
 }
 
@@ -63,7 +69,8 @@ pub struct Opening {
 impl Opening {
     /// The number of the term, if what was bound before it has to be found out yet.
     pub fn unknown(&self, term: Option<Term>) -> Option<u64> {
-        term.map(|term| term.number).filter(|number| self.ready != Some(*number))
+        term.map(|term| term.number)
+            .filter(|number| self.ready != Some(*number))
     }
 
     /// What was bound before the term of that number has been found out.
@@ -73,7 +80,8 @@ impl Opening {
 
     /// Until when the seat is open.
     pub fn until(&self, term: Option<Term>) -> Option<Duration> {
-        term.filter(|term| self.ready == Some(term.number)).map(|term| term.until)
+        term.filter(|term| self.ready == Some(term.number))
+            .map(|term| term.until)
     }
 }
 

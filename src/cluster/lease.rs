@@ -192,11 +192,7 @@ impl Holder {
             }
             Step::Renew => {
                 spec.renew_time = Some(MicroTime(stamp));
-                if self.holds {
-                    Attempt::Renewed
-                } else {
-                    Attempt::Resumed
-                }
+                if self.holds { Attempt::Renewed } else { Attempt::Resumed }
             }
             Step::Take => {
                 *spec = LeaseSpec {
@@ -302,12 +298,7 @@ fn complain(complained: &mut String, seat: &Seat, why: &str) {
 }
 
 /// Looks once. A write that comes too late is refused for its resource version, and means that the lease is not ours.
-async fn attempt(
-    leases: &Api<Lease>,
-    holder: &mut Holder,
-    wants: bool,
-    clock: &Clock,
-) -> Result<Attempt, kube::Error> {
+async fn attempt(leases: &Api<Lease>, holder: &mut Holder, wants: bool, clock: &Clock) -> Result<Attempt, kube::Error> {
     let lease = leases.get_opt(&holder.seat.name).await?;
     let (written, became) = match holder.look(lease, wants, clock.now(), Timestamp::now()) {
         Move::Rest(attempt) => return Ok(attempt),

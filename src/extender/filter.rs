@@ -51,6 +51,9 @@ pub fn filter<T>(
         }
     }
     let mut result = FilterResult::default();
+    for (_, lack) in &lacking {
+        result.lacks[lack.kind().index()] += 1;
+    }
     if let Ask::Refuse(reason) = &ask {
         fitting.clear();
         result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (&**name, reason.clone())).collect();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::inventory::LackKind;
 use crate::object::{Pod, Text};
 
 /// `ExtenderArgs`: the question of filter and prioritize.
@@ -46,6 +47,9 @@ pub struct FilterResult<'a> {
     pub failed_and_unresolvable_nodes: BTreeMap<&'a str, String>,
     /// Why there is no answer.
     pub error: String,
+    /// How many nodes were left out for each kind of lack, by [`LackKind::index`]. For counting; not sent.
+    #[serde(skip)]
+    pub lacks: [u64; LackKind::ALL.len()],
 }
 
 /// A `v1.NodeList` to send.

@@ -37,7 +37,12 @@ pub struct Reservation {
     /// Why.
     pub purpose: Purpose,
     since: Duration,
+    ticket: Ticket,
 }
+
+/// Which of several reservations for a pod on a node one is: who asked for an earlier one gives back no later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
 
 /// All reservations. Owned by whoever decides, under one lock.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +50,8 @@ pub struct Reservations {
     /// By the pod's UID and the node.
     all: BTreeMap<(Box<str>, Arc<str>), Reservation>,
     reserved: Reserved,
+    /// How many there have been.
+    count: u64,
 }
 
 /// What is reserved, by node: a copy costs nothing, so readers take one and hold no lock.
@@ -117,8 +124,10 @@ impl Reservations {
     }
 
     /// Reserves; what was reserved for the same pod on the same node ends. `now` is the time since a fixed start.
-    pub fn reserve(&mut self, uid: &str, node: &str, newcomer: Newcomer, purpose: Purpose, now: Duration) {
+    pub fn reserve(&mut self, uid: &str, node: &str, newcomer: Newcomer, purpose: Purpose, now: Duration) -> Ticket {
         self.release(uid, node);
+        self.count += 1;
+        let ticket = Ticket(self.count);
         let node: Arc<str> = node.into();
         match purpose {
             Purpose::Binding => {
@@ -138,8 +147,15 @@ impl Reservations {
             newcomer,
             purpose,
             since: now,
+            ticket,
         };
         self.all.insert((uid.into(), node), reservation);
+        ticket
+    }
+
+    /// Gives back what a ticket was for, unless it has been reserved anew since. Returns whether there was something.
+    pub fn give_back(&mut self, uid: &str, node: &str, ticket: Ticket) -> bool {
+        self.get(uid, node).is_some_and(|r| r.ticket == ticket) && self.release(uid, node)
     }
 
     /// Gives back. Returns whether there was something.
@@ -192,6 +208,11 @@ impl Reservations {
         }
     }
 
+    /// How many of them are bindings.
+    pub fn bindings(&self) -> usize {
+        self.all.values().filter(|r| r.purpose == Purpose::Binding).count()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -236,6 +257,16 @@ mod tests {
         assert_eq!(counted(all.against("a", "r", 0)), 1);
         assert!(all.release("q", "a") && !all.release("q", "a"));
         assert!(all.is_empty() && all.reserved().is_empty());
+    }
+
+    #[test]
+    fn an_earlier_ticket_gives_back_nothing_later() {
+        let mut all = Reservations::default();
+        let first = all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
+        let second = all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
+        assert!(!all.give_back("p", "a", first));
+        assert_eq!(counted(all.against("a", "q", 0)), 2);
+        assert!(all.give_back("p", "a", second) && all.is_empty());
     }
 
     #[test]

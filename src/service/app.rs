@@ -156,11 +156,12 @@ impl App {
     ) -> Result<T, Answer> {
         let args = serde_json::from_slice(body)
             .map_err(|error| Answer::refusal(400, format!("the body is not ExtenderArgs: {error}\n")))?;
+        // Before the state: what is settled in between counts twice then, and never not at all.
+        let reserved = self.reservations().reserved().clone();
         let state = self.state.load();
         let inventory = state
             .readiness()
             .map_err(|why| Answer::refusal(503, format!("{why}\n")))?;
-        let reserved = self.reservations().reserved().clone();
         let context = extender::Context {
             policies: &state.policies,
             inventory,
@@ -216,13 +217,14 @@ impl Endpoints for App {
                     (false, true, _) => FilterResult::Fits,
                     (false, false, _) => FilterResult::NoFit,
                 };
-                (counted, serde_json::to_vec(result))
+                (counted, result.lacks, serde_json::to_vec(result))
             })
         });
         match answered {
             Err(answer) => answer,
-            Ok((counted, json)) => {
+            Ok((counted, lacks, json)) => {
                 self.metrics.filtered(counted);
+                self.metrics.left_out(&lacks);
                 json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json)
             }
         }
@@ -273,6 +275,7 @@ impl Endpoints for App {
     }
 
     fn metrics(&self) -> String {
+        self.metrics.reserved(&self.reservations());
         self.metrics.encode(&self.state.load())
     }
 }

@@ -81,7 +81,10 @@ impl Checker {
         let named = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
         Checker {
             nodes: nodes.iter().map(|node| (named(node), node_facts(node))).collect(),
-            policies: policies.iter().map(|policy| (named(policy), policy_facts(policy))).collect(),
+            policies: policies
+                .iter()
+                .map(|policy| (named(policy), policy_facts(policy)))
+                .collect(),
             namespaces: namespaces
                 .iter()
                 .map(|one| (named(one), strings(&one["metadata"]["labels"])))
@@ -93,8 +96,14 @@ impl Checker {
     /// An event of the watch, in the order of resource versions. Returns the promises that are broken after it on the pod's node.
     pub(crate) fn take(&mut self, kind: &str, pod: &Value) -> (Seen, Vec<String>) {
         let meta = &pod["metadata"];
-        let key = format!("{}/{}", meta["namespace"].as_str().unwrap(), meta["name"].as_str().unwrap());
-        let finished = ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase);
+        let key = format!(
+            "{}/{}",
+            meta["namespace"].as_str().unwrap(),
+            meta["name"].as_str().unwrap()
+        );
+        let finished = ["Succeeded", "Failed"]
+            .iter()
+            .any(|phase| pod["status"]["phase"] == *phase);
         if kind == "DELETED" || finished {
             self.pods.remove(&key);
             return (Seen::Nothing, Vec::new());
@@ -200,7 +209,10 @@ impl Checker {
 
     fn could_take(&self, name: &str, pod: &PodFacts) -> bool {
         let node = &self.nodes[name];
-        let labels_match = pod.selector.iter().all(|(key, value)| node.labels.get(key) == Some(value));
+        let labels_match = pod
+            .selector
+            .iter()
+            .all(|(key, value)| node.labels.get(key) == Some(value));
         let keeps_away = |taint: &Value| {
             taint["effect"] != "PreferNoSchedule" && !pod.tolerated.contains(taint["key"].as_str().unwrap_or_default())
         };
@@ -335,7 +347,10 @@ fn policy_facts(policy: &Value) -> PolicyFacts {
 
 fn pod_facts(pod: &Value) -> PodFacts {
     let mut asks: BTreeMap<String, u64> = BTreeMap::new();
-    assert!(pod["spec"]["initContainers"].is_null(), "this arithmetic is for containers alone");
+    assert!(
+        pod["spec"]["initContainers"].is_null(),
+        "this arithmetic is for containers alone"
+    );
     for container in pod["spec"]["containers"].as_array().unwrap() {
         for (name, count) in strings(&container["resources"]["limits"]) {
             if name.starts_with("nvidia.com/") {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{Api, Patch, PatchParams};
 use kube::Client;
+use kube::api::{Api, Patch, PatchParams};
 use kube::core::WatchEvent;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -36,11 +36,19 @@ pub(crate) async fn prepare(world: &World) {
         .args(["deploy/render.py", "--values", &values.to_string()])
         .output()
         .expect(".venv/bin/python: run `make .venv/ready`");
-    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    assert!(
+        rendered.status.success(),
+        "{}",
+        String::from_utf8_lossy(&rendered.stderr)
+    );
     let roles: String = String::from_utf8(rendered.stdout)
         .unwrap()
         .split("---\n")
-        .filter(|one| ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"].iter().any(|kind| one.contains(&format!("kind: {kind}\n"))))
+        .filter(|one| {
+            ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+                .iter()
+                .any(|kind| one.contains(&format!("kind: {kind}\n")))
+        })
         .map(|one| format!("---\n{one}"))
         .collect();
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
@@ -49,7 +57,10 @@ pub(crate) async fn prepare(world: &World) {
     let tenants = json!({"tenants": "Apart", "tenantLabel": "example.com/team"});
     let limits = |more: Value| {
         let mut limits = tenants.clone();
-        limits.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        limits
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         limits
     };
     let mig = json!({"strategy": "mig", "profiles": ["1g.10gb"]});
@@ -211,7 +222,10 @@ impl Recording {
                         WatchEvent::Bookmark(_) => continue,
                         WatchEvent::Error(status) => panic!("the recording has a hole: {status:?}"),
                     };
-                    pod["metadata"]["resourceVersion"].as_str().unwrap().clone_into(&mut version);
+                    pod["metadata"]["resourceVersion"]
+                        .as_str()
+                        .unwrap()
+                        .clone_into(&mut version);
                     let uid = pod["metadata"]["uid"].as_str().unwrap().to_owned();
                     if pod["spec"]["nodeName"].is_string() && placed.insert(uid, true).is_none() {
                         count.set(count.get() + 1);
@@ -327,7 +341,10 @@ pub(crate) async fn two_schedulers(world: &World) {
         })
         .collect();
     make(client, pods).await;
-    until("eight of 32 pods to be bound", async || (recording.bound.get() >= 8).then_some(())).await;
+    until("eight of 32 pods to be bound", async || {
+        (recording.bound.get() >= 8).then_some(())
+    })
+    .await;
     // Long enough for every other pod to be tried again.
     tokio::time::sleep(Duration::from_secs(8)).await;
     let checker = state(client, "two").await;
@@ -354,7 +371,11 @@ async fn race(world: &World, binds: bool) -> usize {
     let client = &world.cluster.client;
     let recording = Recording::start(client).await;
     let mut history = checker(client, "all").await;
-    let names = if binds { ["bind-a", "bind-b"] } else { ["plain-a", "plain-b"] };
+    let names = if binds {
+        ["bind-a", "bind-b"]
+    } else {
+        ["plain-a", "plain-b"]
+    };
     let (a, b) = (
         Replica::new(world, names[0], binds).await,
         Replica::new(world, names[1], binds).await,
@@ -380,18 +401,37 @@ async fn race(world: &World, binds: bool) -> usize {
     };
     let killing = async {
         reached(&recording, 250).await;
-        let leads = if leader(client).await.ends_with(&b.name) { &b } else { &a };
+        let leads = if leader(client).await.ends_with(&b.name) {
+            &b
+        } else {
+            &a
+        };
         leads.kill_extender();
-        println!("      {:.1?}: {} bound; the extender is killed", start.elapsed(), recording.bound.get());
+        println!(
+            "      {:.1?}: {} bound; the extender is killed",
+            start.elapsed(),
+            recording.bound.get()
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
         leads.extend().await;
         reached(&recording, 700).await;
-        let leads = if leader(client).await.ends_with(&b.name) { &b } else { &a };
+        let leads = if leader(client).await.ends_with(&b.name) {
+            &b
+        } else {
+            &a
+        };
         leads.kill();
         let (bound, killed) = (recording.bound.get(), Instant::now());
-        println!("      {:.1?}: {bound} bound; replica {} is killed", start.elapsed(), leads.name);
+        println!(
+            "      {:.1?}: {bound} bound; replica {} is killed",
+            start.elapsed(),
+            leads.name
+        );
         reached(&recording, bound + 20).await;
-        println!("      {:.1?} later another 20 are bound by the other replica", killed.elapsed());
+        println!(
+            "      {:.1?} later another 20 are bound by the other replica",
+            killed.elapsed()
+        );
         leads.extend().await;
         leads.schedule(world);
     };
@@ -399,13 +439,20 @@ async fn race(world: &World, binds: bool) -> usize {
     let (present, last) = settled(client, &recording, start).await;
     for replica in [&a, &b] {
         let refused = replica.metric("apportion_bindings_total{result=\"refused\"}").await;
-        println!("      bindings that {} refused since its start: {}", replica.name, refused.unwrap_or(0.0));
+        println!(
+            "      bindings that {} refused since its start: {}",
+            replica.name,
+            refused.unwrap_or(0.0)
+        );
     }
     drop((a, b));
 
     let events = recording.events.take();
     let (mut bound, mut broken, mut examples) = (0, 0, Vec::new());
-    for (kind, pod) in events.iter().filter(|(_, pod)| pod["spec"]["nodeSelector"]["race"] == "all") {
+    for (kind, pod) in events
+        .iter()
+        .filter(|(_, pod)| pod["spec"]["nodeSelector"]["race"] == "all")
+    {
         let (seen, found) = history.take(kind, pod);
         bound += usize::from(matches!(seen, Seen::Bound));
         if !found.is_empty() {
@@ -427,7 +474,11 @@ async fn race(world: &World, binds: bool) -> usize {
     for example in examples.iter().chain(&at_the_end).take(5) {
         println!("      {example}");
     }
-    assert_eq!(history.counts(), present.counts(), "the watch and the list say different things");
+    assert_eq!(
+        history.counts(),
+        present.counts(),
+        "the watch and the list say different things"
+    );
     for team in TEAMS {
         for policy in POLICIES {
             world.cluster.clear(&space(team, policy)).await;

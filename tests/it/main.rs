@@ -9,8 +9,10 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod bind;
 mod change_table;
 mod command;
+mod crd_cases;
 mod decision_table;
 mod drain;
 mod explain;
@@ -20,6 +22,9 @@ mod generate;
 mod governance_table;
 mod isolation_table;
 mod layering;
+mod limits_oracle;
+mod limits_properties;
+mod limits_table;
 mod lint;
 mod managed;
 mod mig;

@@ -36,7 +36,10 @@ impl Object {
         let memory = self.memory.map_or_else(String::new, |memory| {
             format!(r#","annotations":{{"apportion.dev/gpu-memory":"{memory}Gi"}}"#)
         });
-        let node = self.node.as_ref().map_or_else(String::new, |node| format!(r#","nodeName":"{node}""#));
+        let node = self
+            .node
+            .as_ref()
+            .map_or_else(String::new, |node| format!(r#","nodeName":"{node}""#));
         let phase = if self.finished { "Succeeded" } else { "Pending" };
         format!(
             r#"{{"metadata":{{"namespace":"{namespace}","name":"{name}","uid":"{uid}"{memory}}},"spec":{{"containers":[{{"name":"c","resources":{{"limits":{{"{resource}":"{count}"}}}}}}]{node}}},"status":{{"phase":"{phase}"}}}}"#
@@ -113,7 +116,8 @@ impl Api {
     /// The pods that hold something on a node.
     pub fn on(&self, node: &str) -> Vec<&Object> {
         let all = self.pods.values();
-        all.filter(|pod| pod.node.as_deref() == Some(node) && !pod.finished).collect()
+        all.filter(|pod| pod.node.as_deref() == Some(node) && !pod.finished)
+            .collect()
     }
 
     pub fn waiting(&self) -> Vec<&Object> {
@@ -129,7 +133,10 @@ impl Api {
 
     /// Creates or replaces the Lease, if its resource version is the last. Returns whether it was.
     pub fn write_lease(&mut self, mut lease: Lease) -> bool {
-        let last = self.lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        let last = self
+            .lease
+            .as_ref()
+            .and_then(|lease| lease.metadata.resource_version.clone());
         if lease.metadata.resource_version != last {
             return false;
         }

@@ -164,7 +164,10 @@ pub fn broken(promises: &Promises, machine: &Machine, pods: &[&Object]) -> Optio
     if let Some(most) = each().filter_map(|promise| promise.most).min()
         && shares > most * machine.gpus
     {
-        return Some(format!("{name}: {shares} shares of {} GPUs, {most} promised", machine.gpus));
+        return Some(format!(
+            "{name}: {shares} shares of {} GPUs, {most} promised",
+            machine.gpus
+        ));
     }
     if each().any(|promise| promise.apart) && pods.iter().any(|pod| space(pod).1 != space(pods[0]).1) {
         return Some(format!("{name}: two tenants"));

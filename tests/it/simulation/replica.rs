@@ -74,13 +74,32 @@ impl Binder for Line {
 /// Where the task that holds the Lease is: the steps of `lease::hold`, one by one.
 #[derive(Debug)]
 pub enum Stage {
-    Rest { until: u64 },
-    Look { begun: u64 },
-    Write { begun: u64, lease: Box<Lease>, became: apportion::cluster::lease::Attempt },
-    Answer { begun: u64, became: apportion::cluster::lease::Attempt },
-    Notice { until: u64, leave: bool },
-    Leave { begun: u64 },
-    LeaveWrite { begun: u64, lease: Box<Lease> },
+    Rest {
+        until: u64,
+    },
+    Look {
+        begun: u64,
+    },
+    Write {
+        begun: u64,
+        lease: Box<Lease>,
+        became: apportion::cluster::lease::Attempt,
+    },
+    Answer {
+        begun: u64,
+        became: apportion::cluster::lease::Attempt,
+    },
+    Notice {
+        until: u64,
+        leave: bool,
+    },
+    Leave {
+        begun: u64,
+    },
+    LeaveWrite {
+        begun: u64,
+        lease: Box<Lease>,
+    },
 }
 
 /// A list of all pods on its way, before a seat opens.
@@ -216,7 +235,9 @@ impl Replica {
     }
 
     pub fn is_open(&self, now: u64) -> bool {
-        self.may.borrow().is_some_and(|until| Duration::from_millis(now) < until)
+        self.may
+            .borrow()
+            .is_some_and(|until| Duration::from_millis(now) < until)
     }
 
     pub fn reserved(&self) -> usize {
@@ -298,24 +319,22 @@ impl Replica {
             pod.name, pod.namespace, pod.uid
         );
         let answer = Arc::clone(&self.app).bind(Bytes::from(body));
-        self.running.push(Running {
-            key: pod.key(),
-            answer,
-        });
+        self.running.push(Running { key: pod.key(), answer });
     }
 
     /// Goes on with what can go on. Returns the calls that came of it, and what was answered.
     pub fn go_on(&mut self) -> (Vec<Asked>, Vec<(String, String)>) {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut ended = Vec::new();
-        self.running.retain_mut(|running| match running.answer.as_mut().poll(&mut context) {
-            Poll::Pending => true,
-            Poll::Ready(answer) => {
-                let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-                ended.push((running.key.clone(), answer["Error"].as_str().unwrap().to_owned()));
-                false
-            }
-        });
+        self.running
+            .retain_mut(|running| match running.answer.as_mut().poll(&mut context) {
+                Poll::Pending => true,
+                Poll::Ready(answer) => {
+                    let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                    ended.push((running.key.clone(), answer["Error"].as_str().unwrap().to_owned()));
+                    false
+                }
+            });
         (std::mem::take(&mut *self.line.0.lock().unwrap()), ended)
     }
 }

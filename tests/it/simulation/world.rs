@@ -65,9 +65,16 @@ impl Tally {
     }
 
     pub fn is_rich(&self) -> bool {
-        [self.bound, self.refused, self.lost, self.crashes, self.terms, self.waiting]
-            .iter()
-            .all(|count| *count > 50)
+        [
+            self.bound,
+            self.refused,
+            self.lost,
+            self.crashes,
+            self.terms,
+            self.waiting,
+        ]
+        .iter()
+        .all(|count| *count > 50)
     }
 }
 
@@ -129,7 +136,11 @@ impl World {
     fn note(&mut self, what: impl FnOnce() -> String) {
         let now = self.now();
         if let Some(diary) = &mut self.diary {
-            diary.push(format!("{:>7.3} s  {}", f64::from(u32::try_from(now).unwrap()) / 1000.0, what()));
+            diary.push(format!(
+                "{:>7.3} s  {}",
+                f64::from(u32::try_from(now).unwrap()) / 1000.0,
+                what()
+            ));
         }
     }
 
@@ -217,7 +228,10 @@ impl World {
         self.made += 1;
         let (namespace, policy, _) = *self.dice.one_of(&SPACES);
         let (resource, memory) = match policy {
-            "slices" => ("nvidia.com/gpu.shared", *self.dice.one_of(&[None, Some(3), Some(6), Some(12)])),
+            "slices" => (
+                "nvidia.com/gpu.shared",
+                *self.dice.one_of(&[None, Some(3), Some(6), Some(12)]),
+            ),
             "mps" => ("nvidia.com/gpu.shared", *self.dice.one_of(&[None, Some(2)])),
             _ => ("nvidia.com/gpu", None),
         };
@@ -234,7 +248,15 @@ impl World {
             finished: false,
         };
         if !self.api.pods.contains_key(&pod.key()) {
-            self.note(|| format!("pod {} {} is made: {} {:?} Gi", pod.key(), pod.uid, pod.count, pod.memory));
+            self.note(|| {
+                format!(
+                    "pod {} {} is made: {} {:?} Gi",
+                    pod.key(),
+                    pod.uid,
+                    pod.count,
+                    pod.memory
+                )
+            });
             self.api.put(pod);
         }
     }
@@ -275,11 +297,18 @@ impl World {
             return Ok(());
         }
         let pod = self.dice.one_of(&waiting).clone();
-        let is_tried = self.replicas.iter().any(|one| one.running.iter().any(|r| r.key == pod.key()));
+        let is_tried = self
+            .replicas
+            .iter()
+            .any(|one| one.running.iter().any(|r| r.key == pod.key()));
         if is_tried && self.dice.percent(90) {
             return Ok(());
         }
-        let nodes: Vec<&str> = MACHINES.iter().filter(|m| m.resource == pod.resource).map(|m| m.name).collect();
+        let nodes: Vec<&str> = MACHINES
+            .iter()
+            .filter(|m| m.resource == pod.resource)
+            .map(|m| m.name)
+            .collect();
         let node = if self.dice.percent(40) {
             let fitting = self.replicas[replica].filter(&pod, &nodes);
             if fitting.is_empty() {
@@ -321,13 +350,22 @@ impl World {
 
     /// A binding may be sent only where nothing is broken with all that is bound and all that is on its way.
     fn check_sent(&self, replica: usize, key: &str, uid: &str, node: &str) -> Found {
-        let on_its_way = self.calls.iter().filter(|call| call.applied.is_none()).filter_map(|call| match &call.asked {
-            Asked::Bind { key, uid, node: at, .. } if at == node => Some((key.as_str(), uid.as_str())),
-            _ => None,
-        });
+        let on_its_way = self
+            .calls
+            .iter()
+            .filter(|call| call.applied.is_none())
+            .filter_map(|call| match &call.asked {
+                Asked::Bind { key, uid, node: at, .. } if at == node => Some((key.as_str(), uid.as_str())),
+                _ => None,
+            });
         let mut coming: BTreeMap<&str, &Object> = BTreeMap::new();
         for (key, uid) in on_its_way.chain([(key, uid)]) {
-            if let Some(pod) = self.api.pods.get(key).filter(|pod| pod.uid == uid && pod.node.is_none()) {
+            if let Some(pod) = self
+                .api
+                .pods
+                .get(key)
+                .filter(|pod| pod.uid == uid && pod.node.is_none())
+            {
                 coming.insert(key, pod);
             }
         }
@@ -340,7 +378,11 @@ impl World {
         let view = &self.promises[self.replicas[replica].view];
         let machine = MACHINES.iter().find(|machine| machine.name == node).unwrap();
         match promises::broken(view, machine, &together) {
-            Some(why) => Err(format!("{} sends {key} to {node} at {} ms: {why}", NAMES[replica], self.now())),
+            Some(why) => Err(format!(
+                "{} sends {key} to {node} at {} ms: {why}",
+                NAMES[replica],
+                self.now()
+            )),
             None => Ok(()),
         }
     }
@@ -535,18 +577,32 @@ impl World {
                 self.place(&pod)?;
             }
         }
-        let left = self.api.waiting().into_iter().find_map(|pod| Some((pod.key(), self.place_for(pod)?)));
+        let left = self
+            .api
+            .waiting()
+            .into_iter()
+            .find_map(|pod| Some((pod.key(), self.place_for(pod)?)));
         let reserved: Vec<usize> = self.replicas.iter().map(Replica::reserved).collect();
-        Err(format!("all is quiet: {left:?} would fit, {reserved:?} reservations are left"))
+        Err(format!(
+            "all is quiet: {left:?} would fit, {reserved:?} reservations are left"
+        ))
     }
 
     fn place(&mut self, pod: &Object) -> Found {
         let now = self.now();
         let replica = (0..2).find(|replica| self.replicas[*replica].is_open(now)).unwrap_or(0);
-        if self.replicas[replica].running.iter().any(|running| running.key == pod.key()) {
+        if self.replicas[replica]
+            .running
+            .iter()
+            .any(|running| running.key == pod.key())
+        {
             return Ok(());
         }
-        let nodes: Vec<&str> = MACHINES.iter().filter(|m| m.resource == pod.resource).map(|m| m.name).collect();
+        let nodes: Vec<&str> = MACHINES
+            .iter()
+            .filter(|m| m.resource == pod.resource)
+            .map(|m| m.name)
+            .collect();
         let Some(node) = self.replicas[replica].filter(pod, &nodes).into_iter().next() else {
             return Ok(());
         };
