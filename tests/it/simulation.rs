@@ -21,7 +21,7 @@ use std::time::Instant;
 use world::World;
 
 /// Seeds that every run looks at.
-const CASES: u64 = 3000;
+const CASES: u64 = 1500;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
