@@ -1,9 +1,8 @@
 //! Which nodes can hold a pod.
 
-use super::prioritize::score;
+use super::prioritize::worth;
 use super::question::{Ask, Context, listed};
 use super::wire::{Args, Empty, FilterResult, Nodes};
-use crate::inventory::Lack;
 
 /// How many of the nodes that fit are answered.
 ///
@@ -42,12 +41,13 @@ pub fn filter<T>(
             });
         }
     };
-    let mut fitting: Vec<usize> = Vec::new();
-    let mut lacking: Vec<(usize, Lack)> = Vec::new();
+    let mut fitting: Vec<usize> = Vec::with_capacity(nodes.len());
+    let mut lacking: Vec<usize> = Vec::new();
     for (at, (_, node)) in nodes.iter().enumerate() {
-        match ask.check(node.as_deref()) {
-            Ok(()) => fitting.push(at),
-            Err(lack) => lacking.push((at, lack)),
+        if ask.check(node.as_deref()).is_ok() {
+            fitting.push(at);
+        } else {
+            lacking.push(at);
         }
     }
     let mut result = FilterResult::default();
@@ -60,18 +60,24 @@ pub fn filter<T>(
     } else if fitting.is_empty() || size == AnswerSize::All {
         // An eviction would free a share, but only the scheduler's own dry run chooses victims as long as there is no preempt verb here; it
         // finds that all in-tree filters pass without any victim, and fails with an error. So no node is given up to it.
-        result.failed_and_unresolvable_nodes = lacking
-            .iter()
-            .map(|(at, lack)| (&*nodes[*at].0, lack.to_string()))
-            .collect();
+        let reason = |at: &usize| {
+            let (name, node) = &nodes[*at];
+            let lack = ask.check(node.as_deref()).err()?;
+            Some((&**name, lack.to_string()))
+        };
+        result.failed_and_unresolvable_nodes = lacking.iter().filter_map(reason).collect();
     }
-    if let (Ask::Hold { .. }, AnswerSize::Best(most)) = (&ask, size)
+    if let (Ask::Hold { newcomer, .. }, AnswerSize::Best(most)) = (&ask, size)
         && fitting.len() > most
     {
-        let scores: Vec<f64> = nodes.iter().map(|(_, node)| score(&ask, node.as_deref())).collect();
-        // A stable sort keeps the scheduler's own rotation among equals.
-        fitting.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-        fitting.truncate(most);
+        let score = |at: usize| nodes[at].1.as_deref().map_or(0.0, |node| worth(node, newcomer));
+        let mut ranked: Vec<(f64, usize)> = fitting.iter().map(|at| (score(*at), *at)).collect();
+        // Among equals the scheduler's own rotation is kept.
+        let better = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        ranked.select_nth_unstable_by(most, better);
+        ranked.truncate(most);
+        ranked.sort_unstable_by(better);
+        fitting = ranked.into_iter().map(|(_, at)| at).collect();
     }
     if args.node_names.is_some() {
         result.node_names = Some(fitting.iter().map(|at| &*nodes[*at].0).collect());

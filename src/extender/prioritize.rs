@@ -36,14 +36,17 @@ pub fn prioritize<T>(
 /// preference that somebody wrote into the pod or the node (`pkg/scheduler/apis/config/v1/default_plugins.go`).
 pub(super) fn score(ask: &Ask<'_>, node: Option<&NodeEntry>) -> f64 {
     match (ask, node) {
-        (Ask::Hold { newcomer, .. }, Some(node)) if ask.check(Some(node)).is_ok() => {
-            let full = fullness(node, &newcomer.demand);
-            match company(node, newcomer) {
-                Some(company) => (1.0 - COMPANY) * full + COMPANY * company,
-                None => full,
-            }
-        }
+        (Ask::Hold { newcomer, .. }, Some(node)) if ask.check(Some(node)).is_ok() => worth(node, newcomer),
         _ => 0.0,
+    }
+}
+
+/// How good a node is that can hold the pod, from 0 to 1.
+pub(super) fn worth(node: &NodeEntry, newcomer: &Newcomer) -> f64 {
+    let full = fullness(node, &newcomer.demand);
+    match company(node, newcomer) {
+        Some(company) => (1.0 - COMPANY) * full + COMPANY * company,
+        None => full,
     }
 }
 

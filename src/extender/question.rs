@@ -1,6 +1,7 @@
 //! What is asked about a pod, once policies and namespaces have been looked up.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::wire::Args;
@@ -26,7 +27,7 @@ pub struct Context<'c> {
 
 impl<'c> Context<'c> {
     /// A node, as a pod of this UID and priority finds it.
-    pub fn node(&self, name: &str, uid: &str, priority: i32) -> Option<Cow<'c, NodeEntry>> {
+    pub fn node(&self, name: &str, uid: &str, priority: i32) -> Option<NodeRef<'c>> {
         let node = self.inventory.node(name)?;
         let reserved = if self.reserved.is_empty() {
             None
@@ -34,9 +35,29 @@ impl<'c> Context<'c> {
             self.reserved.on(name, uid, priority)
         };
         Some(match reserved {
-            Some(reserved) => Cow::Owned(node.with(&reserved)),
-            None => Cow::Borrowed(node),
+            Some(reserved) => NodeRef::Made(Box::new(node.with(&reserved))),
+            None => NodeRef::Known(node),
         })
+    }
+}
+
+/// A node that is asked about. Small, because a question names hundreds, and nearly all are just looked up.
+#[derive(Debug)]
+pub enum NodeRef<'c> {
+    /// As the inventory has it.
+    Known(&'c NodeEntry),
+    /// With what is reserved there, or as the scheduler sent it.
+    Made(Box<NodeEntry>),
+}
+
+impl Deref for NodeRef<'_> {
+    type Target = NodeEntry;
+
+    fn deref(&self) -> &NodeEntry {
+        match self {
+            NodeRef::Known(node) => node,
+            NodeRef::Made(node) => node,
+        }
     }
 }
 
@@ -134,7 +155,7 @@ impl<'c> Ask<'c> {
 }
 
 /// A node that is asked about, as far as it is known.
-pub(super) type Listed<'q> = (Cow<'q, str>, Option<Cow<'q, NodeEntry>>);
+pub(super) type Listed<'q> = (Cow<'q, str>, Option<NodeRef<'q>>);
 
 /// The nodes that are asked about, as far as they are known.
 pub(super) fn listed<'q, 'a: 'q>(args: &'q Args<'a>, context: &Context<'q>) -> Result<Vec<Listed<'q>>, String> {
@@ -162,7 +183,7 @@ pub(super) fn listed<'q, 'a: 'q>(args: &'q Args<'a>, context: &Context<'q>) -> R
                 entry.held.clone_from(&known.held);
                 entry.pods.clone_from(&known.pods);
             }
-            Ok((name.0, Some(Cow::Owned(entry))))
+            Ok((name.0, Some(NodeRef::Made(Box::new(entry)))))
         })
         .collect()
 }

@@ -101,10 +101,14 @@ impl ProductPattern {
 
     /// Whether `product` is one of those meant.
     pub fn matches(&self, product: &Product) -> bool {
-        let words = || self.0.split('-');
-        let name: Vec<&str> = product.0.split('-').collect();
-        name.windows(words().count())
-            .any(|window| window.iter().zip(words()).all(|(a, b)| a.eq_ignore_ascii_case(b)))
+        // Asked for each node of a filter call, so nothing is allocated here.
+        let (name, words) = (product.0.as_bytes(), self.0.as_bytes());
+        let starts = || std::iter::once(0).chain((1..name.len()).filter(|at| name[at - 1] == b'-'));
+        starts().any(|at| {
+            let ends = at + words.len();
+            name.get(at..ends).is_some_and(|part| part.eq_ignore_ascii_case(words))
+                && name.get(ends).is_none_or(|next| *next == b'-')
+        })
     }
 
     /// The text as written.

@@ -209,17 +209,28 @@ impl Ledger {
         if !std::mem::take(&mut self.stale) {
             return false;
         }
-        let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
+        // The pods of a Job are alike, and each look goes over the nodes: so each sort of pod is looked at once.
+        let mut sorts: HashMap<_, u64> = HashMap::new();
         let waiting = self.inventory.pods().filter(|(_, pod)| pod.node().is_none());
         for (_, pod) in waiting.take(MOST_WAITING) {
-            let whereabouts = &pod.record.wish.whereabouts;
+            let sort = (
+                &pod.record.wish.whereabouts,
+                &pod.record.demand,
+                pod.record.memory,
+                &pod.terms,
+            );
+            *sorts.entry(sort).or_default() += 1;
+        }
+        let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
+        for ((whereabouts, demand, memory, terms), pods) in sorts {
+            let holding = Holding { demand, memory, terms };
             for strategy in Strategy::ALL
                 .into_iter()
-                .filter(|strategy| self.fits(whereabouts, &pod.holding(), *strategy))
+                .filter(|strategy| self.fits(whereabouts, &holding, *strategy))
             {
-                for (resource, count) in pod.record.demand.iter() {
+                for (resource, count) in demand.iter() {
                     let sum = awaited.entry(OfferClass { strategy, resource }).or_default();
-                    *sum = sum.saturating_add(count);
+                    *sum = sum.saturating_add(count.saturating_mul(pods));
                 }
             }
         }

@@ -4,7 +4,7 @@ use crate::gpu::names::NVIDIA_DOMAIN;
 use crate::object::{Constraints, LabelSource, Pod, Taint, Toleration};
 
 /// Where a pod may run, as far as the pod itself says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Whereabouts<'a> {
     /// By labels and names.
     pub constraints: Constraints<'a>,

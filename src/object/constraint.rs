@@ -13,7 +13,7 @@ use super::text::LabelSource;
 pub const FIELD_NODE_NAME: &str = "metadata.name";
 
 /// A pod's own constraints on nodes, as a disjunction of conjunctions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Constraints<'a> {
     selector: Vec<Requirement<'a>>,
     /// `None` when the pod has no required node affinity.

@@ -150,7 +150,7 @@ pub struct NodeSelector<'a> {
 }
 
 /// A `v1.NodeSelectorTerm`: all of its expressions hold, and an empty one matches no node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSelectorTerm<'a> {
     /// On labels. `None` when the key is missing or null, which a patch must know.

@@ -48,7 +48,7 @@ impl fmt::Display for Taint<'_> {
 }
 
 /// A `v1.Toleration`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 pub struct Toleration<'a> {
     #[serde(default, borrow)]
     key: Option<Text<'a>>,
