@@ -422,7 +422,9 @@ mod tests {
                 .map(|(_, pod)| pod)
                 .filter(|pod| pod.node() == Some(&node.name))
                 .collect();
-            there.iter().for_each(|pod| held.add(&pod.holding()));
+            for pod in &there {
+                held.add(&pod.holding());
+            }
             prop_assert_eq!(&node.held, &held);
             prop_assert!(node.pods.iter().eq(there), "{}", node.name);
         }

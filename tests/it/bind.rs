@@ -154,7 +154,7 @@ impl Stage {
             Settings::default(),
             Arc::new(Metrics::default()),
         ));
-        let (seat, until) = watch::channel(Some(Duration::from_secs(600)));
+        let (seat, until) = watch::channel(Some(Duration::from_mins(10)));
         let (api, wanted) = (Arc::new(Fake::default()), Arc::new(AtomicBool::new(false)));
         app.bind_through(Binding {
             binder: Arc::clone(&api) as Arc<dyn Binder>,
@@ -184,7 +184,9 @@ impl Stage {
             ..State::default()
         });
         let mut reservations = self.app.reservations();
-        placed.iter().for_each(|uid| reservations.settle(uid));
+        for uid in placed {
+            reservations.settle(uid);
+        }
     }
 
     /// A pod that the API server has, and that no watch has brought yet.
@@ -466,7 +468,7 @@ async fn without_the_seat_nobody_is_bound() {
         assert!(stage.wanted.load(Ordering::Relaxed));
     }
     assert_eq!((stage.api.calls.load(Ordering::Relaxed), stage.reserved()), (0, 0));
-    stage.seat.send_replace(Some(Duration::from_secs(60)));
+    stage.seat.send_replace(Some(Duration::from_mins(1)));
     assert_eq!(stage.bind("p", "a").await, "");
 }
 
@@ -497,7 +499,7 @@ async fn a_seat_that_is_lost_in_between_is_noticed() {
         Arc::new(Metrics::default()),
     ));
     app.replace((*stage.app.state()).clone());
-    let (seat, until) = watch::channel(Some(Duration::from_secs(60)));
+    let (seat, until) = watch::channel(Some(Duration::from_mins(1)));
     let wanted = Arc::new(AtomicBool::new(false));
     let binder = LosesTheSeat {
         api: Arc::clone(&stage.api),
@@ -596,7 +598,7 @@ async fn of_32_at_one_time_as_many_are_bound_as_there_is_room_for() {
             }
             let args = json!({"PodName": name, "PodNamespace": "ns", "PodUID": format!("uid-{name}"), "Node": "a"});
             let bound = post("bind", args).await["Error"] == "";
-            if bound && at % 3 == 0 {
+            if bound && at.is_multiple_of(3) {
                 stage.see(name);
             }
             bound

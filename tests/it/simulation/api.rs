@@ -55,8 +55,14 @@ impl Object {
 #[derive(Clone, Debug)]
 pub struct Event {
     pub key: String,
-    /// The pod as it is kept; `None` where it is gone.
-    pub put: Option<Option<PodRecord>>,
+    pub what: What,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    /// The pod as it is kept.
+    Put(Option<PodRecord>),
+    Gone,
 }
 
 /// What binding a pod leads to.
@@ -82,8 +88,8 @@ impl Api {
         let (key, record) = (pod.key(), pod.record());
         self.records.insert(key.clone(), record.clone());
         self.pods.insert(key.clone(), pod);
-        let put = Some(record);
-        self.history.push(Event { key, put });
+        let what = What::Put(record);
+        self.history.push(Event { key, what });
     }
 
     pub fn delete(&mut self, key: &str) {
@@ -91,7 +97,7 @@ impl Api {
         if self.pods.remove(key).is_some() {
             self.history.push(Event {
                 key: key.to_owned(),
-                put: None,
+                what: What::Gone,
             });
         }
     }

@@ -95,7 +95,7 @@ pub fn any(dice: &mut Dice) -> Promises {
             name: "slices",
             strategy: "time-slicing",
             most: most(dice),
-            memory: *dice.one_of(&["Unchecked", "Total", "PerGPU"]),
+            memory: dice.one_of::<&str>(&["Unchecked", "Total", "PerGPU"]),
             undeclared: *dice.one_of(&[0, 2, 4]),
             apart: dice.percent(60),
         },

@@ -25,7 +25,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::coordination::v1::Lease;
 use tokio::sync::watch;
 
-use super::api::{Api, Event, Object};
+use super::api::{Api, Event, Object, What};
 use super::promises::{MACHINES, Promises, SPACES};
 
 /// A call that waits for the API server.
@@ -196,13 +196,13 @@ impl Replica {
             return;
         };
         let end = api.history.len().min(cursor.saturating_add(most));
-        for Event { key, put } in &api.history[cursor..end] {
-            match put {
-                Some(record) => {
+        for Event { key, what } in &api.history[cursor..end] {
+            match what {
+                What::Put(record) => {
                     self.known.insert(key.clone());
                     self.writer.pod(Change::Put(key.clone(), record.clone().map(Box::new)));
                 }
-                None => {
+                What::Gone => {
                     self.known.remove(key);
                     self.writer.pod(Change::Gone(key.clone()));
                 }
