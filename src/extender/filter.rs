@@ -41,18 +41,17 @@ pub fn filter<T>(
             });
         }
     };
+    let mut result = FilterResult::default();
     let mut fitting: Vec<usize> = Vec::with_capacity(nodes.len());
     let mut lacking: Vec<usize> = Vec::new();
     for (at, (_, node)) in nodes.iter().enumerate() {
-        if ask.check(node.as_deref()).is_ok() {
-            fitting.push(at);
-        } else {
-            lacking.push(at);
+        match ask.check(node.as_deref()) {
+            Ok(()) => fitting.push(at),
+            Err(lack) => {
+                result.lacks[lack.kind().index()] += 1;
+                lacking.push(at);
+            }
         }
-    }
-    let mut result = FilterResult::default();
-    for (_, lack) in &lacking {
-        result.lacks[lack.kind().index()] += 1;
     }
     if let Ask::Refuse(reason) = &ask {
         fitting.clear();
