@@ -41,16 +41,17 @@ pub(crate) async fn prepare(world: &World) {
         "{}",
         String::from_utf8_lossy(&rendered.stderr)
     );
-    let roles: String = String::from_utf8(rendered.stdout)
-        .unwrap()
+    let rendered = String::from_utf8(rendered.stdout).unwrap();
+    let is_right = |one: &&str| {
+        ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+            .iter()
+            .any(|kind| one.contains(&format!("kind: {kind}\n")))
+    };
+    let roles = rendered
         .split("---\n")
-        .filter(|one| {
-            ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
-                .iter()
-                .any(|kind| one.contains(&format!("kind: {kind}\n")))
-        })
-        .map(|one| format!("---\n{one}"))
-        .collect();
+        .filter(is_right)
+        .collect::<Vec<_>>()
+        .join("---\n");
     let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     world.kubectl.feed(&apply, &roles).await.fine();
 
@@ -514,8 +515,8 @@ async fn settled(client: &Client, recording: &Recording, start: Instant) -> (Che
             if left_out.is_empty() {
                 return (present, last);
             }
-            let stalled = start.elapsed() - last;
-            if stalled > Duration::from_secs(60) {
+            let stalled = start.elapsed().saturating_sub(last);
+            if stalled > Duration::from_mins(1) {
                 let (bound, waiting) = present.counts();
                 panic!(
                     "{bound} bound, {waiting} wait, nothing happens for {stalled:.0?}, and {} fit somewhere, such as {:?}",
