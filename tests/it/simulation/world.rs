@@ -30,6 +30,10 @@ struct Habits {
     loses: u64,
     /// The task behind the Lease and the seat gets to run.
     busy: u64,
+    /// A replica begins to reach the Lease no more, for a while.
+    cut: u64,
+    /// Milliseconds between two moves, at most.
+    pace: u64,
 }
 
 /// A request that the API server has, or will have.
@@ -89,6 +93,8 @@ pub struct World {
     made: u64,
     tally: Tally,
     habits: Habits,
+    /// Until when each replica does not reach the Lease.
+    cut: [u64; 2],
     diary: Option<Vec<String>>,
 }
 
@@ -104,6 +110,8 @@ impl World {
             astray: *dice.one_of(&[5, 15, 50]),
             loses: *dice.one_of(&[1, 6, 25]),
             busy: *dice.one_of(&[15, 40, 70]),
+            cut: *dice.one_of(&[0, 1, 4]),
+            pace: *dice.one_of(&[120, 400, 1400]),
         };
         let replicas = NAMES.map(|name| Replica::start(name, &clock, 0, &promises[0])).into();
         World {
@@ -117,6 +125,7 @@ impl World {
             made: 0,
             tally: Tally::default(),
             habits,
+            cut: [0; 2],
             diary: None,
         }
     }
@@ -189,7 +198,11 @@ impl World {
             }
         }
         // Leases and lists go on by themselves, or nobody would ever be the one who binds.
-        let little = self.dice.below(120);
+        let little = self.dice.below(self.habits.pace);
+        if self.dice.percent(self.habits.cut) {
+            self.cut[replica] = now + 5000 + self.dice.below(25_000);
+            self.note(|| format!("{} does not reach the Lease for a while", NAMES[replica]));
+        }
         self.pass(little)?;
         let now = self.now();
         for replica in 0..2 {
@@ -455,7 +468,7 @@ impl World {
     /// The next step of the task that holds the Lease. Requests and answers may get lost where `loses`. Returns whether there was one.
     fn lease(&mut self, at: usize, loses: bool) -> bool {
         let now = self.now();
-        let lost = loses && self.dice.percent(self.habits.loses);
+        let lost = loses && (self.dice.percent(self.habits.loses) || now < self.cut[at]);
         let replica = &mut self.replicas[at];
         let stage = std::mem::replace(&mut replica.stage, rest(now));
         let limit = millis(lease::PATIENCE);
@@ -493,6 +506,7 @@ impl World {
                     Move::Write(lease, became) => Stage::Write { begun, lease, became },
                 }
             }
+            Stage::Write { begun, .. } if lost && self.dice.percent(50) => Stage::Look { begun },
             Stage::Write { begun, lease, became } => {
                 let written = self.api.write_lease(*lease);
                 let became = if written { became } else { Attempt::Elsewhere };
