@@ -8,8 +8,8 @@
 //!     admission: rewrites the pod        extender: keeps the nodes that can hold it
 //! ```
 //!
-//! `object`, `gpu`, `inventory`, `policy`, `decision`, `rewrite`, `admission`, `extender` and `lint` are pure: bytes and values in, values
-//! out. `tls`, `server`, `service`, `cluster` and `cli` do the input and output. ARCHITECTURE.md has the map.
+//! `object`, `gpu`, `inventory`, `policy`, `decision`, `rewrite`, `admission`, `extender`, `plan` and `lint` are pure: bytes and values in,
+//! values out. `tls`, `server`, `service`, `cluster` and `cli` do the input and output. ARCHITECTURE.md has the map.
 
 pub mod admission;
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod gpu;
 pub mod inventory;
 pub mod lint;
 pub mod object;
+pub mod plan;
 pub mod policy;
 pub mod rewrite;
 pub mod server;

@@ -28,6 +28,9 @@ _apportion() {
             apportion,mig)
                 cmd="apportion__subcmd__mig"
                 ;;
+            apportion,render)
+                cmd="apportion__subcmd__render"
+                ;;
             apportion,serve)
                 cmd="apportion__subcmd__serve"
                 ;;
@@ -47,7 +50,7 @@ _apportion() {
 
     case "${cmd}" in
         apportion)
-            opts="-h -V --help --version serve explain lint mig completion"
+            opts="-h -V --help --version serve explain lint render mig completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -121,12 +124,20 @@ _apportion() {
             return 0
             ;;
         apportion__subcmd__lint)
-            opts="-h -V --policies --cluster --output --color --help --version"
+            opts="-h -V --set --operator-namespace --policies --cluster --output --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --operator-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --policies)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -245,6 +256,44 @@ _apportion() {
                     ;;
                 --output)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        apportion__subcmd__render)
+            opts="-f -h -V --filename --policies --out --check --only --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --color)

@@ -28,7 +28,8 @@ complete -c apportion -n "__fish_apportion_needs_command" -s h -l help -d 'Print
 complete -c apportion -n "__fish_apportion_needs_command" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "serve" -d 'Serve the admission webhook and the scheduler extender'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "explain" -d 'Show, step by step, what would become of pods, and where they would fit'
-complete -c apportion -n "__fish_apportion_needs_command" -f -a "lint" -d 'Find what is wrong or doubtful in policies'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "lint" -d 'Find what is wrong or doubtful in policies, plans, and the files of NVIDIA\'s components'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "render" -d 'Turn a sharing plan into the configuration of NVIDIA\'s components and the scheduler'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "mig" -d 'Show what MIG profiles products have, check geometries, and plan them for a demand'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l policies -d 'Directory of policies (*.yaml, *.yml, *.json); changes are taken over while running. With --cluster, ./policies by default; without it, they stand beside the cluster\'s own and win over those of the same name' -r -F
@@ -77,7 +78,9 @@ always\t'Also into a file or a pipe'
 never\t'Nowhere'"
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s V -l version -d 'Print version'
-complete -c apportion -n "__fish_apportion_using_subcommand lint" -l policies -d 'The policies' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand lint" -l set -d 'A value of the GPU Operator, as `helm --set` takes it' -r
+complete -c apportion -n "__fish_apportion_using_subcommand lint" -l operator-namespace -d 'The namespace of the GPU Operator\'s release, where its pods mount what they are configured by' -r
+complete -c apportion -n "__fish_apportion_using_subcommand lint" -l policies -d 'The policies; by default those in `policies`, or none where files are given' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -l cluster -d 'A cluster to hold them against: what `kubectl get nodes,namespaces,pods -A -o json` prints' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -l output -d 'What to print: text for people, or JSON for programs' -r -f -a "text\t'For people'
 json\t'For programs'"
@@ -86,6 +89,16 @@ always\t'Also into a file or a pipe'
 never\t'Nowhere'"
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -s V -l version -d 'Print version'
+complete -c apportion -n "__fish_apportion_using_subcommand render" -s f -l filename -d 'The plan: a `GpuSharingPlan`. `-` is standard input' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l policies -d 'Policies to hold it against: what they allow and no pool gives, and the other way around' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l out -d 'Where to write the files. Without it all of them are printed' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l only -d 'Print one file alone, such as gpu-operator-values.yaml' -r
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal that wants them'
+always\t'Also into a file or a pipe'
+never\t'Nowhere'"
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l check -d 'Write nothing; say which files in `--out` are not what the plan makes'
+complete -c apportion -n "__fish_apportion_using_subcommand render" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c apportion -n "__fish_apportion_using_subcommand render" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and not __fish_seen_subcommand_from show check plan" -s h -l help -d 'Print help'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and not __fish_seen_subcommand_from show check plan" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and not __fish_seen_subcommand_from show check plan" -f -a "show" -d 'Show products, or one product\'s profiles, IDs and slots'

@@ -11,6 +11,7 @@ pub mod lint;
 pub mod mig;
 pub mod output;
 pub mod page;
+pub mod render;
 pub mod serve;
 
 use std::io::Write as _;
@@ -48,6 +49,7 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Serve(args) => serve::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Render(args) => render::run(&args),
         Verb::Mig(args) => mig::run(&args),
         Verb::Completion(args) => completion::run(&args),
     }

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod limits;
+pub mod nvidia;
 pub mod reach;
 pub mod rules;
 pub mod spelling;

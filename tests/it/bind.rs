@@ -578,7 +578,7 @@ async fn of_32_at_one_time_as_many_are_bound_as_there_is_room_for() {
         let names: Vec<String> = (0..32).map(|at| format!("p{round}-{at}")).collect();
         for (at, name) in names.iter().enumerate() {
             // Of some the watch has not told yet.
-            if at % 5 == 0 {
+            if at.is_multiple_of(5) {
                 stage.unseen(name);
             } else {
                 stage.pod(name);

@@ -14,6 +14,7 @@ const LAYERS: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "plan",
     "lint",
     "tls",
     "server",
@@ -26,6 +27,9 @@ const STRANGERS: &[(&str, &str)] = &[
     ("policy", "inventory"),
     ("extender", "admission"),
     ("extender", "rewrite"),
+    ("plan", "decision"),
+    ("plan", "admission"),
+    ("plan", "extender"),
     ("tls", "decision"),
     ("server", "decision"),
 ];
@@ -39,6 +43,7 @@ const PURE: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "plan",
     "lint",
 ];
 /// What pure modules do not touch: the world, and whoever does.

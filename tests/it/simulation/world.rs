@@ -301,7 +301,8 @@ impl World {
     /// A scheduler asks a replica about a waiting pod, and has it bound. Mostly the one that can; at times two for one pod.
     fn schedule(&mut self, other: usize) -> Found {
         let now = self.now();
-        let replica = (0..2)
+        let replica = [1 - other, other]
+            .into_iter()
             .find(|replica| self.replicas[*replica].is_open(now))
             .filter(|_| !self.dice.percent(self.habits.astray))
             .unwrap_or(other);
