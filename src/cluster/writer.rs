@@ -94,7 +94,8 @@ impl Writer {
         }
     }
 
-    fn tick(&mut self) {
+    /// What is due now and then.
+    pub fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
         if self.is_whole() {
             self.changed |= self.rounds.go(&self.ledger, &self.book, self.app.metrics_registry());
@@ -113,7 +114,8 @@ impl Writer {
         self.app.metrics_registry().cluster_stale(silent);
     }
 
-    fn files(&mut self, policies: Vec<Policy>) {
+    /// The policies of files have changed.
+    pub fn files(&mut self, policies: Vec<Policy>) {
         self.book.set_files(policies);
         self.policies_changed();
     }
@@ -136,7 +138,8 @@ impl Writer {
         }
     }
 
-    fn node(&mut self, change: Change<Nodes>) {
+    /// A change of a node.
+    pub fn node(&mut self, change: Change<Nodes>) {
         match change {
             Change::Put(_, node) => self.changed |= self.ledger.put_node(node),
             Change::Gone(name) => self.changed |= self.ledger.remove_node(&name),
@@ -147,7 +150,8 @@ impl Writer {
         self.heard("nodes");
     }
 
-    fn namespace(&mut self, change: Change<Namespaces>) {
+    /// A change of a namespace.
+    pub fn namespace(&mut self, change: Change<Namespaces>) {
         match change {
             Change::Put(name, labels) => {
                 if self.ledger.put_namespace(&name, labels) {
@@ -166,7 +170,8 @@ impl Writer {
         self.heard("namespaces");
     }
 
-    fn pod(&mut self, change: Change<Pods>) {
+    /// A change of a pod.
+    pub fn pod(&mut self, change: Change<Pods>) {
         match change {
             Change::Put(key, record) => self.put_pod(&key, record.map(|record| *record)),
             Change::Gone(key) => self.put_pod(&key, None),
@@ -298,7 +303,8 @@ impl Writer {
         }
     }
 
-    fn publish(&mut self) {
+    /// Shows what was taken in, and only then ends what was reserved for it.
+    pub fn publish(&mut self) {
         if !self.is_whole() {
             return self.publish_waiting();
         }

@@ -1,13 +1,14 @@
 //! The answers to requests, from what is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use futures::future::BoxFuture;
 
 use super::bind::{self, Binding};
+use super::clock::Clock;
 use super::evict::Evictions;
 use super::metrics::{FilterResult, Metrics};
 use super::state::State;
@@ -45,7 +46,7 @@ pub struct App {
     binding: OnceLock<Binding>,
     /// Who evicts pods where only our own limits keep another out; nobody unless asked for.
     evictions: OnceLock<Evictions>,
-    started: Instant,
+    clock: Clock,
     settings: Settings,
     metrics: Arc<Metrics>,
     /// What callers are shown, where that may not be there from the start.
@@ -61,11 +62,17 @@ impl App {
             reservations: Mutex::default(),
             binding: OnceLock::new(),
             evictions: OnceLock::new(),
-            started: Instant::now(),
+            clock: Clock::start(),
             settings,
             metrics,
             certificate: OnceLock::new(),
         }
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn going_by(self, clock: Clock) -> Self {
+        App { clock, ..self }
     }
 
     /// What is known now.
@@ -108,7 +115,12 @@ impl App {
 
     /// The time since the start.
     pub fn now(&self) -> Duration {
-        self.started.elapsed()
+        self.clock.now()
+    }
+
+    /// What time is told by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// On what terms a pod is, in a state.
@@ -197,7 +209,7 @@ impl Endpoints for App {
             Err(why) => return Answer::refusal(503, format!("{why}\n")),
         };
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.started.elapsed();
+        let now = self.now();
         claims.expire(now);
         let mut admission = admission::admit(
             &request,

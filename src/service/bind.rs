@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -53,15 +53,15 @@ pub struct Binding {
 /// One of several replicas binds at a time: who decides alone counts right.
 #[derive(Clone, Debug)]
 pub struct BindingSeat {
-    /// Until when it is ours, with time enough for a call; `None` while it is not.
-    pub until: watch::Receiver<Option<Instant>>,
+    /// Until when it is ours by the service's clock, with time enough for a call; `None` while it is not.
+    pub until: watch::Receiver<Option<Duration>>,
     /// Set where somebody asks us to bind while another has the seat: the scheduler that leads now is ours.
     pub wanted: Arc<AtomicBool>,
 }
 
 impl BindingSeat {
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.until.borrow().is_some_and(|until| Instant::now() < until) {
+    pub(super) fn check(&self, now: Duration) -> Result<(), String> {
+        if self.until.borrow().is_some_and(|until| now < until) {
             return Ok(());
         }
         self.wanted.store(true, Ordering::Relaxed);
@@ -90,7 +90,7 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
     let args: BindingArgs<'_> =
         serde_json::from_slice(body).map_err(|error| format!("the body is not ExtenderBindingArgs: {error}"))?;
     let (uid, node) = (&*args.pod_uid, &*args.node);
-    binding.seat.check()?;
+    binding.seat.check(app.now())?;
 
     let doubtful = app.reservations().of(uid).any(|(_, r)| r.purpose == Purpose::Binding);
     let known = (!doubtful).then(|| known(app, &args)).flatten();
@@ -201,7 +201,7 @@ fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<
     // What was settled before we had the lock is in this state.
     let state = app.state();
     let inventory = state.readiness().map_err(str::to_owned)?;
-    binding.seat.check()?;
+    binding.seat.check(app.now())?;
     let reserved = reservations.reserved().clone();
     let context = Context {
         policies: &state.policies,

@@ -126,7 +126,7 @@ impl Evictions {
 /// Fulfils one.
 async fn fulfil(app: &App, evictor: &dyn Evictor, seat: &BindingSeat, wish: &Wish) -> Result<Outcome, String> {
     let mut patience = SEAT_PATIENCE;
-    while let Err(why) = seat.check() {
+    while let Err(why) = seat.check(app.now()) {
         patience = patience.checked_sub(1).ok_or(why)?;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -146,7 +146,7 @@ async fn fulfil(app: &App, evictor: &dyn Evictor, seat: &BindingSeat, wish: &Wis
     }
     for (done, victim) in victims.iter().enumerate() {
         // A call may have taken its time, and another replica the seat.
-        let evicted = match seat.check() {
+        let evicted = match seat.check(app.now()) {
             Ok(()) => evictor.evict(victim, false).await,
             Err(why) => Err(why),
         };
@@ -166,7 +166,7 @@ fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, Stri
     let mut reservations = app.reservations();
     let state = app.state();
     let inventory = state.readiness().map_err(str::to_owned)?;
-    seat.check()?;
+    seat.check(app.now())?;
     let pod = inventory.pod(&wish.pod).map(|pod| &pod.record);
     let Some(pod) = pod.filter(|pod| *pod.wish.uid == *wish.uid && !pod.is_on_a_node()) else {
         return Ok(None);

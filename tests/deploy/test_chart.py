@@ -140,8 +140,10 @@ class Chart(unittest.TestCase):
         """The flags of the extender beside the scheduler, and the Lease that they need."""
         [extender] = objects["Deployment", "apportion-scheduler"]["spec"]["template"]["spec"]["initContainers"]
         self.assertEqual(("--bind" in extender["args"], "--preempt" in extender["args"]), (bind, preempt))
+        # The Lease that it holds is the one that it may hold.
+        self.assertEqual("--lease-name=apportion-scheduler" in extender["args"], bind or preempt)
         leases = [rule["resourceNames"] for rule in objects["Role", "apportion-scheduler"]["rules"]]
-        self.assertEqual(["apportion-leader-bind"] in leases, bind or preempt)
+        self.assertEqual(["apportion-scheduler-bind"] in leases, bind or preempt)
 
     def test_nothing_is_allowed_by_wildcard(self):
         for (kind, name), o in self.render({"scheduler": {"extender": {"bind": True, "preempt": True}}}).items():

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use apportion::decision::Promises;
 use apportion::extender::bind::BindingArgs;
@@ -130,7 +130,7 @@ struct Stage {
     api: Arc<Fake>,
     ledger: Mutex<Ledger>,
     policies: Arc<PolicySet>,
-    seat: watch::Sender<Option<Instant>>,
+    seat: watch::Sender<Option<Duration>>,
     wanted: Arc<AtomicBool>,
 }
 
@@ -154,7 +154,7 @@ impl Stage {
             Settings::default(),
             Arc::new(Metrics::default()),
         ));
-        let (seat, until) = watch::channel(Some(Instant::now() + Duration::from_mins(10)));
+        let (seat, until) = watch::channel(Some(Duration::from_mins(10)));
         let (api, wanted) = (Arc::new(Fake::default()), Arc::new(AtomicBool::new(false)));
         app.bind_through(Binding {
             binder: Arc::clone(&api) as Arc<dyn Binder>,
@@ -461,14 +461,14 @@ async fn without_the_seat_nobody_is_bound() {
     let stage = Stage::new();
     stage.pod("p");
     let other = "apportion: another replica of apportion binds pods; it was asked to hand over";
-    for until in [None, Some(Instant::now())] {
+    for until in [None, Some(Duration::ZERO)] {
         stage.wanted.store(false, Ordering::Relaxed);
         stage.seat.send_replace(until);
         assert_eq!(stage.bind("p", "a").await, other);
         assert!(stage.wanted.load(Ordering::Relaxed));
     }
     assert_eq!((stage.api.calls.load(Ordering::Relaxed), stage.reserved()), (0, 0));
-    stage.seat.send_replace(Some(Instant::now() + Duration::from_mins(1)));
+    stage.seat.send_replace(Some(Duration::from_mins(1)));
     assert_eq!(stage.bind("p", "a").await, "");
 }
 
@@ -476,7 +476,7 @@ async fn without_the_seat_nobody_is_bound() {
 #[derive(Debug)]
 struct LosesTheSeat {
     api: Arc<Fake>,
-    seat: watch::Sender<Option<Instant>>,
+    seat: watch::Sender<Option<Duration>>,
 }
 
 impl Binder for LosesTheSeat {
@@ -499,7 +499,7 @@ async fn a_seat_that_is_lost_in_between_is_noticed() {
         Arc::new(Metrics::default()),
     ));
     app.replace((*stage.app.state()).clone());
-    let (seat, until) = watch::channel(Some(Instant::now() + Duration::from_mins(1)));
+    let (seat, until) = watch::channel(Some(Duration::from_mins(1)));
     let wanted = Arc::new(AtomicBool::new(false));
     let binder = LosesTheSeat {
         api: Arc::clone(&stage.api),

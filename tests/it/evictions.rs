@@ -77,7 +77,7 @@ struct Bench {
     app: Arc<App>,
     scribe: Arc<Scribe>,
     wanted: Arc<AtomicBool>,
-    _seat: watch::Sender<Option<Instant>>,
+    _seat: watch::Sender<Option<Duration>>,
 }
 
 impl Bench {
@@ -105,7 +105,7 @@ impl Bench {
         app.evict_through(evictions.clone());
         let scribe = Arc::new(Scribe::default());
         let hour = Duration::from_hours(1);
-        let (seat, until) = watch::channel(has_seat.then(|| Instant::now() + hour));
+        let (seat, until) = watch::channel(has_seat.then_some(hour));
         let wanted = Arc::new(AtomicBool::new(false));
         let ours = BindingSeat {
             until,

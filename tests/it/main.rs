@@ -44,6 +44,7 @@ mod rollover;
 mod rows;
 mod serve;
 mod serving;
+mod simulation;
 mod stand;
 mod tls;
 mod tree;
