@@ -31,6 +31,7 @@ mod process;
 mod race;
 mod replica;
 mod resource;
+mod throughput;
 mod traps;
 mod untouched;
 mod workloads;
@@ -215,6 +216,23 @@ fn more_important_pods_make_room() {
         run.scenario(
             "preemption: a pod waits for its victims",
             preemption::waits_for_its_victims(world),
+        )
+        .await;
+    });
+}
+
+#[test]
+fn pods_a_second() {
+    if throughput::nodes().is_none() {
+        println!("SKIPPED: set APPORTION_NODES=5000 to measure how many pods a second are bound");
+        return;
+    }
+    in_a_world(async |world, run| {
+        preemption::prepare(world).await;
+        run.scenario_within(
+            Duration::from_mins(25),
+            "throughput of a large cluster",
+            throughput::measure(world),
         )
         .await;
     });
