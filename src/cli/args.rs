@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{completion, explain, lint, mig, serve};
+use super::{completion, explain, lint, mig, node_groups, serve};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ pub enum Verb {
     Lint(lint::Args),
     /// Show what MIG profiles products have, check geometries, and plan them for a demand.
     Mig(mig::Args),
+    /// Print the labels that node groups must carry for autoscalers to start nodes for the policies' pods.
+    NodeGroups(node_groups::Args),
     /// Print a completion script for a shell.
     Completion(completion::Args),
 }

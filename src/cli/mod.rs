@@ -9,6 +9,7 @@ pub mod input;
 pub mod invocation;
 pub mod lint;
 pub mod mig;
+pub mod node_groups;
 pub mod output;
 pub mod page;
 pub mod serve;
@@ -49,6 +50,7 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
         Verb::Mig(args) => mig::run(&args),
+        Verb::NodeGroups(args) => node_groups::run(&args),
         Verb::Completion(args) => completion::run(&args),
     }
 }

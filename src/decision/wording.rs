@@ -99,7 +99,9 @@ pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option
 /// and these where labels vouch for them.
 pub fn served(resource: GpuResource, strategy: Strategy, supply: Supply, class: &str) -> String {
     match (supply, strategy) {
-        (Supply::Delegated, _) => format!("{resource} is left to DRA (DeviceClass {class}); what is free there is not known here"),
+        (Supply::Delegated, _) => {
+            format!("{resource} is left to DRA (DeviceClass {class}); what is free there is not known here")
+        }
         (_, Strategy::Exclusive) => {
             format!("{resource} by DRA (DeviceClass {class}) is taken only on nodes labelled as whole GPUs that fit")
         }

@@ -6,7 +6,7 @@
 //! claim that is made for an extended resource is one pod's. So:
 //!
 //! - An `exclusive` rule is left to DRA where the node's labels say what they say of whole GPUs everywhere, of a product that the rule
-//!   allows. How many are free is DRA's to say.
+//!   allows, and no plugin gives anything beside it. How many are free is DRA's to say.
 //! - Every other rule is not: no label says that a device is a share, or a partition, and a tenant is promised one that hardware keeps apart.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,9 @@ impl DeviceClasses {
 
     /// A class that serves a resource. Where there are several, the scheduler takes the youngest; here the first by name stands for all.
     pub fn serving(&self, resource: GpuResource) -> Option<&str> {
-        self.iter().find(|(_, served)| *served == resource).map(|(class, _)| class)
+        self.iter()
+            .find(|(_, served)| *served == resource)
+            .map(|(class, _)| class)
     }
 
     /// Every class that serves a GPU resource, by name.
@@ -65,9 +67,7 @@ impl NodeEntry {
         classes: &DeviceClasses,
     ) -> Result<(), Lack> {
         match self.hold(newcomer, rules.clone()) {
-            Err(Lack::NoOffer(resource)) if classes.serving(resource).is_some() => {
-                self.leave(newcomer, rules, classes)
-            }
+            Err(Lack::NoOffer(resource)) if classes.serving(resource).is_some() => self.leave(newcomer, rules, classes),
             held => held,
         }
     }
@@ -96,22 +96,24 @@ impl NodeEntry {
 
     /// The one resource that is asked for, if DRA serves it here; else what is lacking.
     fn sole_delegated(&self, demand: &Counts, classes: &DeviceClasses) -> Result<GpuResource, Lack> {
-        let mut sole = None;
-        for (resource, _) in demand.iter() {
-            // A resource of doubtful labels is the plugin's all the same: the scheduler goes by allocatable.
-            if self.offers.get(resource).is_some() || self.offers.problem(resource).is_some() {
-                continue;
-            }
-            if classes.serving(resource).is_none() {
-                return Err(Lack::NoOffer(resource));
-            }
-            sole = Some(resource);
+        let mut asked = demand.iter().map(|(resource, _)| resource);
+        let is_plugins = |resource| self.offers.get(resource).is_some() || self.offers.problem(resource).is_some();
+        let Some(resource) = asked.find(|resource| !is_plugins(*resource)) else {
+            return Err(Lack::NoOffer(
+                demand.iter().next().map_or(GpuResource::Gpu, |(resource, _)| resource),
+            ));
+        };
+        if classes.serving(resource).is_none() {
+            return Err(Lack::NoOffer(resource));
         }
-        match sole {
-            Some(resource) if demand.len() == 1 => Ok(resource),
-            Some(resource) => Err(Lack::Delegated(resource, "and other resources are asked for beside it")),
-            None => Err(Lack::NoOffer(demand.iter().next().map_or(GpuResource::Gpu, |(resource, _)| resource))),
+        if demand.len() > 1 {
+            return Err(Lack::Delegated(resource, "other resources are asked for beside it"));
         }
+        // A plugin and a DRA driver know nothing of each other: one GPU could be given twice.
+        if !self.offers.offers.is_empty() || !self.offers.problems.is_empty() {
+            return Err(Lack::Delegated(resource, "a device plugin gives others there"));
+        }
+        Ok(resource)
     }
 }
 
@@ -151,25 +153,191 @@ mod tests {
             ..exclusive()
         };
         for (case, served, labels, allocatable, demand, memory, rules, expected) in [
-            ("left to DRA", vec!["nvidia.com/gpu"], WHOLE, "", vec![("nvidia.com/gpu", 9)], None, vec![exclusive()], ""),
-            ("a plugin's name that stayed behind", vec!["nvidia.com/gpu"], WHOLE, r#""nvidia.com/gpu":"0""#, vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], ""),
-            ("no class", vec![], WHOLE, "", vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], "no gpu"),
-            ("a class of another name", vec![MIG], WHOLE, "", vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], "no gpu"),
-            ("a class of no GPU", vec!["example.com/gpu"], WHOLE, "", vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], "no gpu"),
-            ("the plugin has it, and too few", vec!["nvidia.com/gpu"], WHOLE, r#""nvidia.com/gpu":"8""#, vec![("nvidia.com/gpu", 9)], None, vec![exclusive()], "8 gpu in all, 9 needed"),
-            ("the plugin has it, without labels", vec!["nvidia.com/gpu"], "", r#""nvidia.com/gpu":"8""#, vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], "gpu not usable: no GPU labels"),
-            ("no labels", vec!["nvidia.com/gpu"], "", "", vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], "gpu served by DRA: no GPU labels"),
-            ("labels of shares", vec!["nvidia.com/gpu"], r#""nvidia.com/gpu.sharing-strategy":"mps","nvidia.com/gpu.replicas":"4""#, "", vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], "gpu is shared by mps"),
-            ("labels of MIG single", vec!["nvidia.com/gpu"], r#""nvidia.com/gpu.sharing-strategy":"none","nvidia.com/gpu.product":"NVIDIA-A100-SXM4-80GB-MIG-1g.10gb""#, "", vec![("nvidia.com/gpu", 1)], None, vec![exclusive()], "gpu is a MIG device"),
-            ("another product", vec!["nvidia.com/gpu"], WHOLE, "", vec![("nvidia.com/gpu", 1)], None, vec![on_h100()], "GPU product not allowed"),
-            ("enough memory", vec!["nvidia.com/gpu"], WHOLE, "", vec![("nvidia.com/gpu", 1)], Some(81_920), vec![exclusive()], ""),
-            ("too little memory", vec!["nvidia.com/gpu"], WHOLE, "", vec![("nvidia.com/gpu", 1)], Some(81_921), vec![exclusive()], "80Gi GPU memory a share, 81921Mi needed"),
-            ("a tenant's partition", vec![MIG], WHOLE, "", vec![(MIG, 1)], None, vec![SharingRule::any(Strategy::Mig)], "mig-1g.10gb served by DRA: its isolation can not be seen"),
-            ("a share", vec!["nvidia.com/gpu"], WHOLE, "", vec![("nvidia.com/gpu", 1)], None, vec![SharingRule::any(Strategy::TimeSlicing)], "gpu served by DRA: its isolation can not be seen"),
-            ("one rule of two", vec!["nvidia.com/gpu"], WHOLE, "", vec![("nvidia.com/gpu", 1)], None, vec![SharingRule::any(Strategy::Mig), exclusive()], ""),
-            ("two resources", vec!["nvidia.com/gpu", MIG], WHOLE, "", vec![("nvidia.com/gpu", 1), (MIG, 1)], None, vec![exclusive()], "mig-1g.10gb served by DRA: and other resources are asked for beside it"),
+            (
+                "left to DRA",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 9)],
+                None,
+                vec![exclusive()],
+                "",
+            ),
+            (
+                "a plugin's name that stayed behind",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                r#""nvidia.com/gpu":"0""#,
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "",
+            ),
+            (
+                "no class",
+                vec![],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "no gpu",
+            ),
+            (
+                "a class of another name",
+                vec![MIG],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "no gpu",
+            ),
+            (
+                "a class of no GPU",
+                vec!["example.com/gpu"],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "no gpu",
+            ),
+            (
+                "the plugin has it, and too few",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                r#""nvidia.com/gpu":"8""#,
+                vec![("nvidia.com/gpu", 9)],
+                None,
+                vec![exclusive()],
+                "8 gpu in all, 9 needed",
+            ),
+            (
+                "the plugin has it, without labels",
+                vec!["nvidia.com/gpu"],
+                "",
+                r#""nvidia.com/gpu":"8""#,
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "gpu not usable: no GPU labels",
+            ),
+            (
+                "no labels",
+                vec!["nvidia.com/gpu"],
+                "",
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "gpu served by DRA: no GPU labels",
+            ),
+            (
+                "labels of shares",
+                vec!["nvidia.com/gpu"],
+                r#""nvidia.com/gpu.sharing-strategy":"mps","nvidia.com/gpu.replicas":"4""#,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "gpu is shared by mps",
+            ),
+            (
+                "labels of MIG single",
+                vec!["nvidia.com/gpu"],
+                r#""nvidia.com/gpu.sharing-strategy":"none","nvidia.com/gpu.product":"NVIDIA-A100-SXM4-80GB-MIG-1g.10gb""#,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "gpu is a MIG device",
+            ),
+            (
+                "another product",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![on_h100()],
+                "GPU product not allowed",
+            ),
+            (
+                "enough memory",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                Some(81_920),
+                vec![exclusive()],
+                "",
+            ),
+            (
+                "too little memory",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                Some(81_921),
+                vec![exclusive()],
+                "80Gi GPU memory a share, 81921Mi needed",
+            ),
+            (
+                "a tenant's partition",
+                vec![MIG],
+                WHOLE,
+                "",
+                vec![(MIG, 1)],
+                None,
+                vec![SharingRule::any(Strategy::Mig)],
+                "mig-1g.10gb served by DRA: its isolation can not be seen",
+            ),
+            (
+                "a share",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![SharingRule::any(Strategy::TimeSlicing)],
+                "gpu served by DRA: its isolation can not be seen",
+            ),
+            (
+                "one rule of two",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![SharingRule::any(Strategy::Mig), exclusive()],
+                "",
+            ),
+            (
+                "MIG devices of a plugin beside it",
+                vec!["nvidia.com/gpu"],
+                WHOLE,
+                r#""nvidia.com/gpu":"0","nvidia.com/mig-1g.10gb":"7""#,
+                vec![("nvidia.com/gpu", 1)],
+                None,
+                vec![exclusive()],
+                "gpu served by DRA: a device plugin gives others there",
+            ),
+            (
+                "two resources",
+                vec!["nvidia.com/gpu", MIG],
+                WHOLE,
+                "",
+                vec![("nvidia.com/gpu", 1), (MIG, 1)],
+                None,
+                vec![exclusive()],
+                "gpu served by DRA: other resources are asked for beside it",
+            ),
         ] {
-            let demand: Counts = demand.iter().map(|(name, count)| (name.parse().unwrap(), *count)).collect();
+            let demand: Counts = demand
+                .iter()
+                .map(|(name, count)| (name.parse().unwrap(), *count))
+                .collect();
             let terms = Arc::new(Terms::none("n"));
             let newcomer = Holding {
                 demand: &demand,
@@ -177,7 +345,11 @@ mod tests {
                 terms: &terms,
             };
             let held = node(labels, allocatable).hold_or_leave(&newcomer, &rules, &classes(&served));
-            assert_eq!(held.err().map(|lack| lack.to_string()).unwrap_or_default(), expected, "{case}");
+            assert_eq!(
+                held.err().map(|lack| lack.to_string()).unwrap_or_default(),
+                expected,
+                "{case}"
+            );
         }
     }
 

@@ -47,7 +47,11 @@ impl Inventory {
 
     fn may_delegate(&self, wanted: &Wanted<'_, '_>) -> bool {
         let classes = self.device_classes();
-        wanted.holding.demand.iter().any(|(resource, _)| classes.serving(resource).is_some())
+        wanted
+            .holding
+            .demand
+            .iter()
+            .any(|(resource, _)| classes.serving(resource).is_some())
             && self.nodes().any(|node| {
                 node.offers.paused.is_none()
                     && node.leave(&wanted.holding, [wanted.rule], classes).is_ok()

@@ -18,6 +18,7 @@ mod certificates;
 mod changes;
 mod cluster;
 mod control_plane;
+mod dra;
 mod isolation;
 mod kubectl;
 mod kubelet;
@@ -121,6 +122,17 @@ fn tenants_reach_no_gpu_that_they_were_not_given() {
         .await;
         run.scenario("isolation: not asked for", isolation::not_asked_for(world))
             .await;
+    });
+}
+
+#[test]
+fn nodes_without_a_device_plugin() {
+    in_a_world(async |world, run| {
+        run.scenario(
+            "DRA: whole GPUs are left to it, partitions are not",
+            dra::whole_gpus_and_partitions(world),
+        )
+        .await;
     });
 }
 

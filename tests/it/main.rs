@@ -12,6 +12,7 @@
 mod change_table;
 mod command;
 mod decision_table;
+mod delegation_table;
 mod drain;
 mod explain;
 mod extender_table;
@@ -24,6 +25,7 @@ mod lint;
 mod managed;
 mod mig;
 mod mig_tables;
+mod node_groups;
 mod oracle;
 mod patience;
 mod plugin;

@@ -217,7 +217,11 @@ fn row(verdict: &str, fit: &Fit) -> [String; 3] {
         })
         .collect();
     let what: Vec<&str> = fit.product.as_deref().into_iter().chain(fit.strategy).collect();
-    let shares = if shares.is_empty() { "by DRA".to_owned() } else { shares.join(", ") };
+    let shares = if shares.is_empty() {
+        "by DRA".to_owned()
+    } else {
+        shares.join(", ")
+    };
     [format!("{verdict}  {}", fit.name), shares, what.join(", ")]
 }
 
