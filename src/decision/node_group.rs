@@ -56,6 +56,12 @@ fn node_group(candidate: &Candidate<'_>, product: &Product) -> Option<NodeGroup>
         Scheme::MigSingle(profile) => (format!("{product}-MIG-{profile}"), format!("{product}-MIG-{profile}")),
         Scheme::Share(_) => (format!("{product}-SHARED"), format!("{product}-SHARED")),
     };
+    // A label that says which device it is would be believed; a product to come is not.
+    if let Scheme::MigNamed(profile) | Scheme::MigSingle(profile) = scheme
+        && !reach::may_have(product, || std::iter::once(profile))
+    {
+        return None;
+    }
     let pinned = [Requirement::new(gpu_label::PRODUCT, Operator::In, [of_gpu])];
     if reach::pinned_product_clash(candidate, &Constraints::default().and(&pinned)).is_some() {
         return None;
