@@ -11,6 +11,7 @@ mod changes;
 pub mod client;
 pub mod desk;
 pub mod device_classes;
+pub mod evictions;
 pub mod feed;
 pub mod kind;
 pub mod lease;

@@ -93,6 +93,13 @@ impl Apportion {
         self.run_with(self.args.clone());
     }
 
+    /// Starts it so that it binds pods, and evicts others for them.
+    pub(crate) fn run_evicting(&self) {
+        let mut args = self.args.clone();
+        args.extend(["--bind".to_owned(), "--preempt".to_owned()]);
+        self.run_with(args);
+    }
+
     /// Starts it with certificates of its own making, which live this many seconds.
     pub(crate) fn run_managed(&self, authority: u32, leaf: u32) {
         let mut args = self.args.clone();

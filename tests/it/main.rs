@@ -9,11 +9,14 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod bind;
 mod change_table;
 mod command;
+mod crd_cases;
 mod decision_table;
 mod delegation_table;
 mod drain;
+mod evictions;
 mod explain;
 mod extender_table;
 mod fixtures;
@@ -21,7 +24,11 @@ mod generate;
 mod governance_table;
 mod isolation_table;
 mod layering;
+mod limits_oracle;
+mod limits_properties;
+mod limits_table;
 mod lint;
+mod lint_nvidia;
 mod managed;
 mod mig;
 mod mig_tables;
@@ -29,14 +36,17 @@ mod node_groups;
 mod oracle;
 mod patience;
 mod plugin;
+mod preempt;
 mod properties;
 mod recorded;
+mod render;
 mod rewrite_table;
 mod robustness;
 mod rollover;
 mod rows;
 mod serve;
 mod serving;
+mod simulation;
 mod stand;
 mod tls;
 mod tree;
