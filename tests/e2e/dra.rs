@@ -24,8 +24,8 @@ pub(crate) async fn whole_gpus_and_partitions(world: &World) {
     cluster.node("a100-1", node).await;
     cluster.label_node(node, json!({"pool": "dra"})).await;
     let nodes: Api<Node> = Api::all(cluster.client.clone());
-    let none = json!({"nvidia.com/gpu": null});
-    let status = json!({"status": {"allocatable": none, "capacity": none}});
+    let no_gpu = json!({"nvidia.com/gpu": null});
+    let status = json!({"status": {"allocatable": no_gpu, "capacity": no_gpu}});
     let params = PatchParams::default();
     nodes.patch_status(node, &params, &Patch::Merge(status)).await.unwrap();
     let slice = format!(
