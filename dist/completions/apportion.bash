@@ -31,6 +31,9 @@ _apportion() {
             apportion,mig)
                 cmd="apportion__subcmd__mig"
                 ;;
+            apportion,node-groups)
+                cmd="apportion__subcmd__node__subcmd__groups"
+                ;;
             apportion,render)
                 cmd="apportion__subcmd__render"
                 ;;
@@ -53,7 +56,7 @@ _apportion() {
 
     case "${cmd}" in
         apportion)
-            opts="-h -V --help --version serve explain lint render audit mig completion"
+            opts="-h -V --help --version serve explain lint render audit mig node-groups completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -344,6 +347,40 @@ _apportion() {
             fi
             case "${prev}" in
                 --product)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        apportion__subcmd__node__subcmd__groups)
+            opts="-h -V --policies --product --count --output --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --product)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

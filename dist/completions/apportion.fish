@@ -32,6 +32,7 @@ complete -c apportion -n "__fish_apportion_needs_command" -f -a "lint" -d 'Find 
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "render" -d 'Turn a sharing plan into the configuration of NVIDIA\'s components and the scheduler'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "audit" -d 'Report how GPUs were used and wasted, by DCGM metrics in Prometheus, and which way of sharing would waste less'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "mig" -d 'Show what MIG profiles products have, check geometries, and plan them for a demand'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "node-groups" -d 'Print the labels that node groups must carry for autoscalers to start nodes for the policies\' pods'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l policies -d 'Directory of policies (*.yaml, *.yml, *.json); changes are taken over while running. With --cluster, ./policies by default; without it, they stand beside the cluster\'s own and win over those of the same name' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l cluster -d 'Serve this dump of a cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig or the service account' -r -F
@@ -164,5 +165,15 @@ always\t'Also into a file or a pipe'
 never\t'Nowhere'"
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -s V -l version -d 'Print version'
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l policies -d 'The policies' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l product -d 'A product as GPU feature discovery names it on a node that neither shares nor uses MIG: NVIDIA-A100-SXM4-80GB. May be repeated' -r
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l count -d 'How many of the resource one node of the group has: GPUs, MIG devices, or shares of all its GPUs. Without it, a placeholder' -r
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l output -d 'What to print: text for people, or JSON for programs' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal that wants them'
+always\t'Also into a file or a pipe'
+never\t'Nowhere'"
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand completion" -s h -l help -d 'Print help'
 complete -c apportion -n "__fish_apportion_using_subcommand completion" -s V -l version -d 'Print version'

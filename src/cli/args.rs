@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{audit, completion, explain, lint, mig, render, serve};
+use super::{audit, completion, explain, lint, mig, node_groups, render, serve};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -28,6 +28,8 @@ pub enum Verb {
     Audit(Box<audit::Args>),
     /// Show what MIG profiles products have, check geometries, and plan them for a demand.
     Mig(mig::Args),
+    /// Print the labels that node groups must carry for autoscalers to start nodes for the policies' pods.
+    NodeGroups(node_groups::Args),
     /// Print a completion script for a shell.
     Completion(completion::Args),
 }

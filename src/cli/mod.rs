@@ -10,6 +10,7 @@ pub mod input;
 pub mod invocation;
 pub mod lint;
 pub mod mig;
+pub mod node_groups;
 pub mod output;
 pub mod page;
 pub mod render;
@@ -53,6 +54,7 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Render(args) => render::run(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::Mig(args) => mig::run(&args),
+        Verb::NodeGroups(args) => node_groups::run(&args),
         Verb::Completion(args) => completion::run(&args),
     }
 }

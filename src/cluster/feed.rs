@@ -5,6 +5,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 
 use super::allowances::{LimitRanges, Quotas};
+use super::device_classes::Classes;
 use super::kind::{Namespaces, Nodes, Pods, Policies};
 use super::watch::{Change, follow};
 
@@ -19,6 +20,8 @@ pub struct Feed {
     pub namespaces: Receiver<Change<Namespaces>>,
     /// Pods.
     pub pods: Receiver<Change<Pods>>,
+    /// Device classes.
+    pub classes: Receiver<Change<Classes>>,
     /// Quotas; `None` where nobody is warned of them.
     pub quotas: Option<Receiver<Change<Quotas>>>,
     /// Limit ranges; `None` likewise.
@@ -35,9 +38,11 @@ impl Feed {
         let (node_changes, nodes) = channel(WAITING);
         let (namespace_changes, namespaces) = channel(WAITING);
         let (pod_changes, pods) = channel(WAITING);
+        let (class_changes, classes) = channel(WAITING);
         watches.spawn(follow(client.clone(), node_changes));
         watches.spawn(follow(client.clone(), namespace_changes));
         watches.spawn(follow(client.clone(), pod_changes));
+        watches.spawn(follow(client.clone(), class_changes));
         let policies = with_policies.then(|| {
             let (policy_changes, policies) = channel(WAITING);
             watches.spawn(follow(client.clone(), policy_changes));
@@ -57,6 +62,7 @@ impl Feed {
             nodes,
             namespaces,
             pods,
+            classes,
             policies,
             _watches: watches,
         }

@@ -3,6 +3,7 @@
 use kube::api::ListParams;
 use kube::{Api, Client};
 
+use super::device_classes::Classes;
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
 use super::policies::{PolicyBook, Verdict};
 use crate::inventory::Ledger;
@@ -19,7 +20,7 @@ pub struct LookError {
     error: kube::Error,
 }
 
-/// The nodes, namespaces and pods that there are now.
+/// The nodes, namespaces, pods and device classes that there are now.
 pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
     let mut ledger = Ledger::default();
     each::<Nodes>(client, |_, node| {
@@ -34,6 +35,18 @@ pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
         ledger.put_pod(key, record.map(|record| *record));
     })
     .await?;
+    match each::<Classes>(client, |name, resource| {
+        ledger.put_device_class(name, resource);
+    })
+    .await
+    {
+        // Not installed, or not for us to see: then nothing is left to them.
+        Err(LookError {
+            error: kube::Error::Api(status),
+            ..
+        }) if matches!(status.code, 403 | 404) => {}
+        listed => listed?,
+    }
     Ok(ledger)
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::allowances::{AllowanceChange, Told, told};
+use super::device_classes::Classes;
 use super::feed::Feed;
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
 use super::policies::PolicyBook;
@@ -58,7 +59,7 @@ impl Writer {
             ledger,
             book,
             whole: BTreeSet::new(),
-            wanted: BTreeSet::from(["nodes", "namespaces", "pods"]),
+            wanted: BTreeSet::from(["nodes", "namespaces", "pods", "deviceclasses"]),
             broken: BTreeMap::new(),
             unwatched: BTreeSet::new(),
             changed: false,
@@ -81,6 +82,7 @@ impl Writer {
                 Some(change) = feed.nodes.recv() => self.node(change),
                 Some(change) = feed.namespaces.recv() => self.namespace(change),
                 Some(change) = feed.pods.recv() => self.pod(change),
+                Some(change) = feed.classes.recv() => self.device_class(change),
                 Some(change) = next(&mut feed.policies) => self.policy(change),
                 Some(change) = next(&mut feed.quotas) => self.allowance(told(change)),
                 Some(change) = next(&mut feed.ranges) => self.allowance(told(change)),
@@ -239,6 +241,41 @@ impl Writer {
             Change::Broken(why) => return self.broke("gpusharingpolicies", &why),
         }
         self.heard("gpusharingpolicies");
+    }
+
+    /// Where device classes can not be watched there are none to be left anything: we go on without, as strict as before there were any.
+    fn device_class(&mut self, change: Change<Classes>) {
+        let without = match change {
+            Change::Put(name, resource) => {
+                if self.ledger.put_device_class(&name, resource) {
+                    self.changed = true;
+                    if let Some(resource) = resource {
+                        tracing::info!(class = name, %resource, "DRA serves this resource where no device plugin does");
+                    }
+                }
+                return;
+            }
+            Change::Gone(name) => {
+                self.changed |= self.ledger.put_device_class(&name, None);
+                return;
+            }
+            Change::Synced => {
+                self.unwatched.remove("deviceclasses");
+                None
+            }
+            Change::NotInstalled => None,
+            Change::Broken(why) => Some(why),
+        };
+        self.whole.insert("deviceclasses");
+        if let Some(why) = without
+            && self.unwatched.insert("deviceclasses")
+        {
+            tracing::warn!(
+                resource = "deviceclasses",
+                why,
+                "not watched: what is known of DRA stays, and what is new is not seen"
+            );
+        }
     }
 
     /// Warnings about quotas are not worth waiting for: without these two watches we go on.

@@ -87,6 +87,7 @@ pub fn decide(question: &Question<'_, '_>) -> Decision {
     let chosen = conforming
         .or_else(|| supplied(Supply::Free))
         .or_else(|| supplied(Supply::Exists))
+        .or_else(|| supplied(Supply::Delegated))
         .or_else(|| supplied(Supply::Closed))
         .or_else(|| supplied(Supply::None))
         .map(|(at, _)| at);
@@ -208,6 +209,11 @@ fn grant(question: &Question<'_, '_>, weighed: Weighed<'_>, first: bool) -> Gran
             .filter_map(|target| wording::caveat(target, strategy)),
     );
     warnings.extend(wording::wait(scheme.resource(), strategy, supply));
+    if supply < Supply::Free
+        && let Some(class) = question.inventory.device_classes().serving(scheme.resource())
+    {
+        warnings.push(wording::served(scheme.resource(), strategy, supply, class));
+    }
     Grant {
         strategy,
         because: wording::because(strategy, scheme, supply, verdict == Verdict::Conforms, first),

@@ -8,6 +8,7 @@ pub mod candidate;
 pub mod decide;
 pub mod governance;
 pub mod isolation;
+pub mod node_group;
 pub mod outcome;
 pub mod reach;
 pub mod scheme;

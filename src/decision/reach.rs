@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::scheme::Scheme;
 use crate::gpu::names::{SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::gpu::product::MigPart;
-use crate::gpu::{GpuResource, MiB, ProductLabel, SharingRule, Strategy, geometry, product};
+use crate::gpu::{GpuResource, MiB, MigProfile, Product, ProductLabel, SharingRule, Strategy, geometry, product};
 use crate::inventory::{Inventory, OfferClass};
 use crate::object::{Constraints, Operator, Requirement};
 
@@ -132,14 +132,7 @@ pub fn pinned_product_clash(candidate: &Candidate<'_>, constraints: &Constraints
         let label = ProductLabel::parse(value);
         // Each container has a profile of its own, and all of them run on one node.
         let profiles = || candidate.resources().into_iter().filter_map(GpuResource::profile);
-        let profiles_fit = || match geometry::model_of(&label.product, None) {
-            // One name can stand for models of different memory: any of them will do.
-            Some(_) => geometry::models_named_by(&label.product)
-                .any(|model| profiles().all(|profile| model.row(profile).is_some())),
-            None => !product::WITHOUT_MIG.iter().any(|name| {
-                crate::gpu::ProductPattern::parse(name).is_ok_and(|pattern| pattern.matches(&label.product))
-            }),
-        };
+        let profiles_fit = || may_have(&label.product, profiles);
         rule.allows_product(Some(&label.product))
             && match scheme {
                 Scheme::Whole => !label.shared && label.mig == MigPart::None,
@@ -154,6 +147,19 @@ pub fn pinned_product_clash(candidate: &Candidate<'_>, constraints: &Constraints
         None
     } else {
         Some(format!("{}={}", gpu_label::PRODUCT, values.join(", ")))
+    }
+}
+
+/// Whether a product can have all these MIG profiles at once, as far as it is known.
+pub(super) fn may_have<I: Iterator<Item = MigProfile>>(product: &Product, profiles: impl Fn() -> I) -> bool {
+    match geometry::model_of(product, None) {
+        // One name can stand for models of different memory: any of them will do.
+        Some(_) => {
+            geometry::models_named_by(product).any(|model| profiles().all(|profile| model.row(profile).is_some()))
+        }
+        None => !product::WITHOUT_MIG
+            .iter()
+            .any(|name| crate::gpu::ProductPattern::parse(name).is_ok_and(|pattern| pattern.matches(product))),
     }
 }
 

@@ -70,6 +70,9 @@ pub fn because(strategy: Strategy, scheme: Scheme, supply: Supply, conforms: boo
         (Supply::Closed, _) => format!(
             "what the policy allows is on nodes alone that take no pods now; {scheme} ({strategy}) comes first among it"
         ),
+        (Supply::Delegated, _) => format!(
+            "no device plugin offers what the policy allows; {scheme} ({strategy}) is left to DRA, which may serve it"
+        ),
         (Supply::None, _) => {
             format!("no node offers anything that the policy allows; {scheme} ({strategy}) is its first choice")
         }
@@ -79,7 +82,7 @@ pub fn because(strategy: Strategy, scheme: Scheme, supply: Supply, conforms: boo
 /// What to know when the pod will have to wait.
 pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option<String> {
     match supply {
-        Supply::Free => None,
+        Supply::Free | Supply::Delegated => None,
         Supply::Exists => Some(format!(
             "all {resource} ({strategy}) that would do is taken or promised; the pod waits"
         )),
@@ -89,5 +92,19 @@ pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option
         Supply::None => Some(format!(
             "no node that the pod may run on offers {resource} ({strategy}); the pod waits for one"
         )),
+    }
+}
+
+/// What to know where a device class serves the resource and no device plugin has it free. Of DRA's devices only whole GPUs are taken,
+/// and these where labels vouch for them.
+pub fn served(resource: GpuResource, strategy: Strategy, supply: Supply, class: &str) -> String {
+    match (supply, strategy) {
+        (Supply::Delegated, _) => {
+            format!("{resource} is left to DRA (DeviceClass {class}); what is free there is not known here")
+        }
+        (_, Strategy::Exclusive) => {
+            format!("{resource} by DRA (DeviceClass {class}) is taken only on nodes labelled as whole GPUs that fit")
+        }
+        _ => format!("{resource} by DRA (DeviceClass {class}) is passed over: its isolation can not be seen"),
     }
 }

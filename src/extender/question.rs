@@ -8,7 +8,7 @@ use super::wire::Args;
 use crate::decision::{OnUnknown, governing, terms_of};
 use crate::gpu::demand::DemandError;
 use crate::gpu::{Counts, MiB, PodDemand, demand};
-use crate::inventory::{Inventory, Lack, Newcomer, NodeEntry, PodRecord, Reserved};
+use crate::inventory::{DeviceClasses, Inventory, Lack, Newcomer, NodeEntry, PodRecord, Reserved};
 use crate::object::{LabelSource, Node, Pod};
 use crate::policy::{Governed, Mode, Policy, PolicySet};
 
@@ -76,6 +76,8 @@ pub enum Ask<'c> {
         policy: &'c Policy,
         /// What it would hold.
         newcomer: Newcomer,
+        /// What may be left to DRA.
+        classes: &'c DeviceClasses,
     },
 }
 
@@ -129,6 +131,7 @@ impl<'c> Ask<'c> {
                 Ok((_, memory)) => Ask::Hold {
                     policy,
                     newcomer: newcomer(Some(policy), memory),
+                    classes: context.inventory.device_classes(),
                 },
                 Err(error) => Ask::Refuse(error.to_string()),
             },
@@ -141,7 +144,14 @@ impl<'c> Ask<'c> {
             (Ask::Nothing | Ask::Guest(_), None) | (Ask::Nothing | Ask::Refuse(_), Some(_)) => Ok(()),
             (Ask::Hold { .. } | Ask::Refuse(_), None) => Err(Lack::UnknownNode),
             (Ask::Guest(newcomer), Some(node)) => node.check_neighbours(&newcomer.holding()),
-            (Ask::Hold { policy, newcomer }, Some(node)) => node.hold(&newcomer.holding(), policy.sharing_rules()),
+            (
+                Ask::Hold {
+                    policy,
+                    newcomer,
+                    classes,
+                },
+                Some(node),
+            ) => node.hold_or_leave(&newcomer.holding(), policy.sharing_rules(), classes),
         }
     }
 

@@ -56,6 +56,11 @@ pub fn derive(node: &Node<'_>) -> NodeOffers {
     found
 }
 
+/// What the labels alone say that a resource is, whoever serves it: an offer without shares.
+pub(super) fn labelled(resource: GpuResource, labels: &impl LabelSource) -> Result<Offer, Doubt> {
+    Labels::read(resource, labels)?.offer(0)
+}
+
 fn pause(labels: &impl LabelSource) -> Option<Pause> {
     match (labels.label(MIG_CONFIG_STATE), labels.label(DEPLOY_DEVICE_PLUGIN)) {
         (Some(state), _) if state != "success" && !state.is_empty() => Some(Pause::MigConfig(state.into())),
@@ -84,7 +89,7 @@ enum Sharing {
 }
 
 /// The short form, and the sentence.
-type Doubt = (&'static str, String);
+pub(super) type Doubt = (&'static str, String);
 
 impl<'l> Labels<'l> {
     fn read(resource: GpuResource, labels: &'l impl LabelSource) -> Result<Self, Doubt> {

@@ -4,10 +4,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::allowance::Allowance;
+use super::delegation::served_by;
 use super::ledger::Ledger;
 use super::node::NodeEntry;
 use super::record::PodRecord;
 use crate::object::allowance::{LimitRange, ResourceQuota};
+use crate::object::device_class::DeviceClass;
 use crate::object::manifest::{self, ManifestError};
 use crate::object::node::Namespace;
 use crate::object::text::Labels;
@@ -109,6 +111,11 @@ fn read_json(text: &str) -> Result<Ledger, DumpError> {
             "LimitRange" => {
                 let range: LimitRange<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
                 ledger.put_allowance("limitranges", &range.metadata.key(), Allowance::of_limit_range(&range));
+            }
+            "DeviceClass" => {
+                let class: DeviceClass<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
+                let name = class.metadata.name.as_deref().unwrap_or_default();
+                ledger.put_device_class(name, served_by(&class));
             }
             _ => {}
         }

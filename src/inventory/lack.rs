@@ -18,6 +18,8 @@ pub enum Lack {
     NoOffer(GpuResource),
     /// The resource is there, and its labels leave open what it is.
     Doubtful(GpuResource, &'static str),
+    /// No device plugin gives it here, and DRA, which does, is not to be left the choice.
+    Delegated(GpuResource, &'static str),
     /// Shared in a way that the policy does not list.
     Strategy(GpuResource, Strategy),
     /// A MIG profile that the policy does not list.
@@ -135,9 +137,12 @@ impl Lack {
         match self {
             Lack::UnknownNode => LackKind::Unknown,
             Lack::Paused(_) | Lack::Doubtful(..) => LackKind::Unusable,
-            Lack::NoOffer(_) | Lack::Strategy(..) | Lack::Profile(_) | Lack::Product(_) | Lack::TooSmall { .. } => {
-                LackKind::Unsuitable
-            }
+            Lack::NoOffer(_)
+            | Lack::Delegated(..)
+            | Lack::Strategy(..)
+            | Lack::Profile(_)
+            | Lack::Product(_)
+            | Lack::TooSmall { .. } => LackKind::Unsuitable,
             Lack::Memory { .. } => LackKind::Memory,
             Lack::Taken { .. } => LackKind::Taken,
             Lack::SharesPerGpu { .. } => LackKind::SharesPerGpu,
@@ -162,6 +167,7 @@ impl fmt::Display for Lack {
             Lack::Paused(pause) => write!(f, "{pause}"),
             Lack::NoOffer(resource) => write!(f, "no {}", resource.short_name()),
             Lack::Doubtful(resource, why) => write!(f, "{} not usable: {why}", resource.short_name()),
+            Lack::Delegated(resource, why) => write!(f, "{} served by DRA: {why}", resource.short_name()),
             Lack::Strategy(resource, Strategy::Exclusive) => {
                 write!(f, "{} is a whole GPU, not a share", resource.short_name())
             }

@@ -14,7 +14,7 @@ use super::record::PodRecord;
 use super::stock::Inventory;
 use super::terms::{Promising, Terms};
 use super::whereabouts::Whereabouts;
-use crate::gpu::{SharingRule, Strategy};
+use crate::gpu::{GpuResource, SharingRule, Strategy};
 use crate::object::text::Labels;
 
 /// Waiting pods beyond so many are not looked at one by one: what they await is a hint, and looking takes time.
@@ -103,6 +103,11 @@ impl Ledger {
         let (namespace, name) = key.split_once('/').unwrap_or(("", key));
         let key = format!("{namespace}/{plural}/{name}");
         self.inventory.put_allowance(&key, allowance)
+    }
+
+    /// A device class serves this GPU resource; `None` when it serves none, or is gone. Returns whether that changes anything.
+    pub fn put_device_class(&mut self, name: &str, resource: Option<GpuResource>) -> bool {
+        self.inventory.put_device_class(name, resource)
     }
 
     /// A pod is there, or has changed; `None` when it neither holds a GPU nor waits for one (any more). Returns whether that changes

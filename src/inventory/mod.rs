@@ -5,6 +5,7 @@
 
 pub mod allowance;
 pub mod claims;
+pub mod delegation;
 pub mod derive;
 pub mod dump;
 pub mod holdings;
@@ -24,6 +25,7 @@ pub mod wish;
 
 pub use allowance::{Allowance, Says};
 pub use claims::{Claim, Claims};
+pub use delegation::DeviceClasses;
 pub use holdings::{Holding, Holdings, Newcomer};
 pub use lack::{Lack, LackKind};
 pub use ledger::Ledger;

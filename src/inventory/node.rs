@@ -149,7 +149,7 @@ fn depth(lack: &Lack) -> u8 {
         Lack::TooSmall { .. } => 4,
         Lack::Taken { .. } => 5,
         Lack::SharesPerGpu { .. } | Lack::OtherTenant | Lack::DeclaredMemory { .. } => 6,
-        Lack::UnknownNode | Lack::Paused(_) | Lack::NoOffer(_) | Lack::Doubtful(..) => 0,
+        Lack::UnknownNode | Lack::Paused(_) | Lack::NoOffer(_) | Lack::Doubtful(..) | Lack::Delegated(..) => 0,
     }
 }
 

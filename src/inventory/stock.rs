@@ -9,10 +9,11 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
 use super::allowance::Allowance;
+use super::delegation::DeviceClasses;
 use super::node::NodeEntry;
 use super::offer::{Offer, OfferClass};
 use super::pod::PodEntry;
-use crate::gpu::Counts;
+use crate::gpu::{Counts, GpuResource};
 use crate::object::text::Labels;
 
 /// Everything that decisions read of the cluster.
@@ -28,6 +29,7 @@ pub struct Inventory {
     namespaces: OrdMap<Box<str>, Arc<Labels>>,
     /// By namespace, kind and name, as [`Inventory::put_allowance`] has it.
     allowances: OrdMap<Box<str>, Arc<Allowance>>,
+    device_classes: Arc<DeviceClasses>,
 }
 
 type ByName = GenericHashMap<Arc<str>, Arc<NodeEntry>, foldhash::fast::RandomState, DefaultSharedPtr>;
@@ -89,6 +91,11 @@ impl Inventory {
             .range(Box::from(&*prefix)..)
             .take_while(move |(key, _)| key.starts_with(&*prefix))
             .map(|(_, allowance)| &**allowance)
+    }
+
+    /// What device classes serve.
+    pub fn device_classes(&self) -> &DeviceClasses {
+        &self.device_classes
     }
 
     /// The sorts of offers in a class: one of each product label, profile and memory, whatever its node and numbers.
@@ -187,6 +194,11 @@ impl Inventory {
             None => drop(self.allowances.remove(key)),
         }
         true
+    }
+
+    /// A device class serves this GPU resource, or none (any more). Returns whether that changes anything.
+    pub(super) fn put_device_class(&mut self, name: &str, resource: Option<GpuResource>) -> bool {
+        Arc::make_mut(&mut self.device_classes).put(name, resource)
     }
 
     /// Says how many shares of each class are awaited; classes that are not named have none.

@@ -14,6 +14,8 @@ pub enum Supply {
     None,
     /// Only nodes have it that take no pods now: not ready, cordoned, tainted, or being reconfigured.
     Closed,
+    /// No device plugin gives it, or not now, and a node's DRA driver may: see [`mod@super::delegation`].
+    Delegated,
     /// Some node has it, and all is taken.
     Exists,
     /// Some node has it free, also when all who wait have been served.
@@ -34,8 +36,30 @@ pub struct Wanted<'w, 'a> {
 impl Inventory {
     /// How well the cluster can serve `wanted`, with `claims` taken away from what is free.
     ///
-    /// Costs at most what the nodes with the wanted resource cost, and stops at the first proof that it is free.
+    /// Costs at most what the nodes with the wanted resource cost, and stops at the first proof that it is free. Only where these do not
+    /// do and a device class serves the resource, every node is looked at.
     pub fn supply(&self, wanted: &Wanted<'_, '_>, claims: &Claims) -> Supply {
+        match self.supply_of_plugins(wanted, claims) {
+            Supply::None | Supply::Closed if self.may_delegate(wanted) => Supply::Delegated,
+            seen => seen,
+        }
+    }
+
+    fn may_delegate(&self, wanted: &Wanted<'_, '_>) -> bool {
+        let classes = self.device_classes();
+        wanted
+            .holding
+            .demand
+            .iter()
+            .any(|(resource, _)| classes.serving(resource).is_some())
+            && self.nodes().any(|node| {
+                node.offers.paused.is_none()
+                    && node.leave(&wanted.holding, [wanted.rule], classes).is_ok()
+                    && node.is_reachable(wanted.whereabouts)
+            })
+    }
+
+    fn supply_of_plugins(&self, wanted: &Wanted<'_, '_>, claims: &Claims) -> Supply {
         let Some((first, _)) = wanted.holding.demand.iter().next() else {
             return Supply::Free;
         };

@@ -7,6 +7,7 @@ pub mod allowance;
 pub mod constraint;
 pub mod container;
 pub mod defaults;
+pub mod device_class;
 pub mod entailment;
 pub mod environment;
 pub mod manifest;

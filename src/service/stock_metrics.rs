@@ -34,6 +34,12 @@ struct BreachLabels {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServedLabels {
+    class: String,
+    resource: String,
+}
+
 /// The gauges, set anew at every scrape.
 #[derive(Debug, Default)]
 pub(super) struct StockGauges {
@@ -43,6 +49,7 @@ pub(super) struct StockGauges {
     unusable: Family<ReasonLabel, Gauge>,
     policies: Family<PolicyLabels, Gauge>,
     nodes: Gauge,
+    device_classes: Family<ServedLabels, Gauge>,
     breaches: Family<BreachLabels, Gauge>,
 }
 
@@ -63,6 +70,11 @@ impl StockGauges {
         registry.register("policies", "Policies loaded", self.policies.clone());
         registry.register("nodes", "Nodes known", self.nodes.clone());
         registry.register(
+            "device_classes",
+            "Device classes by which DRA serves GPUs where no device plugin does",
+            self.device_classes.clone(),
+        );
+        registry.register(
             "breaches",
             "GPU pods that break the policy that governs them",
             self.breaches.clone(),
@@ -76,6 +88,7 @@ impl StockGauges {
         }
         self.unusable.clear();
         self.policies.clear();
+        self.device_classes.clear();
         for policy in state.policies.iter() {
             let labels = PolicyLabels {
                 policy: policy.name.to_string(),
@@ -98,6 +111,13 @@ impl StockGauges {
 
     fn show_inventory(&self, inventory: &Inventory) {
         self.nodes.set(gauge(inventory.nodes().len() as u64));
+        for (class, resource) in inventory.device_classes().iter() {
+            let labels = ServedLabels {
+                class: class.to_owned(),
+                resource: resource.to_string(),
+            };
+            self.device_classes.get_or_create(&labels).set(1);
+        }
         let mut sums: BTreeMap<OfferClass, (u64, u64)> = BTreeMap::new();
         let mut unusable: BTreeMap<String, u64> = BTreeMap::new();
         for node in inventory.nodes() {

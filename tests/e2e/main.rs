@@ -19,6 +19,7 @@ mod changes;
 mod checker;
 mod cluster;
 mod control_plane;
+mod dra;
 mod isolation;
 mod kubectl;
 mod kubelet;
@@ -128,6 +129,17 @@ fn tenants_reach_no_gpu_that_they_were_not_given() {
         .await;
         run.scenario("isolation: not asked for", isolation::not_asked_for(world))
             .await;
+    });
+}
+
+#[test]
+fn nodes_without_a_device_plugin() {
+    in_a_world(async |world, run| {
+        run.scenario(
+            "DRA: whole GPUs are left to it, partitions are not",
+            dra::whole_gpus_and_partitions(world),
+        )
+        .await;
     });
 }
 

@@ -233,6 +233,7 @@ fn way(considered: &Considered) -> Way {
         Came::Conforms => (WayVerdict::Conforms, None),
         Came::Supply(Supply::Free) => (WayVerdict::Free, None),
         Came::Supply(Supply::Exists) => (WayVerdict::Busy, None),
+        Came::Supply(Supply::Delegated) => (WayVerdict::Delegated, None),
         Came::Supply(Supply::Closed) => (WayVerdict::Closed, None),
         Came::Supply(Supply::None) => (WayVerdict::Absent, None),
         Came::Refused(denial) => (WayVerdict::Refused, Some(denial.reason.clone())),

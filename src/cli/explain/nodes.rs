@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::gpu::{Counts, MiB, demand};
-use crate::inventory::{Holding, Holdings, Inventory, Lack, NodeEntry, Terms, Whereabouts};
+use crate::inventory::{DeviceClasses, Holding, Holdings, Inventory, Lack, NodeEntry, Terms, Whereabouts};
 use crate::object::Pod;
 use crate::policy::Policy;
 
@@ -14,13 +14,13 @@ use crate::policy::Policy;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Nodes {
-    /// Those that can hold the pod now.
+    /// Those that can hold the pod now, or where DRA may: such a one has no shares here.
     pub fitting: Vec<Fit>,
     /// Those that could if other pods left.
     pub full: Vec<Fit>,
     /// Those that can not, by reason.
     pub unfit: Vec<Unfit>,
-    /// How many such pods the fitting nodes can hold now, in all.
+    /// How many such pods the fitting nodes can hold now, in all, without those that DRA may hold.
     pub room: u64,
 }
 
@@ -97,7 +97,7 @@ impl Nodes {
         };
         let mut unfit: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for node in inventory.nodes() {
-            match judge(node, seeker, &own, &last, &wanted, policy) {
+            match judge(node, seeker, &own, &last, &wanted, policy, inventory.device_classes()) {
                 Verdict::Fits => {
                     nodes.room = nodes.room.saturating_add(room(node, seeker, &wanted, policy));
                     nodes.fitting.push(Fit::of(node, &wanted, None));
@@ -129,13 +129,14 @@ fn judge(
     last: &Whereabouts<'_>,
     wanted: &Counts,
     policy: &Policy,
+    classes: &DeviceClasses,
 ) -> Verdict {
     let newcomer = Holding {
         demand: wanted,
         memory: seeker.memory,
         terms: seeker.terms,
     };
-    let held = node.hold(&newcomer, policy.sharing_rules());
+    let held = node.hold_or_leave(&newcomer, policy.sharing_rules(), classes);
     if let Err(lack) = &held
         && !lack.eviction_helps()
     {

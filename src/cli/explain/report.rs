@@ -183,6 +183,8 @@ pub enum WayVerdict {
     Busy,
     /// No node that the pod may run on has it.
     Absent,
+    /// No device plugin gives it now, and DRA may, which does not say here what is free.
+    Delegated,
     /// It is on nodes alone that take no pods now: not ready, cordoned, tainted, or being reconfigured.
     Closed,
     /// The pod can not be served so.

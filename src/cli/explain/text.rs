@@ -114,6 +114,7 @@ fn came(way: &Way) -> String {
         WayVerdict::Conforms => "what the pod asks for already".to_owned(),
         WayVerdict::Free => "free".to_owned(),
         WayVerdict::Busy => "all taken".to_owned(),
+        WayVerdict::Delegated => "left to DRA: what is free there is not known here".to_owned(),
         WayVerdict::Closed => "on nodes alone that take no pods now".to_owned(),
         WayVerdict::Absent => "on no node that the pod may run on".to_owned(),
         WayVerdict::Refused => format!("no: {}", way.reason.as_deref().unwrap_or_default()),
@@ -191,13 +192,14 @@ fn fits(page: &mut Page, report: &Report, nodes: &Nodes) {
         (0, _) => (DOUBTFUL, "none can hold it now".to_owned()),
         (count, _) => {
             let room = match nodes.room {
-                1 => "room for one such pod".to_owned(),
-                room => format!("room for {room} such pods"),
+                0 => "as far as DRA has any".to_owned(),
+                1 => "with room for one such pod".to_owned(),
+                room => format!("with room for {room} such pods"),
             };
             let short = report.workload.replicas.is_some_and(|replicas| replicas > nodes.room);
             let verb = if count == 1 { "fits" } else { "fit" };
             let style = if short { DOUBTFUL } else { GOOD };
-            (style, format!("{count} {verb} now, with {room}"))
+            (style, format!("{count} {verb} now, {room}"))
         }
     };
     let when = if watched(report).is_some() { "if changed, " } else { "" };
@@ -230,7 +232,12 @@ fn row(verdict: &str, fit: &Fit) -> [String; 3] {
         .filter(|_| fit.shares.iter().all(|share| share.free >= share.needs));
     let shares: Vec<String> = shares.into_iter().chain(limited.cloned()).collect();
     let what: Vec<&str> = fit.product.as_deref().into_iter().chain(fit.strategy).collect();
-    [format!("{verdict}  {}", fit.name), shares.join(", "), what.join(", ")]
+    let shares = if shares.is_empty() {
+        "by DRA".to_owned()
+    } else {
+        shares.join(", ")
+    };
+    [format!("{verdict}  {}", fit.name), shares, what.join(", ")]
 }
 
 fn listed(resources: &Resources) -> String {

@@ -1,0 +1,103 @@
+//! `apportion node-groups`: labels for empty node groups, and that rewritten pods fit what carries them.
+
+use apportion::decision::node_group::node_groups;
+use apportion::gpu::Product;
+use apportion::object::text::Labels;
+use apportion::object::{Constraints, Pod};
+use serde_json::Value;
+
+use super::command::apportion;
+use super::fixtures::{Node, World, a100, a100_mixed, a100_single, t4};
+use super::rows::{gpu, v100};
+
+/// Each pod is rewritten for a cluster with one full node of a kind; the labels of that kind's empty group must do for it too.
+#[test]
+fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
+    let mut seen = Vec::new();
+    for (node, product) in [
+        (a100(), "NVIDIA-A100-SXM4-80GB"),
+        (a100_mixed(), "NVIDIA-A100-SXM4-80GB"),
+        (a100_single(), "NVIDIA-A100-SXM4-80GB"),
+        (t4("mps", true), "Tesla-T4"),
+        (t4("mps", false), "Tesla-T4"),
+        (t4("time-slicing", true), "Tesla-T4"),
+        (t4("time-slicing", false), "Tesla-T4"),
+        (v100(), "Tesla-V100-SXM2-16GB"),
+    ] {
+        let world = World::shipped(std::slice::from_ref(&node), &[]);
+        for policy in world.policies.iter() {
+            let name = policy.name.to_string();
+            let answer = world.admit(&name, &gpu("1"));
+            let text = answer.pod.to_string();
+            let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
+            let constraints = Constraints::of(&pod);
+            let own: Labels = serde_json::from_value::<std::collections::BTreeMap<String, String>>(
+                node.to_json()["metadata"]["labels"].clone(),
+            )
+            .unwrap()
+            .into_iter()
+            .collect();
+            // Where the node is not what the pod waits for, its group is not either.
+            if !constraints.admit(&node.name, &own) || !asks(&answer.pod, &node) {
+                continue;
+            }
+            let groups: Vec<_> = policy
+                .sharing_rules()
+                .filter(|rule| Some(rule.strategy) == answer.strategy)
+                .flat_map(|rule| node_groups(rule, &Product::from(product)))
+                .filter(|group| asks_for(&answer.pod, &group.resource.to_string()))
+                .collect();
+            let fitting = groups
+                .iter()
+                .filter(|group| {
+                    let labels: Labels = group.labels.clone().into_iter().collect();
+                    constraints.admit("new", &labels)
+                })
+                .count();
+            assert_eq!(fitting, 1, "{} on {}: {groups:#?}\n{text}", name, node.name);
+            // Without its labels the group is seen only where the name says enough.
+            let bare = constraints.admit("new", &Labels::default());
+            let named = asks_for(&answer.pod, "nvidia.com/mig-1g.10gb") && name != "inference";
+            assert_eq!(bare, named, "{} on {}", name, node.name);
+            seen.push(format!("{}: {}", name, node.name));
+        }
+    }
+    for policy in ["training", "multi-tenant", "development", "inference"] {
+        assert!(
+            seen.iter().filter(|name| name.starts_with(policy)).count() >= 1,
+            "{policy}: {seen:?}"
+        );
+    }
+}
+
+fn asks_for(pod: &Value, resource: &str) -> bool {
+    !pod["spec"]["containers"][0]["resources"]["limits"][resource].is_null()
+}
+
+fn asks(pod: &Value, node: &Node) -> bool {
+    let json = node.to_json();
+    let allocatable = json["status"]["allocatable"].as_object().unwrap();
+    allocatable.keys().any(|name| asks_for(pod, name))
+}
+
+#[test]
+fn labels_tags_and_templates_are_printed() {
+    let run = apportion(&["node-groups", "--product", "Tesla-T4", "--count", "16"]);
+    insta::assert_snapshot!(run.shown());
+    let run = apportion(&["node-groups", "--product", "NVIDIA-H100-80GB-HBM3", "--output", "json"]);
+    let groups: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    let of = |policy: &str| groups.iter().filter(|group| group["policy"] == policy).count();
+    assert!(of("multi-tenant") > 1 && of("training") == 1, "{}", run.stdout);
+    assert_eq!(run.status, 0);
+}
+
+#[test]
+fn what_is_not_a_product_and_what_nobody_allows() {
+    let run = apportion(&["node-groups", "--product", "Tesla-T4-SHARED"]);
+    assert_eq!(run.status, 2);
+    assert!(
+        run.stderr.contains("leave out what sharing or MIG adds"),
+        "{}",
+        run.stderr
+    );
+}
