@@ -244,7 +244,7 @@ impl Writer {
     }
 
     /// Where device classes can not be watched there are none to be left anything: we go on without, as strict as before there were any.
-    fn device_class(&mut self, change: Change<Classes>) {
+    pub fn device_class(&mut self, change: Change<Classes>) {
         let without = match change {
             Change::Put(name, resource) => {
                 if self.ledger.put_device_class(&name, resource) {

@@ -50,8 +50,13 @@ value: -10
 ";
 
 /// Policies beside those that ship, and namespaces of their names.
-const POLICIES: [(&str, &str); 3] = [
+const POLICIES: [(&str, &str); 4] = [
     ("lab", "{strategies: [{strategy: mps}]}"),
+    // As the shipped one, but among others: it keeps tenants apart.
+    (
+        "serving",
+        "{strategies: [{strategy: mig, profiles: [1g.10gb]}, {strategy: mps, products: [T4, V100]}]}",
+    ),
     (
         "serving-apart",
         "{strategies: [{strategy: mps}], limits: {tenants: Apart}}",
@@ -84,7 +89,6 @@ pub(crate) async fn prepare(world: &World) {
     for (name, _) in POLICIES {
         world.cluster.governed(&format!("{name}-e2e"), name).await;
     }
-    world.cluster.governed("serving-e2e", "inference").await;
     for node in ["mps-1", "mps-2"] {
         world.cluster.node("t4-mps", node).await;
     }

@@ -157,6 +157,7 @@ impl Replica {
             writer.namespace(Change::Put(space.to_owned(), labels));
         }
         writer.namespace(Change::Synced);
+        writer.device_class(Change::Synced);
         Replica {
             app,
             writer,
