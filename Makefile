@@ -46,6 +46,7 @@ unit: ## Unit tests, documentation tests and the demo's
 
 it: ## Integration tests: real sockets, real TLS, recorded requests, the real binary
 	$(CARGO) build --locked --bins --examples
+	target/debug/apportion test policies/tests
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --test it
 	$(CARGO) test --locked --bench scale
 

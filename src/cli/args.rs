@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{completion, explain, lint, mig, serve};
+use super::{completion, explain, lint, map, mig, replay, serve, test};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -24,6 +24,12 @@ pub enum Verb {
     Lint(lint::Args),
     /// Show what MIG profiles products have, check geometries, and plan them for a demand.
     Mig(mig::Args),
+    /// Draw who shares which GPU node with whom.
+    Map(map::Args),
+    /// Find what a change of policies would change for the pods of a cluster, and whether they would still fit.
+    Replay(replay::Args),
+    /// Hold policies against expected outcomes.
+    Test(test::Args),
     /// Print a completion script for a shell.
     Completion(completion::Args),
 }

@@ -8,10 +8,14 @@ pub mod explain;
 pub mod input;
 pub mod invocation;
 pub mod lint;
+pub mod map;
 pub mod mig;
 pub mod output;
 pub mod page;
+pub mod replay;
 pub mod serve;
+pub mod test;
+pub mod verdict;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -49,6 +53,9 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
         Verb::Mig(args) => mig::run(&args),
+        Verb::Map(args) => map::run(&args),
+        Verb::Replay(args) => replay::run(&args),
+        Verb::Test(args) => test::run(&args),
         Verb::Completion(args) => completion::run(&args),
     }
 }
