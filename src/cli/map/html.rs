@@ -5,16 +5,21 @@ use std::fmt::Write as _;
 use super::picture::Picture;
 use super::svg::{CARD, COLORS, card, escaped, heat, style};
 use super::text::counted;
+use super::waiting::queues;
 
 /// What the page adds to the drawings' style.
 const PAGE: &str = "body{margin:0;padding:20px clamp(10px,3vw,40px);background:var(--paper);color:var(--ink);font:15px/1.45 system-ui,sans-serif}\
     h1{font-size:22px;margin:0 0 12px}h2{font-size:16px;margin:28px 0 10px}h2 span,.note{color:var(--faint);font-weight:400}\
-    .cards{display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start}svg{max-width:100%;height:auto;display:block}\
+    .cards{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}svg{max-width:100%;height:auto;display:block}\
+    .nodes{columns:340px;column-gap:14px;margin-top:22px}.nodes svg{break-inside:avoid;margin:0 0 12px}.nodes h2{break-after:avoid;margin:0;padding:8px 0;font-size:14px}\
     .tiles{display:flex;flex-wrap:wrap;gap:10px}.tile{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:8px 14px;min-width:150px}\
     .tile b{font-size:19px;display:block}.tile small{color:var(--faint)}.bar{height:6px;background:var(--free);border-radius:3px;margin:6px 0 4px;overflow:hidden}\
     .bar i{display:block;height:6px}.legend{display:flex;flex-wrap:wrap;gap:4px 16px;margin-top:14px}.legend i{display:inline-block;width:12px;height:12px;border-radius:2px;margin-right:6px;vertical-align:-1px}\
     .legend .empty{background:var(--free);border:1px solid var(--line);box-sizing:border-box}\
-    table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:5px 14px 5px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}th{font-weight:600;border-top:0}";
+    table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:5px 14px 5px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}th{font-weight:600;border-top:0}.note{max-width:75ch}";
+
+/// Nodes beside each other where each is one box.
+const HEAT: usize = 24;
 
 /// The page.
 pub fn page(picture: &Picture, detailed: bool) -> String {
@@ -23,33 +28,26 @@ pub fn page(picture: &Picture, detailed: bool) -> String {
     if detailed {
         legend(&mut body, picture);
     }
+    body.push_str(if detailed { "<div class=\"nodes\">" } else { "<div>" });
     for group in &picture.groups {
         let count = counted(group.nodes.len(), "node");
-        let _ = write!(
-            body,
-            "<h2>{} <span>{count}</span></h2><div class=\"cards\">",
-            escaped(&group.title)
-        );
+        let _ = write!(body, "<h2>{} <span>{count}</span></h2>", escaped(&group.title));
         if detailed {
             for node in &group.nodes {
                 let card = card(picture, node);
                 drawing(&mut body, CARD, card.height, &node.name, &card.body);
             }
-        } else {
-            // A row that a telephone holds; wide screens get several rows' worth beside each other.
-            for part in group.nodes.chunks(24 * 8) {
-                let strip = heat(
-                    &super::picture::Group {
-                        title: String::new(),
-                        nodes: part.to_vec(),
-                    },
-                    24,
-                );
-                drawing(&mut body, 24 * 14, strip.height, &group.title, &strip.body);
-            }
+            continue;
+        }
+        // Parts that a telephone holds, beside each other where there is room.
+        body.push_str("<div class=\"cards\">");
+        for part in group.nodes.chunks(HEAT * HEAT / 3) {
+            let strip = heat(part, HEAT);
+            drawing(&mut body, HEAT * 14, strip.height, &group.title, &strip.body);
         }
         body.push_str("</div>");
     }
+    body.push_str("</div>");
     waiting(&mut body, picture);
     let hint = if detailed {
         ""
@@ -111,27 +109,14 @@ fn waiting(body: &mut String, picture: &Picture) {
         body,
         "<h2>Waiting <span>{count}</span></h2><table><tr><th>pod</th><th>asks for</th><th>what it waits for</th></tr>"
     );
-    for pod in &picture.waiting {
-        let demand: Vec<String> = pod
-            .demand
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
-        let because = if pod.because.is_empty() {
-            "a node would do; its scheduler has not placed it".to_owned()
-        } else {
-            pod.because
-                .iter()
-                .map(|reason| escaped(reason))
-                .collect::<Vec<_>>()
-                .join("<br>")
-        };
+    for queue in queues(&picture.waiting) {
+        let reasons: Vec<String> = queue.reasons().iter().map(|reason| escaped(reason)).collect();
         let _ = write!(
             body,
-            "<tr><td>{}/{}</td><td>{}</td><td>{because}</td></tr>",
-            escaped(&pod.namespace),
-            escaped(&pod.pod),
-            escaped(&demand.join(" + "))
+            "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escaped(&queue.name()),
+            escaped(&queue.demand()),
+            reasons.join("<br>")
         );
     }
     body.push_str("</table>");

@@ -179,25 +179,36 @@ fn is_shown(node: &NodeEntry, selection: &Selection) -> bool {
         && (selection.namespaces.is_empty() || node.pods.iter().any(|pod| is_of(pod)))
 }
 
+/// What a node offers, each product named once.
 fn title(node: &NodeEntry) -> String {
-    let mut parts: Vec<String> = node.offers.offers.iter().map(kind_of).collect();
-    parts.dedup();
-    match &parts[..] {
-        [] => "Offered to nobody".to_owned(),
-        parts => parts.join(" + "),
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    for offer in &node.offers.offers {
+        let product = offer
+            .product
+            .as_ref()
+            .map_or_else(|| "GPU".to_owned(), ToString::to_string);
+        let kind = kind_of(offer);
+        match kinds.iter_mut().find(|(known, _)| *known == product) {
+            Some((_, kinds)) => kinds.push(kind),
+            None => kinds.push((product, vec![kind])),
+        }
     }
+    if kinds.is_empty() {
+        return "Offered to nobody".to_owned();
+    }
+    let parts: Vec<String> = kinds
+        .into_iter()
+        .map(|(product, kinds)| format!("{product}: {}", kinds.join(", ")))
+        .collect();
+    parts.join("; ")
 }
 
 fn kind_of(offer: &Offer) -> String {
-    let product = offer
-        .product
-        .as_ref()
-        .map_or_else(|| "GPU".to_owned(), ToString::to_string);
-    let profile = offer.profile.map(|profile| format!(" {profile}")).unwrap_or_default();
+    let profile = offer.profile.map(|profile| format!("{profile} ")).unwrap_or_default();
     match offer.strategy {
-        Strategy::Exclusive => format!("{product}, whole"),
-        Strategy::Mig => format!("{product}, MIG{profile}"),
-        shared => format!("{product}{profile}, {shared}, {} shares each", offer.replicas),
+        Strategy::Exclusive => "whole".to_owned(),
+        Strategy::Mig => format!("MIG {}", profile.trim_end()),
+        shared => format!("{profile}{shared} by {}", offer.replicas),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::picture::{Block, Group, Holder, Picture, Strip};
+use super::picture::{Block, Holder, Picture, Strip};
 use super::text::counted;
+use super::waiting::queues;
 
 /// Width of a card, in pixels.
 pub const CARD: usize = 340;
@@ -17,6 +18,10 @@ const GAP: usize = 6;
 const LINE: usize = 17;
 /// Cards beside each other on a sheet.
 const COLUMNS: usize = 3;
+/// Nodes of a group that stay together on a sheet.
+const PART: usize = 4;
+/// Characters of a heading over a card.
+const HEADING: usize = 38;
 /// Colours of tenants; of more than so many some share one.
 pub const COLORS: [&str; 12] = [
     "#4a7fd0", "#d8604c", "#3d9a50", "#c9a227", "#8d5fc2", "#2f9fb5", "#c2578f", "#8a6d3b", "#6d8f1f", "#e08a2e",
@@ -69,7 +74,8 @@ pub fn card(picture: &Picture, node: &Block) -> Card {
     for problem in &node.problems {
         pen.line("e", problem);
     }
-    for strip in &node.offers {
+    for (at, strip) in node.offers.iter().enumerate() {
+        pen.y += if at > 0 { 4 } else { 0 };
         let name = strip
             .resource
             .split_once('/')
@@ -106,7 +112,7 @@ struct Pen<'p> {
 
 impl Pen<'_> {
     fn text(&mut self, class: &str, text: &str) {
-        let (y, shown) = (self.y, escaped(&shortened(text, NAME + 6)));
+        let (y, shown) = (self.y, escaped(&shortened(text, NAME + 10)));
         let _ = write!(
             self.body,
             "<text class=\"{class}\" x=\"{PAD}\" y=\"{y}\">{shown}<title>{}</title></text>",
@@ -146,7 +152,7 @@ impl Pen<'_> {
                     self.share(*cell, x, y);
                     x += CELL;
                 }
-                x += GAP;
+                x += if per_device > 1 { GAP } else { 0 };
             }
         }
         self.y = y + CELL;
@@ -197,9 +203,9 @@ impl Pen<'_> {
 }
 
 /// A box for each node, the fuller the darker, in rows of `columns`.
-pub fn heat(group: &Group, columns: usize) -> Card {
+pub fn heat(nodes: &[Block], columns: usize) -> Card {
     let mut body = String::new();
-    for (at, node) in group.nodes.iter().enumerate() {
+    for (at, node) in nodes.iter().enumerate() {
         let (x, y) = ((at % columns) * 14, (at / columns) * 14);
         let (total, held) = node.fill();
         let percent = (held * 100).checked_div(total).unwrap_or(0);
@@ -217,7 +223,7 @@ pub fn heat(group: &Group, columns: usize) -> Card {
     }
     Card {
         body,
-        height: group.nodes.len().div_ceil(columns) * 14,
+        height: nodes.len().div_ceil(columns) * 14,
     }
 }
 
@@ -241,30 +247,38 @@ pub fn sheet(picture: &Picture, detailed: bool) -> String {
         );
         text(&mut body, "", y, &line);
     }
-    for group in &picture.groups {
-        y += 32;
-        text(
-            &mut body,
-            "b",
-            y,
-            &format!("{} ({})", group.title, counted(group.nodes.len(), "node")),
-        );
-        y += 10;
-        if !detailed {
-            let strip = heat(group, (width - 2 * PAD) / 14);
+    if detailed {
+        let mut x = PAD;
+        y += LINE + 6;
+        for (at, tenant) in picture.tenants.iter().enumerate() {
+            let room = 34 + 8 * tenant.chars().count();
+            if x > PAD && x + room > width {
+                (x, y) = (PAD, y + LINE);
+            }
+            let _ = write!(
+                body,
+                "<rect class=\"t{}\" x=\"{x}\" y=\"{}\" width=\"11\" height=\"11\" rx=\"2\"/><text x=\"{}\" y=\"{y}\">{}</text>",
+                at % COLORS.len(),
+                y - 10,
+                x + 17,
+                escaped(tenant)
+            );
+            x += room;
+        }
+    }
+    y += 20;
+    if detailed {
+        y = columns(&mut body, picture, y);
+    } else {
+        for group in &picture.groups {
+            y += 26;
+            let count = counted(group.nodes.len(), "node");
+            text(&mut body, "b", y, &format!("{} ({count})", group.title));
+            y += 10;
+            let strip = heat(&group.nodes, (width - 2 * PAD) / 14);
             let _ = write!(body, "<g transform=\"translate({PAD},{y})\">{}</g>", strip.body);
             y += strip.height;
-            continue;
         }
-        for row in group.nodes.chunks(COLUMNS) {
-            let cards: Vec<Card> = row.iter().map(|node| card(picture, node)).collect();
-            for (at, card) in cards.iter().enumerate() {
-                let x = PAD + at * (CARD + PAD);
-                let _ = write!(body, "<g transform=\"translate({x},{y})\">{}</g>", card.body);
-            }
-            y += cards.iter().map(|card| card.height).max().unwrap_or(0) + PAD;
-        }
-        y -= PAD;
     }
     if !picture.waiting.is_empty() {
         y += 32;
@@ -274,16 +288,10 @@ pub fn sheet(picture: &Picture, detailed: bool) -> String {
             y,
             &format!("Waiting ({})", counted(picture.waiting.len(), "pod")),
         );
-        for pod in &picture.waiting {
+        for queue in queues(&picture.waiting) {
             y += LINE;
-            let demand: Vec<String> = pod
-                .demand
-                .iter()
-                .map(|(name, count)| format!("{name} {count}"))
-                .collect();
-            let reasons = pod.because.join("; ");
-            let line = format!("{}/{}: {}. {reasons}", pod.namespace, pod.pod, demand.join(" + "));
-            text(&mut body, "f", y, &shortened(&line, 170));
+            let line = format!("{}: {}. {}", queue.name(), queue.demand(), queue.reasons().join("; "));
+            text(&mut body, "f", y, &shortened(&line, 160));
         }
     }
     y += 24;
@@ -294,6 +302,48 @@ pub fn sheet(picture: &Picture, detailed: bool) -> String {
          <style>{}</style><rect width=\"100%\" height=\"100%\" style=\"fill:var(--paper)\"/>{body}</svg>\n",
         style()
     )
+}
+
+/// Cards in columns from `top` on, a heading over each group; a long group goes on in the next column. Returns where the longest ends.
+fn columns(body: &mut String, picture: &Picture, top: usize) -> usize {
+    let mut ends = [top; COLUMNS];
+    for group in &picture.groups {
+        for part in group.nodes.chunks(PART) {
+            let shortest = (0..COLUMNS).min_by_key(|at| ends[*at]).unwrap_or(0);
+            let (x, end) = (PAD + shortest * (CARD + PAD), &mut ends[shortest]);
+            for line in lines(&group.title, HEADING) {
+                *end += LINE;
+                let _ = write!(
+                    body,
+                    "<text class=\"b\" x=\"{x}\" y=\"{end}\">{}</text>",
+                    escaped(&line)
+                );
+            }
+            *end += 8;
+            for node in part {
+                let card = card(picture, node);
+                let _ = write!(body, "<g transform=\"translate({x},{end})\">{}</g>", card.body);
+                *end += card.height + PAD;
+            }
+        }
+    }
+    ends.into_iter().max().unwrap_or(top)
+}
+
+/// A text in lines of about `width` characters.
+fn lines(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A text that fits, with its end left out where it does not.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use anstyle::{AnsiColor, Style};
 
 use super::picture::{Block, Group, Holder, Picture, Strip};
+use super::waiting::queues;
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, painted};
 
 /// Columns where nothing says how many there are.
@@ -254,22 +255,11 @@ impl Drawing<'_> {
             return;
         }
         self.heading_of_waiting();
-        for pod in &self.picture.waiting {
-            let demand: Vec<String> = pod
-                .demand
-                .iter()
-                .map(|(name, count)| format!("{name} {count}"))
-                .collect();
-            let name = painted(self.style(&pod.tenant), &format!("{}/{}", pod.namespace, pod.pod));
-            self.line(&format!("  {name}  {}", demand.join(" + ")));
-            if pod.because.is_empty() {
-                self.line(&format!(
-                    "      {}",
-                    painted(FAINT, "a node would do; its scheduler has not placed it")
-                ));
-            }
-            for reason in &pod.because {
-                self.line(&format!("      {}", painted(FAINT, reason)));
+        for queue in queues(&self.picture.waiting) {
+            let name = painted(self.style(&queue.first.tenant), &queue.name());
+            self.line(&format!("  {name}  {}", queue.demand()));
+            for reason in queue.reasons() {
+                self.line(&format!("      {}", painted(FAINT, &reason)));
             }
         }
     }

@@ -57,6 +57,59 @@ pub fn waiting(inventory: &Inventory, policies: &PolicySet, namespaces: &[Glob])
         .collect()
 }
 
+/// Pods of one namespace that wait for the same, for the same reasons.
+#[derive(Debug)]
+pub struct Queue<'w> {
+    /// The first of them.
+    pub first: &'w Waiting,
+    /// How many they are.
+    pub pods: usize,
+}
+
+impl Queue<'_> {
+    /// Who they are.
+    pub fn name(&self) -> String {
+        let first = format!("{}/{}", self.first.namespace, self.first.pod);
+        match self.pods {
+            1 => first,
+            2 => format!("{first} and another pod of {}", self.first.namespace),
+            pods => format!("{first} and {} more pods of {}", pods - 1, self.first.namespace),
+        }
+    }
+
+    /// What each asks for.
+    pub fn demand(&self) -> String {
+        let each = self.first.demand.iter().map(|(name, count)| format!("{name} {count}"));
+        each.collect::<Vec<_>>().join(" + ")
+    }
+
+    /// Why they wait.
+    pub fn reasons(&self) -> Vec<String> {
+        match &self.first.because[..] {
+            [] => vec!["a node would do; its scheduler has not placed it".to_owned()],
+            reasons => reasons.to_vec(),
+        }
+    }
+}
+
+/// Waiting pods, those that are alike together.
+pub fn queues(waiting: &[Waiting]) -> Vec<Queue<'_>> {
+    let mut queues: Vec<Queue<'_>> = Vec::new();
+    // By namespace, so that only the last few have to be looked at.
+    for pod in waiting {
+        let own = queues
+            .iter_mut()
+            .rev()
+            .take_while(|queue| queue.first.namespace == pod.namespace);
+        let mut alike = own.filter(|queue| queue.first.demand == pod.demand && queue.first.because == pod.because);
+        match alike.next() {
+            Some(queue) => queue.pods += 1,
+            None => queues.push(Queue { first: pod, pods: 1 }),
+        }
+    }
+    queues
+}
+
 fn because(pod: &PodEntry, inventory: &Inventory, context: &Context<'_>) -> Vec<String> {
     let ask = Ask::of_record(&pod.record, context);
     if let Ask::Refuse(reason) = ask {

@@ -108,7 +108,8 @@ enum Why {
     Crowded,
 }
 
-/// What makes changes alike, besides their number.
+/// What makes changes alike, besides their number. The reason counts for denials alone: of pods that get the same, one may be the last for
+/// whom it was free.
 type Alike = (
     String,
     String,
@@ -131,8 +132,8 @@ struct Play<'p> {
     ledger: Ledger,
     reserved: Reserved,
     report: Report,
-    /// Pods, and those without a place.
-    changes: BTreeMap<Alike, (usize, usize)>,
+    /// Pods, those without a place, and why the first of them gets what it gets.
+    changes: BTreeMap<Alike, (usize, usize, String)>,
     /// Shares and pods.
     missing: BTreeMap<(Option<&'static str>, String), (u64, usize)>,
 }
@@ -218,6 +219,12 @@ impl Play<'_> {
         let is_alike = from.resources == to.resources && (from.strategy.is_none() || from.strategy == to.strategy);
         let outcome = if is_alike { Outcome::Moved } else { Outcome::Changed };
         let is_placed = node.is_some();
+        // Under the old policies it was where it is.
+        let same_under_old = if is_alike {
+            same_under_old.map(|_| false)
+        } else {
+            same_under_old
+        };
         // One that waits and goes on waiting for the same has lost nothing.
         let is_unchanged = is_alike && (is_placed && node.as_deref() == pod.node() || pod.node().is_none());
         if is_unchanged {
@@ -305,18 +312,23 @@ impl Play<'_> {
             verdict.policy.clone(),
             from,
             to,
-            verdict.because.clone(),
+            if verdict.denied {
+                verdict.because.clone()
+            } else {
+                String::new()
+            },
             same_under_old,
             restored,
         );
-        let (pods, lost) = self.changes.entry(alike).or_default();
+        let first = || (0, 0, verdict.because.clone());
+        let (pods, lost, _) = self.changes.entry(alike).or_insert_with(first);
         *pods += 1;
         *lost += usize::from(without_place);
     }
 
     fn end(self) -> Report {
-        let changes = self.changes.into_iter().map(|(alike, (pods, without_place))| {
-            let (namespace, workload, outcome, policy, from, to, because, same_under_old, restored) = alike;
+        let changes = self.changes.into_iter().map(|(alike, (pods, without_place, because))| {
+            let (namespace, workload, outcome, policy, from, to, _, same_under_old, restored) = alike;
             Change {
                 namespace,
                 workload,

@@ -42,7 +42,7 @@ pub struct Change {
     pub from: Share,
     /// What they would get; `null` where they would be denied.
     pub to: Option<Share>,
-    /// Why.
+    /// Why, of the first of them.
     pub because: String,
     /// Pods that would find no place.
     pub without_place: usize,
