@@ -34,15 +34,12 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let new = input::policy_set(&args.policies)?;
-    let (old, text, file) = match &args.cluster {
-        Some(file) => {
-            let old = args.old.as_deref().map(input::policy_set).transpose()?;
-            (old, input::text(file)?, file.display().to_string())
-        }
-        None => {
-            let (old, text) = input::live_dump(args.old.as_deref())?;
-            (Some(old), text, "the cluster".to_owned())
-        }
+    let (old, text, file) = if let Some(file) = &args.cluster {
+        let old = args.old.as_deref().map(input::policy_set).transpose()?;
+        (old, input::text(file)?, file.display().to_string())
+    } else {
+        let (old, text) = input::live_dump(args.old.as_deref())?;
+        (Some(old), text, "the cluster".to_owned())
     };
     let text = dump::to_json(&text).with_context(|| file.clone())?;
     let report: Report = play::play(&text, old.as_ref(), &new).with_context(|| file.clone())?;

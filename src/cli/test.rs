@@ -94,17 +94,13 @@ impl Shelf {
         if !self.policies.contains_key(policies) {
             self.policies.insert(policies.to_owned(), input::policy_set(policies)?);
         }
-        let ledger = match cluster {
-            None => Ledger::default(),
-            Some(file) => match self.clusters.get(file) {
-                Some(ledger) => ledger.clone(),
-                None => {
-                    let ledger = dump::read(&input::text(file)?).with_context(|| file.display().to_string())?;
-                    self.clusters.insert(file.to_owned(), ledger.clone());
-                    ledger
-                }
-            },
+        let Some(file) = cluster else {
+            return Ok((&self.policies[policies], Ledger::default()));
         };
-        Ok((&self.policies[policies], ledger))
+        if !self.clusters.contains_key(file) {
+            let ledger = dump::read(&input::text(file)?).with_context(|| file.display().to_string())?;
+            self.clusters.insert(file.to_owned(), ledger);
+        }
+        Ok((&self.policies[policies], self.clusters[file].clone()))
     }
 }

@@ -91,7 +91,9 @@ impl Drawing<'_> {
                 )
             })
             .collect();
-        lines.iter().for_each(|line| self.line(line));
+        for line in &lines {
+            self.line(line);
+        }
     }
 
     fn heading(&mut self, title: &str, nodes: usize) {

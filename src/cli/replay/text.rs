@@ -23,7 +23,9 @@ pub fn text(report: &Report) -> String {
             "Not new",
             "the present policies would do the same if these pods were made again now",
         );
-        before.iter().for_each(|change| one(&mut page, "", change));
+        for change in before {
+            one(&mut page, "", change);
+        }
     }
     if !report.missing.is_empty() {
         page.gap();
