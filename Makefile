@@ -5,13 +5,13 @@ CARGO ?= cargo
 # further.
 SEED ?= 2
 
-.PHONY: run test fmt lint unit generate generated deploy it e2e bench deny fuzz clean
+.PHONY: run test fmt lint unit generate generated deploy monitoring it e2e bench deny fuzz clean
 
 run: ## Start the server on the example cluster, send pods through it, and keep serving
 	$(CARGO) build --quiet --bin apportion --example demo
 	@target/debug/examples/demo
 
-test: fmt lint generated deploy unit it ## Everything that CI runs; for a real control plane see e2e
+test: fmt lint generated deploy unit it monitoring ## Everything that CI runs; for a real control plane see e2e
 
 fmt: ## Formatting
 	$(CARGO) fmt --all -- --check
@@ -22,11 +22,13 @@ lint: ## Clippy and documentation, warnings denied
 
 generate: .venv/ready ## Write generated files again: example cluster, command line reference, man pages, completion scripts, manifests
 	python3 examples/cluster/generate.py
+	python3 deploy/monitoring/dashboard.py
 	$(CARGO) run --quiet --locked --example reference
 	.venv/bin/python deploy/render.py
 
 generated: ## Generated files are what their sources make (deploy looks at the manifests)
 	python3 examples/cluster/generate.py --check
+	python3 deploy/monitoring/dashboard.py --check
 	$(CARGO) run --quiet --locked --example packing -- --check
 	$(CARGO) run --quiet --locked --example reference -- --check
 
@@ -43,6 +45,12 @@ deploy: .venv/ready ## Chart, manifests and CRD, as far as no control plane is n
 unit: ## Unit tests, documentation tests and the demo's
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins --examples
+
+monitoring: .venv/ready ## Rules by promtool, metric names, and the audit against a real Prometheus
+	.ci/prometheus
+	$(CARGO) build --locked --bins
+	.venv/bin/python -m unittest discover -s tests/monitoring
+	.venv/bin/python -m unittest discover -s tests/audit
 
 it: ## Integration tests: real sockets, real TLS, recorded requests, the real binary
 	$(CARGO) build --locked --bins --examples

@@ -4,12 +4,14 @@
     python3 -m venv .venv && .venv/bin/pip install helm-python-sdk==0.2.2 pyyaml
     .venv/bin/python deploy/render.py            write what is out of date
     .venv/bin/python deploy/render.py --check    name what is out of date, and exit 1
+    .venv/bin/python deploy/render.py --values '{"scheduler": {"extender": {"bind": true}}}'    print what these values make
 
 Needs no helm binary: the package on PyPI holds Helm's own SDK.
 """
 
 import argparse
 import difflib
+import json
 import pathlib
 import sys
 
@@ -48,6 +50,8 @@ def copies() -> dict[pathlib.Path, str]:
     made = {CHART / "crds" / CRD.name: CRD.read_text()}
     for policy in sorted((ROOT / "policies").glob("*.yaml")):
         made[CHART / "files/policies" / policy.name] = policy.read_text()
+    for shipped in ("rules.yaml", "dashboard.json"):
+        made[CHART / "files/monitoring" / shipped] = (ROOT / "deploy/monitoring" / shipped).read_text()
     return made
 
 
@@ -118,7 +122,12 @@ def write(files: dict[pathlib.Path, str], check: bool) -> list[pathlib.Path]:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
-    check = arguments.parse_args().check
+    arguments.add_argument("--values", type=json.loads, help="write nothing; print what the chart makes of these values (JSON)")
+    asked = arguments.parse_args()
+    if asked.values is not None:
+        print("---\n".join(documents(VALUES | asked.values)), end="")
+        return 0
+    check = asked.check
     # The manifests are rendered from the copies, so these come first.
     stale = write(copies(), check)
     stale += write(manifests(), check)

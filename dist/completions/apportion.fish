@@ -28,7 +28,9 @@ complete -c apportion -n "__fish_apportion_needs_command" -s h -l help -d 'Print
 complete -c apportion -n "__fish_apportion_needs_command" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "serve" -d 'Serve the admission webhook and the scheduler extender'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "explain" -d 'Show, step by step, what would become of pods, and where they would fit'
-complete -c apportion -n "__fish_apportion_needs_command" -f -a "lint" -d 'Find what is wrong or doubtful in policies'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "lint" -d 'Find what is wrong or doubtful in policies, plans, and the files of NVIDIA\'s components'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "render" -d 'Turn a sharing plan into the configuration of NVIDIA\'s components and the scheduler'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "audit" -d 'Report how GPUs were used and wasted, by DCGM metrics in Prometheus, and which way of sharing would waste less'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "mig" -d 'Show what MIG profiles products have, check geometries, and plan them for a demand'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "map" -d 'Draw who shares which GPU node with whom'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "replay" -d 'Find what a change of policies would change for the pods of a cluster, and whether they would still fit'
@@ -67,6 +69,7 @@ complete -c apportion -n "__fish_apportion_using_subcommand serve" -l extender-p
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l tls-self-signed -d 'Make a certificate for this run, to try things out'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l tls-managed -d 'Sign certificates with an authority of our own, kept in a Secret that replicas share, and keep the caBundle of the webhook configuration right'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l bind -d 'Bind pods, as the extender\'s bindVerb asks: of several replicas the one that holds the Lease NAME-bind'
+complete -c apportion -n "__fish_apportion_using_subcommand serve" -l preempt -d 'Evict pods of lower priority for one that in-tree filters let in somewhere and only a policy\'s limits keep out, unless its preemptionPolicy is Never; who holds the Lease NAME-bind does'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s f -l filename -d 'A manifest that holds pods, or what makes pods: Deployment, Job, List and so on. `-` is standard input. May be repeated' -r -F
@@ -80,7 +83,9 @@ always\t'Also into a file or a pipe'
 never\t'Nowhere'"
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s V -l version -d 'Print version'
-complete -c apportion -n "__fish_apportion_using_subcommand lint" -l policies -d 'The policies' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand lint" -l set -d 'A value of the GPU Operator, as `helm --set` takes it' -r
+complete -c apportion -n "__fish_apportion_using_subcommand lint" -l operator-namespace -d 'The namespace of the GPU Operator\'s release, where its pods mount what they are configured by' -r
+complete -c apportion -n "__fish_apportion_using_subcommand lint" -l policies -d 'The policies; by default those in `policies`, or none where files are given' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -l cluster -d 'A cluster to hold them against: what `kubectl get nodes,namespaces,pods -A -o json` prints' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -l output -d 'What to print: text for people, or JSON for programs' -r -f -a "text\t'For people'
 json\t'For programs'"
@@ -89,6 +94,43 @@ always\t'Also into a file or a pipe'
 never\t'Nowhere'"
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -s V -l version -d 'Print version'
+complete -c apportion -n "__fish_apportion_using_subcommand render" -s f -l filename -d 'The plan: a `GpuSharingPlan`. `-` is standard input' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l policies -d 'Policies to hold it against: what they allow and no pool gives, and the other way around' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l out -d 'Where to write the files. Without it all of them are printed' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l only -d 'Print one file alone, such as gpu-operator-values.yaml' -r
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal that wants them'
+always\t'Also into a file or a pipe'
+never\t'Nowhere'"
+complete -c apportion -n "__fish_apportion_using_subcommand render" -l check -d 'Write nothing; say which files in `--out` are not what the plan makes'
+complete -c apportion -n "__fish_apportion_using_subcommand render" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c apportion -n "__fish_apportion_using_subcommand render" -s V -l version -d 'Print version'
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l prometheus -d 'The Prometheus server, or what speaks its HTTP API, such as `http://prometheus.monitoring:9090`' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l cluster -d 'The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l policies -d 'The policies; with --cluster, ./policies by default. On a live cluster they stand beside its own' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l window -d 'How far back to look: 7d, 36h' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l step -d 'How close to look: one sample of each step counts. Not shorter than the scrape interval' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l end -d 'When the window ends, such as 2026-11-20T00:00:00Z; now by default' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l idle-below -d 'Below this utilization, in per cent, a GPU is idle' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l prices -d 'What an hour of each product costs: a YAML file with `currency`, `prices` by product, and `default`' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l selector -d 'Matchers for every series, where one server holds several clusters: cluster="eu"' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l exporter-pods -d 'Pods that are exporters: their name on a series is not that of who holds the GPU' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l token-file -d 'A file with a bearer token for the server' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l username -d 'A name for the server, with --password-file' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l password-file -d 'A file with the password that belongs to --username' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l ca-file -d 'PEM certificates of the authorities to trust for https; the system\'s by default' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l timeout -d 'How long one answer may take' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l nodes-per-query -d 'How many nodes one question is about. Fewer when the server says that it is too much' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l parallel -d 'How many questions are asked at a time' -r
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l output -d 'What to print: text for people, markdown to paste, html for a browser, JSON for programs' -r -f -a "text\t'For people'
+json\t'For programs'
+markdown\t'For issues and chats'
+html\t'One file for a browser'"
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal that wants them'
+always\t'Also into a file or a pipe'
+never\t'Nowhere'"
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l insecure-skip-tls-verify -d 'Take any certificate of the server. Somebody in between can then read the login and change the numbers'
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and not __fish_seen_subcommand_from show check plan" -s h -l help -d 'Print help'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and not __fish_seen_subcommand_from show check plan" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and not __fish_seen_subcommand_from show check plan" -f -a "show" -d 'Show products, or one product\'s profiles, IDs and slots'

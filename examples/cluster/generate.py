@@ -162,17 +162,18 @@ WORKLOADS = [
     ("globex", "StatefulSet", "chat", ["a100-split"] * 2, ["llm mig-2g.20gb=1"], {}),
     ("globex", "Job", "nightly", ["a100-mig"] * 2, ["etl mig-1g.10gb=7"], {}),
     ("globex", "Job", "caption", ["a100-single"], ["caption gpu=4"], dict(selector=SMALL_MIG)),
-    # Inference: MIG devices on newer GPUs, MPS shares on T4 and V100.
+    # Inference: MIG devices on newer GPUs, MPS shares on T4 and V100, where each tenant has nodes of its own.
     ("serving", "Deployment", "llm-small", ["a100-mig"] * 2, ["server mig-1g.10gb=1"], {}),
     ("serving", "Deployment", "llm-medium", ["a100-split"] * 2, ["server mig-2g.20gb=1"], {}),
     ("serving", "Deployment", "embedder", ["t4-mps"] * 2, ["server gpu.shared=1"], dict(selector=MPS_SHARE)),
     ("serving", "Deployment", "asr", ["t4-mps"] * 4,
      ["encoder gpu.shared=1", "decoder gpu.shared=1"], dict(selector=MPS_SHARE)),
-    ("serving", "Deployment", "tts", ["v100-mps"] * 4, ["acoustic gpu=1", "vocoder gpu=1"], dict(selector=V100_SHARE)),
+    ("serving", "Deployment", "tts", ["t4-mps"],
+     ["acoustic gpu.shared=1", "vocoder gpu.shared=1"], dict(selector=MPS_SHARE)),
     ("search", "Deployment", "rerank", ["a100-split"] * 3, ["server mig-1g.10gb=1"], {}),
     ("search", "Deployment", "ranker", ["a30-1"] * 3, ["query mig-2g.12gb=1", "document mig-2g.12gb=1"], {}),
     ("search", "Deployment", "ranker-old", ["a30-2"], ["query mig-2g.12gb=1"], dict(deleted=30)),
-    ("search", "Deployment", "rewrite", ["t4-mps"] * 2, ["server gpu.shared=1"], dict(selector=MPS_SHARE)),
+    ("search", "Deployment", "rewrite", ["v100-mps"] * 6, ["server gpu=1"], dict(selector=V100_SHARE)),
     ("search", "Deployment", "spell", ["v100-mps"] * 2, ["server gpu=1"], dict(selector=V100_SHARE)),
     # Development: time slices.
     ("playground", "StatefulSet", "nb-ada", ["l4-slices"], ["notebook gpu.shared=1"], dict(selector=TIME_SLICE)),

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{completion, explain, lint, map, mig, replay, serve, test};
+use super::{audit, completion, explain, lint, map, mig, render, replay, serve, test};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -20,8 +20,12 @@ pub enum Verb {
     Serve(Box<serve::Args>),
     /// Show, step by step, what would become of pods, and where they would fit.
     Explain(explain::Args),
-    /// Find what is wrong or doubtful in policies.
+    /// Find what is wrong or doubtful in policies, plans, and the files of NVIDIA's components.
     Lint(lint::Args),
+    /// Turn a sharing plan into the configuration of NVIDIA's components and the scheduler.
+    Render(render::Args),
+    /// Report how GPUs were used and wasted, by DCGM metrics in Prometheus, and which way of sharing would waste less.
+    Audit(Box<audit::Args>),
     /// Show what MIG profiles products have, check geometries, and plan them for a demand.
     Mig(mig::Args),
     /// Draw who shares which GPU node with whom.

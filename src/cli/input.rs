@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cluster::{client, look};
 use crate::decision::promised;
-use crate::inventory::{Inventory, dump};
+use crate::inventory::{Inventory, Ledger, dump};
 use crate::policy::{Finding, Policy, PolicySet, parse};
 
 /// The texts of all policies in a directory, by file name: `*.yaml`, `*.yml` and `*.json`, without its subdirectories.
@@ -83,8 +83,20 @@ pub fn cluster_of(file: &str, text: &str, policies: &PolicySet) -> anyhow::Resul
     Ok(promised(dump::read(text).with_context(|| file.to_owned())?, policies))
 }
 
+/// The pods, too, of a dump.
+pub fn ledger(file: &Path) -> anyhow::Result<Ledger> {
+    dump::read(&text(file)?).with_context(|| file.display().to_string())
+}
+
 /// The live cluster, and its policies beside those of a directory.
 pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
+    let (policies, ledger) = live_ledger(policies)?;
+    let inventory = promised(ledger, &policies);
+    Ok((policies, inventory))
+}
+
+/// The live cluster with its pods, and its policies beside those of a directory.
+pub fn live_ledger(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Ledger)> {
     let files = match policies {
         Some(directory) => checked_policies(directory, &policy_texts(directory)?)?,
         None => Vec::new(),
@@ -96,8 +108,7 @@ pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
         for complaint in wrong {
             writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
         }
-        let inventory = promised(look::ledger(&client).await?, &policies);
-        Ok((policies, inventory))
+        Ok((policies, look::ledger(&client).await?))
     })
 }
 

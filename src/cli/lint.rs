@@ -1,8 +1,9 @@
-//! `apportion lint`: what is wrong or doubtful in policies, alone and beside a cluster.
+//! `apportion lint`: what is wrong or doubtful in policies and in NVIDIA's files, alone and beside a cluster.
 
+pub mod files;
 pub mod snippet;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -17,9 +18,11 @@ use crate::policy::{Finding, Policy, PolicySet, Severity};
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The policies.
-    #[arg(long, value_name = "DIR", default_value = "policies", env = "APPORTION_POLICIES")]
-    policies: PathBuf,
+    #[command(flatten)]
+    given: files::Given,
+    /// The policies; by default those in `policies`, or none where files are given.
+    #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
+    policies: Option<PathBuf>,
     /// A cluster to hold them against: what `kubectl get nodes,namespaces,pods -A -o json` prints.
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
@@ -29,21 +32,51 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let texts = input::policy_texts(&args.policies)?;
     let cluster = match &args.cluster {
         Some(file) => Some((file.display().to_string(), input::cluster(file, &PolicySet::default())?)),
         None => None,
     };
-    let (findings, subject) = match input::policies_of(&args.policies, &texts)? {
-        Ok(policies) => {
-            let subject = subject(policies.len(), cluster.as_ref().map(|(_, inventory)| inventory));
-            (all(policies, cluster.as_ref()), subject)
+    let (mut findings, mut texts, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
+    let standard = args.given.is_empty().then(|| Path::new("policies"));
+    if let Some(directory) = args.policies.as_deref().or(standard) {
+        texts = input::policy_texts(directory)?;
+        match input::policies_of(directory, &texts)? {
+            Ok(policies) => {
+                subjects.push(match policies.len() {
+                    1 => "1 policy".to_owned(),
+                    many => format!("{many} policies"),
+                });
+                findings = all(policies, cluster.as_ref());
+            }
+            // What can not be read can not be linted; the rest would be judged as if it were alone.
+            Err(found) => {
+                subjects.push(counted(texts.len(), "file"));
+                findings = found;
+            }
         }
-        // What can not be read can not be linted; the rest would be judged as if it were alone.
-        Err(findings) => (findings, counted(texts.len(), "file")),
-    };
+    }
+    if !args.given.is_empty() {
+        let (found, read) = args.given.lint(cluster.as_ref())?;
+        findings.extend(found);
+        texts.extend(read);
+        subjects.push(match args.given.count() {
+            0 => "the settings".to_owned(),
+            count => counted(count, "file"),
+        });
+    }
+    if let Some((file, inventory)) = &cluster
+        && !findings.iter().any(|finding| finding.severity == Severity::Error)
+    {
+        subjects.push(counted(inventory.namespaces().count(), "namespace"));
+        subjects.push(counted(inventory.nodes().len(), "node"));
+        // What a policy and the cluster do not say alike stands with the rest on that policy; the cluster's own comes last.
+        findings.sort_by_key(|finding| (*finding.location.file == **file, finding.location.clone()));
+    }
     match args.printing.output {
-        Format::Text => output::print(&snippet::text(&findings, &texts, &subject), args.printing.color)?,
+        Format::Text => {
+            let text = snippet::text(&findings, &texts, &joined(&subjects));
+            output::print(&text, args.printing.color)?;
+        }
         Format::Json => output::print_json(&findings.iter().map(Entry::of).collect::<Vec<_>>())?,
     }
     Ok(match findings.iter().map(|finding| finding.severity).min() {
@@ -63,25 +96,16 @@ fn all(policies: Vec<Policy>, cluster: Option<&(String, Inventory)>) -> Vec<Find
     let mut findings = lint(&policies, &seen);
     if let Some((file, inventory)) = cluster {
         findings.extend(lint_cluster(&PolicySet::new(policies), inventory, file));
-        // What a policy and the cluster do not say alike stands with the rest on that policy; the cluster's own comes last.
-        findings.sort_by_key(|finding| (*finding.location.file == **file, finding.location.clone()));
     }
     findings
 }
 
-/// What was looked at, for the summary.
-fn subject(policies: usize, inventory: Option<&Inventory>) -> String {
-    let policies = match policies {
-        1 => "1 policy".to_owned(),
-        many => format!("{many} policies"),
-    };
-    match inventory {
-        None => policies,
-        Some(inventory) => format!(
-            "{policies}, {} and {}",
-            counted(inventory.namespaces().count(), "namespace"),
-            counted(inventory.nodes().len(), "node")
-        ),
+/// `a`, `a and b`, `a, b and c`.
+fn joined(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what was typed, and who carries it out.
 
 pub mod args;
+pub mod audit;
 pub mod certificate;
 pub mod completion;
 pub mod exit;
@@ -12,6 +13,7 @@ pub mod map;
 pub mod mig;
 pub mod output;
 pub mod page;
+pub mod render;
 pub mod replay;
 pub mod serve;
 pub mod test;
@@ -52,6 +54,8 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Serve(args) => serve::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Lint(args) => lint::run(&args),
+        Verb::Render(args) => render::run(&args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Mig(args) => mig::run(&args),
         Verb::Map(args) => map::run(&args),
         Verb::Replay(args) => replay::run(&args),

@@ -14,6 +14,7 @@ use super::exit::Exit;
 use super::input;
 use crate::cluster::bindings;
 use crate::cluster::desk::Desk;
+use crate::cluster::evictions;
 use crate::cluster::feed::Feed;
 use crate::cluster::lease::Seat;
 use crate::cluster::rounds::Rounds;
@@ -106,6 +107,10 @@ pub struct Args {
     /// Bind pods, as the extender's bindVerb asks: of several replicas the one that holds the Lease NAME-bind
     #[arg(long, conflicts_with_all = ["cluster", "no_extender"], help_heading = "Replicas")]
     bind: bool,
+    /// Evict pods of lower priority for one that in-tree filters let in somewhere and only a policy's limits keep out, unless its
+    /// preemptionPolicy is Never; who holds the Lease NAME-bind does
+    #[arg(long, conflicts_with_all = ["cluster", "no_extender"], help_heading = "Replicas")]
+    preempt: bool,
     /// What this replica calls itself in the Lease
     #[arg(long, value_name = "NAME", env = "POD_NAME", help_heading = "Replicas")]
     pod_name: Option<String>,
@@ -309,11 +314,18 @@ async fn follow_cluster(
     let feed = Feed::start(&client, true, !args.no_webhook);
     // A scheduler's extender writes nothing: the webhook's process does.
     let desk = (!args.no_webhook).then(|| Desk::open(&client, args.seat(&args.lease_name), tasks));
-    if args.bind {
+    if args.bind || args.preempt {
         let seat = args
             .seat(&format!("{}-bind", args.lease_name))
-            .context("--bind needs the namespace of its Lease; set --own-namespace")?;
-        bindings::start(&client, app, seat, tasks);
+            .context("--bind and --preempt need the namespace of their Lease; set --own-namespace")?;
+        let instance = seat.holder.clone();
+        let seat = bindings::seat(&client, app, seat, tasks);
+        if args.bind {
+            bindings::start(&client, app, seat.clone());
+        }
+        if args.preempt {
+            evictions::start(&client, app, seat, instance, tasks);
+        }
     }
     let rounds = Rounds::new(args.own_namespace.clone(), desk);
     let writer = Writer::new(Arc::clone(app), policies, rounds);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Binding as Object, ObjectReference};
@@ -21,7 +21,7 @@ use crate::service::App;
 use crate::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
 
 /// The longest that one call may take. The seat is given up long enough before the Lease ends for a call to be over by then.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Asks the API server.
 #[derive(Clone)]
@@ -34,54 +34,89 @@ impl std::fmt::Debug for ApiServer {
 }
 
 /// Lets `app` bind pods, as long as we hold the seat.
-pub fn start(client: &Client, app: &Arc<App>, seat: Seat, tasks: &mut JoinSet<()>) {
+pub fn start(client: &Client, app: &App, seat: BindingSeat) {
+    app.bind_through(Binding {
+        binder: Arc::new(ApiServer(client.clone())),
+        seat,
+    });
+}
+
+/// Holds the seat as well as it can.
+pub fn seat(client: &Client, app: &Arc<App>, seat: Seat, tasks: &mut JoinSet<()>) -> BindingSeat {
     let wanted = Arc::new(AtomicBool::new(false));
     let (may, until) = watch::channel(None);
     let (leads, led) = watch::channel(None);
-    app.bind_through(Binding {
-        binder: Arc::new(ApiServer(client.clone())),
-        seat: BindingSeat {
-            until,
-            wanted: Arc::clone(&wanted),
-        },
-    });
+    let ours = BindingSeat {
+        until,
+        wanted: Arc::clone(&wanted),
+    };
     let handover = Handover {
         wanted,
         notice: PATIENCE,
     };
-    tasks.spawn(lease::hold(client.clone(), seat, Some(handover), leads));
+    tasks.spawn(lease::hold(
+        client.clone(),
+        seat,
+        Some(handover),
+        app.clock().clone(),
+        leads,
+    ));
     tasks.spawn(sit(client.clone(), Arc::clone(app), led, may));
+    ours
 }
 
-/// Opens the seat each time that the Lease has come to us, once we know all that was bound before.
+/// When the seat is open: in each term of the Lease, once we know all that was bound before it.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// The term for which that is known.
+    ready: Option<u64>,
+}
+
+impl Opening {
+    /// The number of the term, if what was bound before it has to be found out yet.
+    pub fn unknown(&self, term: Option<Term>) -> Option<u64> {
+        term.map(|term| term.number)
+            .filter(|number| self.ready != Some(*number))
+    }
+
+    /// What was bound before the term of that number has been found out.
+    pub fn known(&mut self, number: u64) {
+        self.ready = Some(number);
+    }
+
+    /// Until when the seat is open.
+    pub fn until(&self, term: Option<Term>) -> Option<Duration> {
+        term.filter(|term| self.ready == Some(term.number))
+            .map(|term| term.until)
+    }
+}
+
+/// Opens the seat each time that the Lease has come to us.
 async fn sit(
     client: Client,
     app: Arc<App>,
     mut led: watch::Receiver<Option<Term>>,
-    may: watch::Sender<Option<Instant>>,
+    may: watch::Sender<Option<Duration>>,
 ) {
-    // The term for which all is known that was bound before it.
-    let mut ready: Option<u64> = None;
+    let mut opening = Opening::default();
     loop {
         let term = *led.borrow_and_update();
-        if let Some(term) = term.filter(|term| ready != Some(term.number))
+        if let Some(number) = opening.unknown(term)
             && catch_up(&client, &app).await
         {
-            ready = Some(term.number);
+            opening.known(number);
         }
         // While we looked the Lease may have gone on, or away.
         let term = *led.borrow();
-        let open = term.filter(|term| ready == Some(term.number));
-        may.send_replace(open.map(|term| term.until));
-        let again = Duration::from_secs(if term.is_some() && open.is_none() { 1 } else { 3600 });
+        may.send_replace(opening.until(term));
+        let again = Duration::from_secs(if opening.unknown(term).is_some() { 1 } else { 3600 });
         if let Ok(Err(_)) = timeout(again, led.changed()).await {
             return;
         }
     }
 }
 
-/// Looks at all pods as they are now, by a read that no cache answers late: what another replica bound a moment ago may not have come by
-/// our watch yet. What it has not brought is reserved until it does.
+/// Looks at all pods as they are now, by a read that no cache answers late.
 async fn catch_up(client: &Client, app: &App) -> bool {
     if app.state().readiness().is_err() {
         return false;
@@ -94,6 +129,12 @@ async fn catch_up(client: &Client, app: &App) -> bool {
         tracing::warn!(%error, "pods are not bound from here yet: what is bound already has to be known first");
         return false;
     }
+    take_in(app, bound)
+}
+
+/// Takes in pods on nodes, as they are now: what another replica bound a moment ago may not have come by our watch yet. What it has not
+/// brought is reserved until it does. Returns whether that was possible.
+pub fn take_in(app: &App, bound: Vec<PodRecord>) -> bool {
     let now = app.now();
     let mut reservations = app.reservations();
     let state = app.state();

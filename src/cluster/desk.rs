@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::lease::{self, Seat, Tenure};
 use super::notice::{self, Notice};
 use super::status::{self, StatusWrite};
+use crate::service::Clock;
 
 /// Events that may wait to be written.
 const NOTICES: usize = 64;
@@ -34,8 +35,9 @@ impl Desk {
         let instance = seat.as_ref().map(|seat| seat.holder.clone());
         let tenure = seat.map(|seat| {
             let (leading, leads) = watch::channel(None);
-            tasks.spawn(lease::hold(client.clone(), seat, None, leading));
-            Tenure(leads)
+            let clock = Clock::start();
+            tasks.spawn(lease::hold(client.clone(), seat, None, clock.clone(), leading));
+            Tenure { leads, clock }
         });
         let (notices, waiting) = channel(NOTICES);
         tasks.spawn(notice::write(client.clone(), instance, waiting, tenure.clone()));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant as StdInstant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -14,16 +14,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::refusal::Refusal;
+use crate::service::Clock;
 
 /// How long a lease lasts after it was renewed.
-const LASTS: Duration = Duration::from_secs(15);
+pub const LASTS: Duration = Duration::from_secs(15);
 /// Between two looks.
-const EVERY: Duration = Duration::from_secs(2);
-/// The longest that one call may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const EVERY: Duration = Duration::from_secs(2);
+/// The longest that one look may take.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 /// Without a renewal for so long we lead no more. With a call and a pause on top it stays below [`LASTS`].
 const GIVE_UP: Duration = Duration::from_secs(8);
 
@@ -53,11 +54,11 @@ enum Step {
 #[derive(Debug)]
 struct Watched {
     seen: Option<(Option<String>, Option<MicroTime>)>,
-    at: Instant,
+    at: Duration,
 }
 
 impl Watched {
-    fn step(&mut self, spec: &LeaseSpec, own: &str, now: Instant) -> Step {
+    fn step(&mut self, spec: &LeaseSpec, own: &str, now: Duration) -> Step {
         let seen = (spec.holder_identity.clone(), spec.renew_time.clone());
         if self.seen.as_ref() != Some(&seen) {
             self.seen = Some(seen);
@@ -70,14 +71,14 @@ impl Watched {
         match spec.holder_identity.as_deref() {
             Some(holder) if holder == own => Step::Renew,
             None | Some("") => Step::Take,
-            Some(_) if now.duration_since(self.at) > lasts => Step::Take,
+            Some(_) if now.saturating_sub(self.at) > lasts => Step::Take,
             Some(_) => Step::Wait,
         }
     }
 
     /// Whether a free lease is left to another replica that asked for it a moment ago.
-    fn is_promised(&self, wanted_by: Option<&str>, own: &str, now: Instant) -> bool {
-        wanted_by.is_some_and(|by| by != own) && now.duration_since(self.at) <= 3 * EVERY
+    fn is_promised(&self, wanted_by: Option<&str>, own: &str, now: Duration) -> bool {
+        wanted_by.is_some_and(|by| by != own) && now.saturating_sub(self.at) <= 3 * EVERY
     }
 }
 
@@ -89,18 +90,23 @@ const WANTED_BY: &str = "apportion.dev/wanted-by";
 pub struct Term {
     /// Another number after somebody else may have held it.
     pub number: u64,
-    /// Its end, unless it is renewed.
-    pub until: StdInstant,
+    /// Its end by the service's clock, unless it is renewed.
+    pub until: Duration,
 }
 
 /// Whether a lease is ours, asked again and again.
 #[derive(Clone, Debug)]
-pub struct Tenure(pub watch::Receiver<Option<Term>>);
+pub struct Tenure {
+    /// The term that [`hold`] tells of.
+    pub leads: watch::Receiver<Option<Term>>,
+    /// The clock that it goes by.
+    pub clock: Clock,
+}
 
 impl Tenure {
     /// Whether it is now.
     pub fn is_ours(&self) -> bool {
-        self.0.borrow().is_some_and(|term| StdInstant::now() < term.until)
+        self.leads.borrow().is_some_and(|term| self.clock.now() < term.until)
     }
 }
 
@@ -113,39 +119,152 @@ pub struct Handover {
     pub notice: Duration,
 }
 
+/// What a replica knows of the lease from one look to the next. Time and the API server are whoever's who drives it.
+#[derive(Debug)]
+pub struct Holder {
+    seat: Seat,
+    watched: Watched,
+    terms: u64,
+    /// Whether it was ours when we heard of it last.
+    holds: bool,
+}
+
+/// What a look leads to.
+#[derive(Debug)]
+pub enum Move {
+    /// The lease is to be written like this. Where that is refused for the resource version, the lease is [`Attempt::Elsewhere`].
+    Write(Box<Lease>, Attempt),
+    /// There is nothing to be written.
+    Rest(Attempt),
+}
+
+/// What became of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was ours and still is, without anybody else in between.
+    Renewed,
+    /// It has become ours.
+    Taken,
+    /// It is in our name, and we do not know since when: a process before us held it, whose last calls may be on their way still, or we
+    /// took it and never heard that we had.
+    Resumed,
+    /// It is ours, and another replica asks for it.
+    AskedFor,
+    /// It is not.
+    Elsewhere,
+}
+
+impl Holder {
+    /// Somebody who has not looked yet.
+    pub fn new(seat: Seat) -> Self {
+        let watched = Watched {
+            seen: None,
+            at: Duration::ZERO,
+        };
+        Holder {
+            seat,
+            watched,
+            terms: 0,
+            holds: false,
+        }
+    }
+
+    /// What to do about the lease as it is; `wants` is whether we need it even from a holder that lives, `stamp` what a calendar says now.
+    pub fn look(&mut self, lease: Option<Lease>, wants: bool, now: Duration, stamp: Timestamp) -> Move {
+        let Some(mut lease) = lease else {
+            return Move::Write(Box::new(fresh(&self.seat, stamp)), Attempt::Taken);
+        };
+        let own = &self.seat.holder;
+        let annotations = lease.metadata.annotations.as_ref();
+        let wanted_by = annotations.and_then(|all| all.get(WANTED_BY)).cloned();
+        let spec = lease.spec.get_or_insert_default();
+        let became = match self.watched.step(spec, own, now) {
+            Step::Wait if wants && wanted_by.as_ref() != Some(own) => {
+                let annotations = lease.metadata.annotations.get_or_insert_default();
+                annotations.insert(WANTED_BY.to_owned(), own.clone());
+                Attempt::Elsewhere
+            }
+            Step::Wait => return Move::Rest(Attempt::Elsewhere),
+            Step::Renew if wanted_by.as_ref().is_some_and(|by| by != own) => return Move::Rest(Attempt::AskedFor),
+            // Left to the one that asked for it; should that be gone, the request has to be, too.
+            Step::Take if !wants && self.watched.is_promised(wanted_by.as_deref(), own, now) => {
+                return Move::Rest(Attempt::Elsewhere);
+            }
+            Step::Renew => {
+                spec.renew_time = Some(MicroTime(stamp));
+                if self.holds { Attempt::Renewed } else { Attempt::Resumed }
+            }
+            Step::Take => {
+                *spec = LeaseSpec {
+                    lease_transitions: Some(spec.lease_transitions.unwrap_or(0).saturating_add(1)),
+                    ..held(&self.seat, stamp)
+                };
+                if let Some(annotations) = &mut lease.metadata.annotations {
+                    annotations.remove(WANTED_BY);
+                }
+                Attempt::Taken
+            }
+        };
+        Move::Write(Box::new(lease), became)
+    }
+
+    /// The term that an attempt leads to, if the lease is ours now. It was begun at `begun`.
+    pub fn term(&mut self, attempt: Attempt, begun: Duration) -> Option<Term> {
+        self.holds = !matches!(attempt, Attempt::Elsewhere);
+        match attempt {
+            Attempt::Elsewhere | Attempt::AskedFor => return None,
+            Attempt::Resumed | Attempt::Taken => self.terms += 1,
+            Attempt::Renewed => {}
+        }
+        // Whoever resumes lets pass first what was on its way, and leads with the next renewal.
+        (attempt != Attempt::Resumed).then_some(Term {
+            number: self.terms,
+            until: begun + GIVE_UP,
+        })
+    }
+
+    /// The lease without us, if it is ours.
+    pub fn leave(&self, mut lease: Lease) -> Option<Lease> {
+        let spec = lease.spec.as_mut()?;
+        if spec.holder_identity.as_deref() != Some(&self.seat.holder) {
+            return None;
+        }
+        spec.holder_identity = None;
+        Some(lease)
+    }
+}
+
 /// Holds the lease as well as it can, for ever, and says until when we do unless it is renewed.
-pub async fn hold(client: Client, seat: Seat, handover: Option<Handover>, leads: watch::Sender<Option<Term>>) {
-    let mut terms = 0u64;
+pub async fn hold(
+    client: Client,
+    seat: Seat,
+    handover: Option<Handover>,
+    clock: Clock,
+    leads: watch::Sender<Option<Term>>,
+) {
     let leases: Api<Lease> = Api::namespaced(client, &seat.namespace);
-    let mut watched = Watched {
-        seen: None,
-        at: Instant::now(),
-    };
+    let mut holder = Holder::new(seat.clone());
     let mut complained = String::new();
+    let notice = handover.as_ref().map_or(Duration::ZERO, |handover| handover.notice);
     loop {
-        let begun = StdInstant::now();
+        let begun = clock.now();
         let wants = handover.as_ref().is_some_and(|h| h.wanted.load(Ordering::Relaxed));
-        match timeout(PATIENCE, attempt(&leases, &seat, wants, &mut watched)).await {
-            Ok(Ok(held @ (Attempt::Renewed | Attempt::Taken))) => {
+        match timeout(PATIENCE, attempt(&leases, &mut holder, wants, &clock)).await {
+            Ok(Ok(attempt)) => {
                 complained.clear();
-                terms += u64::from(matches!(held, Attempt::Taken));
-                let until = begun + GIVE_UP;
-                tell(&leads, &seat, Some(Term { number: terms, until }));
-                if let Some(handover) = &handover {
+                let term = holder.term(attempt, begun);
+                tell(&leads, &seat, term);
+                if let (Some(_), Some(handover)) = (term, &handover) {
                     handover.wanted.store(false, Ordering::Relaxed);
                 }
-            }
-            Ok(Ok(Attempt::AskedFor)) => {
-                let notice = handover.as_ref().map_or(Duration::ZERO, |h| h.notice);
-                tell(&leads, &seat, None);
-                tokio::time::sleep(notice).await;
-                if let Ok(Err(error)) = timeout(PATIENCE, leave(&leases, &seat)).await {
+                if matches!(attempt, Attempt::AskedFor | Attempt::Resumed) {
+                    tokio::time::sleep(notice).await;
+                }
+                if attempt == Attempt::AskedFor
+                    && let Ok(Err(error)) = timeout(PATIENCE, leave(&leases, &holder)).await
+                {
                     complain(&mut complained, &seat, &Refusal::from(error).to_string());
                 }
-            }
-            Ok(Ok(Attempt::Elsewhere)) => {
-                complained.clear();
-                tell(&leads, &seat, None);
             }
             Ok(Err(error)) => complain(&mut complained, &seat, &Refusal::from(error).to_string()),
             Err(_) => complain(&mut complained, &seat, "the API server does not answer"),
@@ -178,58 +297,17 @@ fn complain(complained: &mut String, seat: &Seat, why: &str) {
     }
 }
 
-/// What became of a lease.
-enum Attempt {
-    /// It was ours and still is, without anybody else in between.
-    Renewed,
-    /// It has become ours.
-    Taken,
-    /// It is ours, and another replica asks for it.
-    AskedFor,
-    /// It is not.
-    Elsewhere,
-}
-
 /// Looks once. A write that comes too late is refused for its resource version, and means that the lease is not ours.
-async fn attempt(leases: &Api<Lease>, seat: &Seat, wants: bool, watched: &mut Watched) -> Result<Attempt, kube::Error> {
-    let mut became = Attempt::Taken;
-    let written = match leases.get_opt(&seat.name).await? {
-        None => leases.create(&PostParams::default(), &fresh(seat)).await,
-        Some(mut lease) => {
-            let wanted_by = lease
-                .metadata
-                .annotations
-                .as_ref()
-                .and_then(|all| all.get(WANTED_BY))
-                .cloned();
-            let spec = lease.spec.get_or_insert_default();
-            match watched.step(spec, &seat.holder, Instant::now()) {
-                Step::Wait if wants && wanted_by.as_ref() != Some(&seat.holder) => {
-                    let annotations = lease.metadata.annotations.get_or_insert_default();
-                    annotations.insert(WANTED_BY.to_owned(), seat.holder.clone());
-                    became = Attempt::Elsewhere;
-                }
-                Step::Wait => return Ok(Attempt::Elsewhere),
-                Step::Renew if wanted_by.as_ref().is_some_and(|by| *by != seat.holder) => return Ok(Attempt::AskedFor),
-                // Left to the one that asked for it; should that be gone, the request has to be, too.
-                Step::Take if !wants && watched.is_promised(wanted_by.as_deref(), &seat.holder, Instant::now()) => {
-                    return Ok(Attempt::Elsewhere);
-                }
-                Step::Renew => {
-                    became = Attempt::Renewed;
-                    spec.renew_time = Some(MicroTime(Timestamp::now()));
-                }
-                Step::Take => {
-                    *spec = LeaseSpec {
-                        lease_transitions: Some(spec.lease_transitions.unwrap_or(0).saturating_add(1)),
-                        ..held(seat)
-                    };
-                    if let Some(annotations) = &mut lease.metadata.annotations {
-                        annotations.remove(WANTED_BY);
-                    }
-                }
-            }
-            leases.replace(&seat.name, &PostParams::default(), &lease).await
+async fn attempt(leases: &Api<Lease>, holder: &mut Holder, wants: bool, clock: &Clock) -> Result<Attempt, kube::Error> {
+    let lease = leases.get_opt(&holder.seat.name).await?;
+    let (written, became) = match holder.look(lease, wants, clock.now(), Timestamp::now()) {
+        Move::Rest(attempt) => return Ok(attempt),
+        Move::Write(lease, became) if lease.metadata.resource_version.is_none() => {
+            (leases.create(&PostParams::default(), &lease).await, became)
+        }
+        Move::Write(lease, became) => {
+            let name = &holder.seat.name;
+            (leases.replace(name, &PostParams::default(), &lease).await, became)
         }
     };
     match written {
@@ -240,33 +318,26 @@ async fn attempt(leases: &Api<Lease>, seat: &Seat, wants: bool, watched: &mut Wa
 }
 
 /// Lets go of a lease that is ours.
-async fn leave(leases: &Api<Lease>, seat: &Seat) -> Result<(), kube::Error> {
-    let Some(mut lease) = leases.get_opt(&seat.name).await? else {
-        return Ok(());
-    };
-    if let Some(spec) = lease
-        .spec
-        .as_mut()
-        .filter(|spec| spec.holder_identity.as_deref() == Some(&seat.holder))
-    {
-        spec.holder_identity = None;
-        leases.replace(&seat.name, &PostParams::default(), &lease).await?;
+async fn leave(leases: &Api<Lease>, holder: &Holder) -> Result<(), kube::Error> {
+    let name = &holder.seat.name;
+    if let Some(lease) = leases.get_opt(name).await?.and_then(|lease| holder.leave(lease)) {
+        leases.replace(name, &PostParams::default(), &lease).await?;
     }
     Ok(())
 }
 
-fn fresh(seat: &Seat) -> Lease {
+fn fresh(seat: &Seat, stamp: Timestamp) -> Lease {
     Lease {
         metadata: ObjectMeta {
             name: Some(seat.name.clone()),
             ..ObjectMeta::default()
         },
-        spec: Some(held(seat)),
+        spec: Some(held(seat, stamp)),
     }
 }
 
-fn held(seat: &Seat) -> LeaseSpec {
-    let now = MicroTime(Timestamp::now());
+fn held(seat: &Seat, stamp: Timestamp) -> LeaseSpec {
+    let now = MicroTime(stamp);
     LeaseSpec {
         holder_identity: Some(seat.holder.clone()),
         lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
@@ -283,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_taken_when_nobody_renews_it() {
-        let start = Instant::now();
+        let start = Duration::from_secs(100);
         let mut watched = Watched { seen: None, at: start };
         let spec = |holder: &str, renewed: i64| LeaseSpec {
             holder_identity: Some(holder.to_owned()),

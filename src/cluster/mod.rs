@@ -10,6 +10,7 @@ pub mod ca_secret;
 mod changes;
 pub mod client;
 pub mod desk;
+pub mod evictions;
 pub mod feed;
 pub mod kind;
 pub mod lease;

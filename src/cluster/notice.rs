@@ -1,4 +1,4 @@
-//! Events on pods that break their policy.
+//! Events on pods: that they break their policy, that they were evicted.
 
 use std::time::Duration;
 
@@ -36,7 +36,19 @@ pub struct Notice {
     pod: String,
     uid: String,
     kind: &'static str,
+    about: About,
     note: String,
+}
+
+/// What an Event is about, in the words of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// `Warning` or `Normal`.
+    pub severity: &'static str,
+    /// Its reason.
+    pub reason: &'static str,
+    /// What was done.
+    pub action: &'static str,
 }
 
 impl Notice {
@@ -54,6 +66,29 @@ impl Notice {
             pod: pod.to_owned(),
             uid: sighting.uid.to_string(),
             kind: breach.kind.as_str(),
+            about: About {
+                severity: "Warning",
+                reason: REASON,
+                action: ACTION,
+            },
+            note,
+        }
+    }
+
+    /// That a pod, by `namespace/name`, was evicted, or that others were for it. `kind` tells its Event from others on the pod.
+    pub fn evicted((key, uid): (&str, &str), kind: &'static str, mut note: String) -> Self {
+        let (namespace, pod) = key.split_once('/').unwrap_or(("default", key));
+        note.truncate(note.floor_char_boundary(LONGEST));
+        Notice {
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            uid: uid.to_owned(),
+            kind,
+            about: About {
+                severity: "Normal",
+                reason: "GpuPreempted",
+                action: "Preempting",
+            },
             note,
         }
     }
@@ -69,9 +104,9 @@ impl Notice {
                 name: Some(format!("{pod}.{}.{kind}", self.uid)),
                 ..ObjectMeta::default()
             },
-            action: Some(ACTION.to_owned()),
-            reason: Some(REASON.to_owned()),
-            type_: Some("Warning".to_owned()),
+            action: Some(self.about.action.to_owned()),
+            reason: Some(self.about.reason.to_owned()),
+            type_: Some(self.about.severity.to_owned()),
             note: Some(self.note.clone()),
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
@@ -108,7 +143,7 @@ pub async fn write(client: Client, instance: Option<String>, mut notices: Receiv
     }
 }
 
-async fn publish(client: &Client, notice: &Notice, instance: &str) -> Result<(), Refusal> {
+pub(super) async fn publish(client: &Client, notice: &Notice, instance: &str) -> Result<(), Refusal> {
     let event = notice.event(instance, Timestamp::now());
     let events: Api<Event> = Api::namespaced(client.clone(), &notice.namespace);
     let mut wait = Duration::from_secs(1);

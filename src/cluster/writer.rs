@@ -16,6 +16,7 @@ use super::watch::Change;
 use crate::decision::Promises;
 use crate::gpu::Counts;
 use crate::inventory::{Ledger, PodRecord};
+use crate::object::Text;
 use crate::policy::Policy;
 use crate::service::{App, State};
 
@@ -93,7 +94,8 @@ impl Writer {
         }
     }
 
-    fn tick(&mut self) {
+    /// What is due now and then.
+    pub fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
         if self.is_whole() {
             self.changed |= self.rounds.go(&self.ledger, &self.book, self.app.metrics_registry());
@@ -112,7 +114,8 @@ impl Writer {
         self.app.metrics_registry().cluster_stale(silent);
     }
 
-    fn files(&mut self, policies: Vec<Policy>) {
+    /// The policies of files have changed.
+    pub fn files(&mut self, policies: Vec<Policy>) {
         self.book.set_files(policies);
         self.policies_changed();
     }
@@ -135,7 +138,8 @@ impl Writer {
         }
     }
 
-    fn node(&mut self, change: Change<Nodes>) {
+    /// A change of a node.
+    pub fn node(&mut self, change: Change<Nodes>) {
         match change {
             Change::Put(_, node) => self.changed |= self.ledger.put_node(node),
             Change::Gone(name) => self.changed |= self.ledger.remove_node(&name),
@@ -146,7 +150,8 @@ impl Writer {
         self.heard("nodes");
     }
 
-    fn namespace(&mut self, change: Change<Namespaces>) {
+    /// A change of a namespace.
+    pub fn namespace(&mut self, change: Change<Namespaces>) {
         match change {
             Change::Put(name, labels) => {
                 if self.ledger.put_namespace(&name, labels) {
@@ -165,7 +170,8 @@ impl Writer {
         self.heard("namespaces");
     }
 
-    fn pod(&mut self, change: Change<Pods>) {
+    /// A change of a pod.
+    pub fn pod(&mut self, change: Change<Pods>) {
         match change {
             Change::Put(key, record) => self.put_pod(&key, record.map(|record| *record)),
             Change::Gone(key) => self.put_pod(&key, None),
@@ -186,9 +192,29 @@ impl Writer {
         {
             self.placed.push(pod.wish.uid.clone());
         }
+        let nomination = before.and_then(|pod| Some((pod.wish.uid.clone(), pod.nominated.clone()?)));
         if self.ledger.put_pod(key, record) {
             self.changed = true;
             self.rounds.patrol.pod_changed(key);
+            self.follow_nomination(key, nomination);
+        }
+    }
+
+    /// Keeps the room that the scheduler makes for a pod: it keeps others off what Kubernetes counts, and we off what it does not.
+    fn follow_nomination(&self, key: &str, before: Option<(Box<str>, Box<Text<'static>>)>) {
+        let pod = self.ledger.inventory().pod(key);
+        let after = pod.and_then(|pod| Some((pod, pod.record.nominated.as_deref()?)));
+        if before.is_none() && after.is_none() {
+            return;
+        }
+        let now = self.app.now();
+        let mut reservations = self.app.reservations();
+        if let Some((uid, node)) = before {
+            reservations.let_go(&uid, &node);
+        }
+        if let Some((pod, node)) = after {
+            let priority = pod.record.priority;
+            reservations.keep(&pod.record.wish.uid, node, pod.newcomer(), priority, now);
         }
     }
 
@@ -277,7 +303,8 @@ impl Writer {
         }
     }
 
-    fn publish(&mut self) {
+    /// Shows what was taken in, and only then ends what was reserved for it.
+    pub fn publish(&mut self) {
         if !self.is_whole() {
             return self.publish_waiting();
         }

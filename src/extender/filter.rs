@@ -2,6 +2,7 @@
 
 use super::prioritize::worth;
 use super::question::{Ask, Context, listed};
+use super::victims::waits_for_leavers;
 use super::wire::{Args, Empty, FilterResult, Nodes};
 
 /// How many of the nodes that fit are answered.
@@ -32,6 +33,7 @@ pub fn filter<T>(
     write: impl FnOnce(&FilterResult<'_>) -> T,
 ) -> T {
     let ask = Ask::of(&args.pod, context);
+    let priority = args.pod.spec.priority.unwrap_or(0);
     let nodes = match listed(args, context) {
         Ok(nodes) => nodes,
         Err(error) => {
@@ -41,28 +43,42 @@ pub fn filter<T>(
             });
         }
     };
+    let mut result = FilterResult::default();
     let mut fitting: Vec<usize> = Vec::with_capacity(nodes.len());
     let mut lacking: Vec<usize> = Vec::new();
     for (at, (_, node)) in nodes.iter().enumerate() {
-        if ask.check(node.as_deref()).is_ok() {
-            fitting.push(at);
-        } else {
-            lacking.push(at);
+        match ask.check(node.as_deref()) {
+            Ok(()) => fitting.push(at),
+            Err(lack) => {
+                result.lacks[lack.kind().index()] += 1;
+                lacking.push(at);
+            }
         }
     }
-    let mut result = FilterResult::default();
     if let Ask::Refuse(reason) = &ask {
         fitting.clear();
         result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (&**name, reason.clone())).collect();
     } else if fitting.is_empty() || size == AnswerSize::All {
-        // An eviction would free a share, but only the scheduler's own dry run chooses victims as long as there is no preempt verb here; it
-        // finds that all in-tree filters pass without any victim, and fails with an error. So no node is given up to it.
-        let reason = |at: &usize| {
-            let (name, node) = &nodes[*at];
-            let lack = ask.check(node.as_deref()).err()?;
-            Some((&**name, lack.to_string()))
-        };
-        result.failed_and_unresolvable_nodes = lacking.iter().filter_map(reason).collect();
+        // The scheduler's own preemption dry-runs in-tree filters alone. What fails here has passed them, so it finds nobody to evict there and
+        // fails with an error: no node is given up to it. But a pod that waits for victims on its nominated node is to wait on; were that node
+        // given as unresolvable, the scheduler would evict others elsewhere meanwhile.
+        for at in lacking {
+            let (name, node) = &nodes[at];
+            let Err(lack) = ask.check(node.as_deref()) else {
+                continue;
+            };
+            let waits = args.pod.nominated_to() == Some(&**name)
+                && lack.eviction_helps()
+                && node
+                    .as_deref()
+                    .is_some_and(|node| waits_for_leavers(&ask, node, priority));
+            let list = if waits {
+                &mut result.failed_nodes
+            } else {
+                &mut result.failed_and_unresolvable_nodes
+            };
+            list.insert(&**name, lack.to_string());
+        }
     }
     if let (Ask::Hold { newcomer, .. }, AnswerSize::Best(most)) = (&ask, size)
         && fitting.len() > most

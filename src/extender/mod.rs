@@ -3,11 +3,15 @@
 //! In-tree filters have run before, and what a pod spec can say they have held; the extender holds the rest.
 
 pub mod bind;
+pub mod evict;
 pub mod filter;
+pub mod preempt;
 pub mod prioritize;
 pub mod question;
+pub mod victims;
 pub mod wire;
 
 pub use filter::{AnswerSize, filter};
+pub use preempt::preempt;
 pub use prioritize::prioritize;
 pub use question::{Ask, Context};

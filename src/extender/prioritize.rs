@@ -6,7 +6,7 @@
 use super::question::{Ask, Context, listed};
 use super::wire::{Args, HostPriority};
 use crate::gpu::Counts;
-use crate::inventory::{Newcomer, NodeEntry};
+use crate::inventory::{Newcomer, NodeEntry, Offer};
 
 /// `MaxExtenderPriority` of k8s.io/kube-scheduler/extender/v1.
 pub const MAX_SCORE: i64 = 10;
@@ -44,29 +44,34 @@ pub(super) fn score(ask: &Ask<'_>, node: Option<&NodeEntry>) -> f64 {
 /// How good a node is that can hold the pod, from 0 to 1.
 pub fn worth(node: &NodeEntry, newcomer: &Newcomer) -> f64 {
     let full = fullness(node, &newcomer.demand);
-    match company(node, newcomer) {
-        Some(company) => (1.0 - COMPANY) * full + COMPANY * company,
-        None => full,
+    if is_shared(node, newcomer) {
+        let company = if is_among_its_own(node, newcomer) { COMPANY } else { 0.0 };
+        (1.0 - COMPANY) * full + company
+    } else {
+        full
     }
 }
 
-/// How much the neighbours on shared GPUs count beside how full the node will be.
-const COMPANY: f64 = 0.3;
+/// How much it counts to be among pods of one's own tenant, beside how full the node will be. Little: a node that strangers share is still
+/// better than an empty one, unless somebody is promised to be apart, and then it does not fit at all.
+const COMPANY: f64 = 0.1;
 
-/// How good the neighbours on shared GPUs are: the own tenant's, then none, then others'. `None` where nothing is shared.
-fn company(node: &NodeEntry, newcomer: &Newcomer) -> Option<f64> {
-    let offers = newcomer
+fn is_shared(node: &NodeEntry, newcomer: &Newcomer) -> bool {
+    let mut offers = newcomer
         .demand
         .iter()
         .filter_map(|(resource, _)| node.offers.get(resource));
-    let mut shared = offers.filter(|offer| offer.is_shared()).peekable();
-    shared.peek()?;
-    let mut stakes = shared.flat_map(|offer| node.held.stakes(offer.resource)).peekable();
-    if stakes.peek().is_none() {
-        return Some(0.5);
-    }
-    let is_own = stakes.all(|(stake, _)| stake.terms.tenant == newcomer.terms.tenant);
-    Some(if is_own { 1.0 } else { 0.0 })
+    offers.any(Offer::is_shared)
+}
+
+/// Whether there are pods on the wanted offers, and all of the same tenant.
+fn is_among_its_own(node: &NodeEntry, newcomer: &Newcomer) -> bool {
+    let mut stakes = newcomer
+        .demand
+        .iter()
+        .flat_map(|(resource, _)| node.held.stakes(resource))
+        .peekable();
+    stakes.peek().is_some() && stakes.all(|(stake, _)| stake.terms.tenant == newcomer.terms.tenant)
 }
 
 /// How full the wanted offers will be: the mean over them. For whole GPUs that is the best fit: of two nodes of a size the one that is left

@@ -2,11 +2,13 @@
 //!
 //! Its Go structs have no JSON tags: keys are Go's field names, and what is absent is sent as `null`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::inventory::LackKind;
 use crate::object::{Pod, Text};
 
 /// `ExtenderArgs`: the question of filter and prioritize.
@@ -46,6 +48,9 @@ pub struct FilterResult<'a> {
     pub failed_and_unresolvable_nodes: BTreeMap<&'a str, String>,
     /// Why there is no answer.
     pub error: String,
+    /// How many nodes were left out for each kind of lack, by [`LackKind::index`]. For counting; not sent.
+    #[serde(skip)]
+    pub lacks: [u64; LackKind::ALL.len()],
 }
 
 /// A `v1.NodeList` to send.
@@ -69,4 +74,73 @@ pub struct HostPriority<'a> {
     pub host: &'a str,
     /// From 0 to 10. The scheduler multiplies it by the extender's weight and by 10, without a limit.
     pub score: i64,
+}
+
+/// `ExtenderPreemptionArgs`: nodes that the scheduler's own preemption could make room on, and whom it would evict there.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PreemptionArgs<'a> {
+    /// The pod that is to have the room.
+    #[serde(borrow)]
+    pub pod: Pod<'a>,
+    /// Whole pods, from a scheduler with `nodeCacheCapable: false`.
+    #[serde(default, borrow)]
+    pub node_name_to_victims: Option<BTreeMap<Text<'a>, Option<Victims<'a>>>>,
+    /// UIDs of pods, from one with `nodeCacheCapable: true`.
+    #[serde(default, borrow)]
+    pub node_name_to_meta_victims: Option<BTreeMap<Text<'a>, Option<MetaVictims<'a>>>>,
+}
+
+/// `Victims`.
+#[derive(Debug, Default, Deserialize)]
+pub struct Victims<'a> {
+    /// Those to be evicted, the most important first.
+    #[serde(default, rename = "Pods", borrow)]
+    pub pods: Option<Vec<VictimPod<'a>>>,
+    /// How many evictions break a `PodDisruptionBudget`.
+    #[serde(default, rename = "NumPDBViolations")]
+    pub pdb_violations: i64,
+}
+
+/// A `v1.Pod` that is to be evicted, as far as it is read here: who it is.
+#[derive(Debug, Deserialize)]
+pub struct VictimPod<'a> {
+    /// Its metadata.
+    #[serde(borrow)]
+    pub metadata: VictimMetadata<'a>,
+}
+
+/// Its `metav1.ObjectMeta`.
+#[derive(Debug, Deserialize)]
+pub struct VictimMetadata<'a> {
+    /// Its UID.
+    #[serde(borrow)]
+    pub uid: Text<'a>,
+}
+
+/// `MetaVictims`.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub struct MetaVictims<'a> {
+    /// Those to be evicted, the most important first. An empty list fails the scheduler's whole preemption.
+    #[serde(default, rename = "Pods", borrow)]
+    pub pods: Option<Vec<MetaPod<'a>>>,
+    /// How many evictions break a `PodDisruptionBudget`.
+    #[serde(default, rename = "NumPDBViolations")]
+    pub pdb_violations: i64,
+}
+
+/// `MetaPod`.
+#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct MetaPod<'a> {
+    /// The pod's UID.
+    #[serde(rename = "UID", borrow)]
+    pub uid: Cow<'a, str>,
+}
+
+/// `ExtenderPreemptionResult`: UIDs, whatever was asked with.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PreemptionResult<'a> {
+    /// The nodes that are left, and who is to be evicted there. None at all is an answer: nobody is evicted then.
+    pub node_name_to_meta_victims: BTreeMap<&'a str, MetaVictims<'a>>,
 }

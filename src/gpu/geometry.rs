@@ -309,6 +309,31 @@ impl Model {
         self.rows.iter().find(|row| row.profile.parse() == Ok(profile))
     }
 
+    /// The part of a GPU that an instance of a profile takes: of its compute slices or its memory slots, whichever is more. Nobody else
+    /// can have the rest of what it takes, so seven `1g` are a whole GPU, and so are two `3g`.
+    pub fn part(&self, profile: MigProfile) -> Option<f64> {
+        let row = self.row(profile)?;
+        let whole = self
+            .rows
+            .iter()
+            .filter_map(|row| row.profile.parse::<MigProfile>().ok());
+        let compute = whole.map(MigProfile::compute).max()?;
+        let slots = self.rows.iter().map(|row| row.slots).max()?;
+        let part = |of: u8, all: u8| f64::from(of) / f64::from(all);
+        Some(part(profile.compute(), compute).max(part(row.slots, slots)))
+    }
+
+    /// The compute slices of a profile beside those of the whole GPU.
+    pub fn compute_part(&self, profile: MigProfile) -> Option<f64> {
+        self.row(profile)?;
+        let whole = self
+            .rows
+            .iter()
+            .filter_map(|row| row.profile.parse::<MigProfile>().ok());
+        let compute = whole.map(MigProfile::compute).max()?;
+        Some(f64::from(profile.compute()) / f64::from(compute))
+    }
+
     /// The shortest word by which a policy can mean it.
     pub fn word(&self) -> &'static str {
         self.pattern

@@ -3,6 +3,7 @@
 //! NVIDIA's names are written in this module and nowhere else.
 
 pub mod catalog;
+pub mod dcgm;
 pub mod demand;
 pub mod geometry;
 pub mod instances;
@@ -11,10 +12,12 @@ pub mod memory;
 pub mod mig_parted;
 pub mod misfit;
 pub mod names;
+pub mod nvidia_files;
 pub mod packing;
 pub mod placement;
 pub mod product;
 pub mod profile;
+pub mod replicas;
 pub mod resource;
 pub mod rule;
 pub mod side_door;

@@ -26,6 +26,10 @@ pub const MIG_STRATEGY: &str = "nvidia.com/mig.strategy";
 /// The outcome of the MIG manager's last change: `pending`, `rebooting`, `success` or `failed` (mig-parted
 /// `pkg/mig/reconfigure`).
 pub const MIG_CONFIG_STATE: &str = "nvidia.com/mig.config.state";
+/// Chooses the entry of the MIG manager's configuration (mig-parted `cmd/nvidia-mig-manager`).
+pub const MIG_CONFIG: &str = "nvidia.com/mig.config";
+/// Chooses the key of the device plugin's `ConfigMap` (k8s-device-plugin `cmd/config-manager`).
+pub const DEVICE_PLUGIN_CONFIG: &str = "nvidia.com/device-plugin.config";
 /// `true`, or `paused-for-mig-change` while the MIG manager works.
 pub const DEPLOY_DEVICE_PLUGIN: &str = "nvidia.com/gpu.deploy.device-plugin";
 

@@ -75,7 +75,77 @@ pub enum Lack {
     },
 }
 
+/// What kind of lack it is, without numbers: for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LackKind {
+    /// The node is not known.
+    Unknown,
+    /// The node, or the resource on it, is offered to nobody for now.
+    Unusable,
+    /// The node has nothing that the policy allows, or not enough of it.
+    Unsuitable,
+    /// A share has too little memory.
+    Memory,
+    /// All that is free is too few.
+    Taken,
+    /// More shares of each GPU than somebody was promised.
+    SharesPerGpu,
+    /// Another tenant is there.
+    OtherTenant,
+    /// Declared memory would not fit.
+    DeclaredMemory,
+}
+
+impl LackKind {
+    /// Every kind, in the order of [`LackKind::index`].
+    pub const ALL: [LackKind; 8] = [
+        LackKind::Unknown,
+        LackKind::Unusable,
+        LackKind::Unsuitable,
+        LackKind::Memory,
+        LackKind::Taken,
+        LackKind::SharesPerGpu,
+        LackKind::OtherTenant,
+        LackKind::DeclaredMemory,
+    ];
+
+    /// Its place among all.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LackKind::Unknown => "unknown",
+            LackKind::Unusable => "unusable",
+            LackKind::Unsuitable => "unsuitable",
+            LackKind::Memory => "memory",
+            LackKind::Taken => "taken",
+            LackKind::SharesPerGpu => "shares_per_gpu",
+            LackKind::OtherTenant => "other_tenant",
+            LackKind::DeclaredMemory => "declared_memory",
+        }
+    }
+}
+
 impl Lack {
+    /// What kind it is.
+    pub fn kind(&self) -> LackKind {
+        match self {
+            Lack::UnknownNode => LackKind::Unknown,
+            Lack::Paused(_) | Lack::Doubtful(..) => LackKind::Unusable,
+            Lack::NoOffer(_) | Lack::Strategy(..) | Lack::Profile(_) | Lack::Product(_) | Lack::TooSmall { .. } => {
+                LackKind::Unsuitable
+            }
+            Lack::Memory { .. } => LackKind::Memory,
+            Lack::Taken { .. } => LackKind::Taken,
+            Lack::SharesPerGpu { .. } => LackKind::SharesPerGpu,
+            Lack::OtherTenant => LackKind::OtherTenant,
+            Lack::DeclaredMemory { .. } => LackKind::DeclaredMemory,
+        }
+    }
+
     /// Whether it would help if other pods left the node.
     pub fn eviction_helps(&self) -> bool {
         matches!(
@@ -125,6 +195,135 @@ impl fmt::Display for Lack {
                 has,
             } => write!(f, "shares that may meet on one GPU would declare {what} of its {has}"),
             Lack::DeclaredMemory { what, has, .. } => write!(f, "{what} of {has} GPU memory would be declared"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lack_has_its_words_its_kind_and_whether_an_eviction_helps() {
+        let (gpu, shared) = (GpuResource::Gpu, GpuResource::GpuShared);
+        let per_gpu = |devices| Lack::SharesPerGpu {
+            taken: 7,
+            most: 8,
+            devices,
+            needs: 2,
+        };
+        let declared = |limit| Lack::DeclaredMemory {
+            limit,
+            what: MiB(16 << 10),
+            has: MiB(15_360),
+        };
+        let taken = Lack::Taken {
+            resource: shared,
+            free: 1,
+            total: 16,
+            needs: 2,
+        };
+        let small = Lack::TooSmall {
+            resource: gpu,
+            total: 4,
+            needs: 8,
+        };
+        let memory = |has| Lack::Memory { has, needs: MiB(4096) };
+        for (lack, words, kind, eviction_helps) in [
+            (Lack::UnknownNode, "not known to apportion yet", "unknown", false),
+            (
+                Lack::Paused(Pause::DevicePlugin),
+                "paused for a MIG change",
+                "unusable",
+                false,
+            ),
+            (
+                Lack::Paused(Pause::MigConfig("failed".into())),
+                "MIG reconfiguration failed",
+                "unusable",
+                false,
+            ),
+            (
+                Lack::Doubtful(gpu, "no GPU labels"),
+                "gpu not usable: no GPU labels",
+                "unusable",
+                false,
+            ),
+            (Lack::NoOffer(shared), "no gpu.shared", "unsuitable", false),
+            (
+                Lack::Strategy(gpu, Strategy::Exclusive),
+                "gpu is a whole GPU, not a share",
+                "unsuitable",
+                false,
+            ),
+            (
+                Lack::Strategy(gpu, Strategy::Mig),
+                "gpu is a MIG device",
+                "unsuitable",
+                false,
+            ),
+            (
+                Lack::Strategy(shared, Strategy::Mps),
+                "gpu.shared is shared by mps",
+                "unsuitable",
+                false,
+            ),
+            (
+                Lack::Profile("1g.10gb".parse().unwrap()),
+                "MIG profile 1g.10gb not allowed",
+                "unsuitable",
+                false,
+            ),
+            (Lack::Product(gpu), "GPU product not allowed", "unsuitable", false),
+            (small, "4 gpu in all, 8 needed", "unsuitable", false),
+            (
+                memory(Some(MiB(3840))),
+                "3840Mi GPU memory a share, 4Gi needed",
+                "memory",
+                false,
+            ),
+            (memory(None), "GPU memory unknown, 4Gi needed", "memory", false),
+            (taken, "1 of 16 gpu.shared free", "taken", true),
+            (
+                per_gpu(4),
+                "7 of 8 shares of 4 GPUs taken, 2 needed",
+                "shares_per_gpu",
+                true,
+            ),
+            (
+                per_gpu(1),
+                "7 of 8 shares of 1 GPU taken, 2 needed",
+                "shares_per_gpu",
+                true,
+            ),
+            (
+                Lack::OtherTenant,
+                "GPUs shared with another tenant",
+                "other_tenant",
+                true,
+            ),
+            (
+                declared(MemoryLimit::Total),
+                "16Gi of 15Gi GPU memory would be declared",
+                "declared_memory",
+                true,
+            ),
+            (
+                declared(MemoryLimit::PerGpu),
+                "shares that may meet on one GPU would declare 16Gi of its 15Gi",
+                "declared_memory",
+                true,
+            ),
+        ] {
+            let shown = (lack.to_string(), lack.kind().as_str(), lack.eviction_helps());
+            assert_eq!(shown, (words.to_owned(), kind, eviction_helps), "{lack:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_are_found_by_their_index() {
+        for (at, kind) in LackKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), at, "{kind:?}");
         }
     }
 }

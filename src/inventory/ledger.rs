@@ -261,84 +261,199 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
+    use std::num::NonZeroU32;
 
-    fn node(name: &str, gpus: u64) -> NodeEntry {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use proptest::strategy::Strategy;
+
+    use super::*;
+    use crate::gpu::{Limits, MemoryLimit, MiB};
+    use crate::inventory::Tenant;
+    use crate::object::LabelSource as _;
+
+    /// How a node's GPUs are shared: the strategy's label, whether under a name of its own, GPUs, replicas.
+    type Cut = (&'static str, bool, u64, u64);
+
+    fn node(name: &str, (strategy, renamed, gpus, replicas): Cut) -> NodeEntry {
+        let (suffix, resource) = match (strategy, renamed) {
+            ("none", _) => ("", "gpu"),
+            (_, true) => ("", "gpu.shared"),
+            (_, false) => ("-SHARED", "gpu"),
+        };
+        let shares = gpus * replicas;
         let json = format!(
-            r#"{{"metadata":{{"name":"{name}","labels":{{"nvidia.com/gpu.product":"NVIDIA-A100-SXM4-80GB","nvidia.com/gpu.count":"8","nvidia.com/gpu.replicas":"1","nvidia.com/gpu.sharing-strategy":"none"}}}},"status":{{"allocatable":{{"nvidia.com/gpu":"{gpus}"}}}}}}"#
+            r#"{{"metadata":{{"name":"{name}","labels":{{"nvidia.com/gpu.product":"Tesla-T4{suffix}","nvidia.com/gpu.count":"8","nvidia.com/gpu.memory":"15360","nvidia.com/gpu.replicas":"{replicas}","nvidia.com/gpu.sharing-strategy":"{strategy}"}}}},"status":{{"allocatable":{{"nvidia.com/{resource}":"{shares}"}}}}}}"#
         );
         NodeEntry::of(serde_json::from_str(&json).unwrap())
     }
 
-    fn pod(gpus: u64, on: Option<&str>) -> PodRecord {
+    /// A pod: resource, count, declared memory, node.
+    type Wants = (&'static str, u64, Option<&'static str>, Option<&'static str>);
+
+    fn pod(key: &str, (resource, count, memory, on): Wants) -> PodRecord {
+        let (namespace, name) = key.split_once('/').unwrap();
         let on = on.map(|node| format!(r#","nodeName":"{node}""#)).unwrap_or_default();
-        let json =
-            format!(r#"{{"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/gpu":{gpus}}}}}}}]{on}}}}}"#);
+        let memory = memory.map(|memory| format!(r#","annotations":{{"apportion.dev/gpu-memory":"{memory}"}}"#));
+        let memory = memory.unwrap_or_default();
+        let json = format!(
+            r#"{{"metadata":{{"namespace":"{namespace}","name":"{name}"{memory}}},"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/{resource}":{count}}}}}}}]{on}}}}}"#
+        );
         PodRecord::of(&serde_json::from_str(&json).unwrap()).unwrap()
+    }
+
+    /// Promises by the labels of namespaces, and others in each version.
+    #[derive(Debug)]
+    struct Version(u32);
+
+    impl Promising for Version {
+        fn terms(&self, pod: &PodRecord, namespace: Option<&Labels>) -> Terms {
+            let none = Terms::none(&pod.namespace);
+            let Some(policy) = namespace.and_then(|labels| labels.label("policy")) else {
+                return none;
+            };
+            let strict = policy == "strict";
+            Terms {
+                limits: Limits {
+                    shares_per_gpu: NonZeroU32::new(self.0).filter(|_| strict),
+                    memory: MemoryLimit::ALL[self.0 as usize % 3],
+                    undeclared_memory: MiB(if strict { 1000 } else { 0 }),
+                    apart: strict && self.0 == 2,
+                },
+                tenant: match namespace.and_then(|labels| labels.label("team")) {
+                    Some(team) => Tenant::Label {
+                        key: "team".into(),
+                        value: team.into(),
+                    },
+                    None => none.tenant,
+                },
+            }
+        }
     }
 
     #[derive(Clone, Debug)]
     enum Event {
-        Node(&'static str, u64),
-        NodeGone(&'static str),
-        Pod(&'static str, Option<(u64, Option<&'static str>)>),
+        Node(&'static str, Option<Cut>),
+        Pod(&'static str, Option<Wants>),
+        Namespace(&'static str, Option<Vec<(&'static str, &'static str)>>),
+        Promise(u32),
     }
 
     fn apply(ledger: &mut Ledger, event: &Event) {
+        let _ = match event {
+            Event::Node(name, Some(cut)) => ledger.put_node(node(name, *cut)),
+            Event::Node(name, None) => ledger.remove_node(name),
+            Event::Pod(key, wants) => ledger.put_pod(key, wants.map(|wants| pod(key, wants))),
+            Event::Namespace(name, Some(labels)) => ledger.put_namespace(name, labels.iter().copied().collect()),
+            Event::Namespace(name, None) => ledger.remove_namespace(name),
+            Event::Promise(version) => {
+                ledger.promise(Arc::new(Version(*version)));
+                true
+            }
+        };
+    }
+
+    /// What an event speaks of: only the last one of each counts.
+    fn subject(event: &Event) -> (u8, &'static str) {
         match event {
-            Event::Node(name, gpus) => drop(ledger.put_node(node(name, *gpus))),
-            Event::NodeGone(name) => drop(ledger.remove_node(name)),
-            Event::Pod(key, record) => drop(ledger.put_pod(key, record.map(|(gpus, on)| pod(gpus, on)))),
+            Event::Node(name, _) => (0, name),
+            Event::Pod(key, _) => (1, key),
+            Event::Namespace(name, _) => (2, name),
+            Event::Promise(_) => (3, ""),
         }
     }
 
     fn event() -> impl Strategy<Value = Event> {
-        let name = prop::sample::select(vec!["a", "b", "c"]);
-        let key = prop::sample::select(vec!["n/p", "n/q", "n/r", "n/s"]);
+        let name = || select(vec!["a", "b", "c"]);
+        let cut = (
+            select(vec!["none", "time-slicing", "mps"]),
+            any::<bool>(),
+            1u64..5,
+            2u64..5,
+        );
+        let cut = cut.prop_map(|(strategy, renamed, gpus, replicas)| {
+            let replicas = if strategy == "none" { 1 } else { replicas };
+            (strategy, renamed, gpus, replicas)
+        });
+        let wants = (
+            select(vec!["gpu", "gpu.shared", "gpu.shared", "mig-1g.10gb"]),
+            1u64..4,
+            prop::option::of(select(vec!["1Gi", "4Gi", "8Gi"])),
+            prop::option::of(name()),
+        );
+        let key = select(vec!["m/p", "m/q", "n/p", "n/q", "n/r", "nn/p"]);
+        let team = prop::option::of(select(vec![("team", "x"), ("team", "y")]));
+        let policy = prop::option::of(select(vec![("policy", "strict"), ("policy", "loose")]));
+        let labels = (team, policy).prop_map(|(team, policy)| team.into_iter().chain(policy).collect());
         prop_oneof![
-            (name.clone(), 0u64..9).prop_map(|(name, gpus)| Event::Node(name, gpus)),
-            name.clone().prop_map(Event::NodeGone),
-            (key, prop::option::of((1u64..5, prop::option::of(name))))
-                .prop_map(|(key, record)| Event::Pod(key, record)),
+            3 => (name(), prop::option::weighted(0.8, cut)).prop_map(|(name, cut)| Event::Node(name, cut)),
+            6 => (key, prop::option::weighted(0.8, wants)).prop_map(|(key, wants)| Event::Pod(key, wants)),
+            3 => (select(vec!["m", "n", "nn"]), prop::option::weighted(0.8, labels))
+                .prop_map(|(name, labels)| Event::Namespace(name, labels)),
+            1 => (0u32..4).prop_map(Event::Promise),
         ]
     }
 
-    use proptest::strategy::Strategy;
+    fn same(lived: &Inventory, fresh: &Inventory) -> Result<(), TestCaseError> {
+        prop_assert!(
+            lived.nodes().eq(fresh.nodes()),
+            "{:?}\n{:?}",
+            lived.nodes().collect::<Vec<_>>(),
+            fresh.nodes().collect::<Vec<_>>()
+        );
+        prop_assert!(lived.pods().eq(fresh.pods()));
+        prop_assert!(lived.namespaces().eq(fresh.namespaces()));
+        prop_assert!(lived.classes().eq(fresh.classes()));
+        for class in fresh.classes() {
+            prop_assert_eq!(lived.awaited(class), fresh.awaited(class));
+            let (old, new) = (lived.stock(class).unwrap(), fresh.stock(class).unwrap());
+            prop_assert!(old.nodes.iter().eq(new.nodes.iter()));
+            prop_assert_eq!(lived.sorts(class).count(), fresh.sorts(class).count());
+        }
+        Ok(())
+    }
+
+    /// What a node holds is what its pods hold, added up anew.
+    fn adds_up(inventory: &Inventory) -> Result<(), TestCaseError> {
+        for node in inventory.nodes() {
+            let mut held = Holdings::default();
+            let there: Vec<&Arc<PodEntry>> = inventory
+                .pods()
+                .map(|(_, pod)| pod)
+                .filter(|pod| pod.node() == Some(&node.name))
+                .collect();
+            for pod in &there {
+                held.add(&pod.holding());
+            }
+            prop_assert_eq!(&node.held, &held);
+            prop_assert!(node.pods.iter().eq(there), "{}", node.name);
+        }
+        Ok(())
+    }
 
     proptest! {
         /// Whatever happened on the way, what is known now is all that counts.
         #[test]
-        fn any_history_leads_to_what_its_end_alone_leads_to(events in prop::collection::vec(event(), 0..40)) {
+        fn any_history_leads_to_what_its_end_alone_leads_to(events in prop::collection::vec(event(), 0..60), turn in any::<prop::sample::Index>()) {
             let mut lived = Ledger::default();
-            let (mut nodes, mut pods) = (BTreeMap::new(), BTreeMap::new());
             for event in &events {
                 apply(&mut lived, event);
-                match event {
-                    Event::Node(name, gpus) => drop(nodes.insert(*name, *gpus)),
-                    Event::NodeGone(name) => drop(nodes.remove(name)),
-                    Event::Pod(key, Some(record)) => drop(pods.insert(*key, *record)),
-                    Event::Pod(key, None) => drop(pods.remove(key)),
-                }
-            }
-            let mut fresh = Ledger::default();
-            for (key, record) in &pods {
-                apply(&mut fresh, &Event::Pod(key, Some(*record)));
-            }
-            for (name, gpus) in &nodes {
-                apply(&mut fresh, &Event::Node(name, *gpus));
             }
             lived.refresh_awaited();
-            fresh.refresh_awaited();
-            prop_assert!(lived.inventory().nodes().eq(fresh.inventory().nodes()));
-            prop_assert!(lived.inventory().classes().eq(fresh.inventory().classes()));
-            for class in fresh.inventory().classes() {
-                prop_assert_eq!(lived.inventory().awaited(class), fresh.inventory().awaited(class));
-                let (old, new) = (lived.inventory().stock(class).unwrap(), fresh.inventory().stock(class).unwrap());
-                prop_assert!(old.nodes.iter().eq(new.nodes.iter()));
-                prop_assert_eq!(lived.inventory().sorts(class).count(), fresh.inventory().sorts(class).count());
+            adds_up(lived.inventory())?;
+            let last: BTreeMap<_, _> = events.iter().map(|event| (subject(event), event)).collect();
+            let mut order: Vec<&Event> = last.into_values().collect();
+            let mid = if order.is_empty() { 0 } else { turn.index(order.len()) };
+            order.rotate_left(mid);
+            for _ in 0..2 {
+                let mut fresh = Ledger::default();
+                for event in &order {
+                    apply(&mut fresh, event);
+                }
+                fresh.refresh_awaited();
+                same(lived.inventory(), fresh.inventory())?;
+                order.reverse();
             }
-            prop_assert!(lived.inventory().pods().eq(fresh.inventory().pods()));
         }
     }
 }

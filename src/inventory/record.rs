@@ -1,9 +1,11 @@
 //! What we remember of a pod: what it holds or waits for, and where.
 
+use jiff::Timestamp;
+
 use super::wish::Wish;
 use crate::gpu::MiB;
 use crate::gpu::demand::{Demand, declared_memory, effective_demand};
-use crate::object::Pod;
+use crate::object::{Pod, Text};
 
 /// A pod that holds GPUs or waits for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +24,12 @@ pub struct PodRecord {
     pub leaving: bool,
     /// Where it is.
     pub place: Place,
+    /// The node that the scheduler makes room on for it, while it waits. Few pods ever have one, so it is one pointer.
+    pub nominated: Option<Box<Text<'static>>>,
     /// What it says of itself.
     pub wish: Box<Wish>,
+    /// Since when the kubelet has it; `None` until then, and where that can not be read.
+    pub started: Option<Timestamp>,
 }
 
 /// Where a pod is.
@@ -59,6 +65,11 @@ impl PodRecord {
             priority: pod.spec.priority.unwrap_or(0),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             wish: Box::new(Wish::of(pod)),
+            nominated: pod
+                .nominated_to()
+                .filter(|_| place == Place::Waiting)
+                .map(|node| Box::new(node.to_owned().into())),
+            started: pod.status.start_time.as_deref().and_then(|time| time.parse().ok()),
             place,
         })
     }

@@ -37,7 +37,12 @@ pub struct Reservation {
     /// Why.
     pub purpose: Purpose,
     since: Duration,
+    ticket: Ticket,
 }
+
+/// Which of several reservations for a pod on a node one is: who asked for an earlier one gives back no later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
 
 /// All reservations. Owned by whoever decides, under one lock.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +50,8 @@ pub struct Reservations {
     /// By the pod's UID and the node.
     all: BTreeMap<(Box<str>, Arc<str>), Reservation>,
     reserved: Reserved,
+    /// How many there have been.
+    count: u64,
 }
 
 /// What is reserved, by node: a copy costs nothing, so readers take one and hold no lock.
@@ -65,6 +72,13 @@ impl Reserved {
     /// Whether nothing is reserved anywhere.
     pub fn is_empty(&self) -> bool {
         self.bindings.is_empty() && self.kept.is_empty()
+    }
+
+    /// The nodes where room is kept for a pod.
+    pub fn kept_for(&self, uid: &str) -> impl Iterator<Item = &str> {
+        let kept = self.kept.iter();
+        kept.filter(move |(_, all)| all.iter().any(|kept| *kept.uid == *uid))
+            .map(|(node, _)| &**node)
     }
 
     /// What is reserved on a node against a pod of this UID and priority. Of its own, only a binding counts: see
@@ -117,8 +131,10 @@ impl Reservations {
     }
 
     /// Reserves; what was reserved for the same pod on the same node ends. `now` is the time since a fixed start.
-    pub fn reserve(&mut self, uid: &str, node: &str, newcomer: Newcomer, purpose: Purpose, now: Duration) {
+    pub fn reserve(&mut self, uid: &str, node: &str, newcomer: Newcomer, purpose: Purpose, now: Duration) -> Ticket {
         self.release(uid, node);
+        self.count += 1;
+        let ticket = Ticket(self.count);
         let node: Arc<str> = node.into();
         match purpose {
             Purpose::Binding => {
@@ -138,8 +154,29 @@ impl Reservations {
             newcomer,
             purpose,
             since: now,
+            ticket,
         };
         self.all.insert((uid.into(), node), reservation);
+        ticket
+    }
+
+    /// Gives back what a ticket was for, unless it has been reserved anew since. Returns whether there was something.
+    pub fn give_back(&mut self, uid: &str, node: &str, ticket: Ticket) -> bool {
+        self.get(uid, node).is_some_and(|r| r.ticket == ticket) && self.release(uid, node)
+    }
+
+    /// Keeps room, unless the pod is on its way there already: a binding counts against everybody.
+    pub fn keep(&mut self, uid: &str, node: &str, newcomer: Newcomer, priority: i32, now: Duration) {
+        if self.get(uid, node).is_none_or(|one| one.purpose != Purpose::Binding) {
+            self.reserve(uid, node, newcomer, Purpose::Kept { priority }, now);
+        }
+    }
+
+    /// Keeps room no longer. A binding stays.
+    pub fn let_go(&mut self, uid: &str, node: &str) {
+        if self.get(uid, node).is_some_and(|one| one.purpose != Purpose::Binding) {
+            self.release(uid, node);
+        }
     }
 
     /// Gives back. Returns whether there was something.
@@ -192,6 +229,11 @@ impl Reservations {
         }
     }
 
+    /// How many of them are bindings.
+    pub fn bindings(&self) -> usize {
+        self.all.values().filter(|r| r.purpose == Purpose::Binding).count()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
@@ -239,6 +281,16 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_ticket_gives_back_nothing_later() {
+        let mut all = Reservations::default();
+        let first = all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
+        let second = all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
+        assert!(!all.give_back("p", "a", first));
+        assert_eq!(counted(all.against("a", "q", 0)), 2);
+        assert!(all.give_back("p", "a", second) && all.is_empty());
+    }
+
+    #[test]
     fn kept_room_holds_against_equals_and_ends() {
         let mut all = Reservations::default();
         let kept = Purpose::Kept { priority: 10 };
@@ -250,6 +302,12 @@ mod tests {
                 "{uid} {priority}"
             );
         }
+        all.reserve("r", "a", newcomer(1), Purpose::Binding, Duration::ZERO);
+        all.keep("r", "a", newcomer(1), 10, Duration::ZERO);
+        all.let_go("r", "a");
+        assert_eq!(counted(all.reserved().on("a", "q", 11)), 1, "a binding stays one");
+        assert_eq!(all.reserved().kept_for("p").collect::<Vec<_>>(), ["a"]);
+        all.release("r", "a");
         all.expire(KEPT_LIFETIME / 2);
         assert_eq!(all.len(), 1);
         all.expire(KEPT_LIFETIME);

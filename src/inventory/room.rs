@@ -81,7 +81,7 @@ impl NodeEntry {
     fn check_memory(&self, offer: &Offer, needs: u64, newcomer: &Holding<'_>) -> Result<(), Lack> {
         let limit = newcomer.terms.limits.memory.max(self.held.memory_limit(offer.resource));
         let own = newcomer.memory_of_a_share();
-        let (what, has) = match (limit, offer.memory) {
+        let (what, has) = match (limit, offer.assured_memory()) {
             (MemoryLimit::Unchecked, _) => return Ok(()),
             (MemoryLimit::Total, Some(MiB(memory))) => {
                 let held = self.held.memory(offer.resource).0;

@@ -1,5 +1,7 @@
 //! On what terms a pod is on a node, or would be.
 
+use std::fmt;
+
 use super::record::PodRecord;
 use crate::gpu::Limits;
 use crate::object::text::Labels;
@@ -28,6 +30,15 @@ pub enum Tenant {
         /// Its value.
         value: Box<str>,
     },
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tenant::Namespace(name) => write!(f, "namespace {name}"),
+            Tenant::Label { key, value } => write!(f, "{key}={value}"),
+        }
+    }
 }
 
 impl Terms {

@@ -1,6 +1,6 @@
 //! What policies and a cluster do not say alike.
 
-use super::spelling;
+use super::{limits, spelling};
 use crate::decision::is_exempt;
 use crate::gpu::SharingRule;
 use crate::gpu::names::POLICY_LABEL;
@@ -14,7 +14,10 @@ use crate::policy::{Finding, Location, Policy, PolicySet};
 pub fn lint_cluster(policies: &PolicySet, inventory: &Inventory, file: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = policies
         .iter()
-        .flat_map(|policy| idle(policy, inventory).into_iter().chain(unserved(policy, inventory)))
+        .flat_map(|policy| {
+            let rules = idle(policy, inventory).into_iter().chain(unserved(policy, inventory));
+            rules.chain(limits::lint(policy, inventory))
+        })
         .collect();
     findings.sort_by(|a, b| a.location.cmp(&b.location));
 
@@ -173,6 +176,55 @@ mod tests {
             "c.json: warning: namespace kube-system: is exempt from every policy, so its label apportion.dev/policy=serving does nothing",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn limits_that_do_nothing_or_too_much_are_found() {
+        let sliced = T4.replace("mps", "time-slicing");
+        let items = format!(
+            "{sliced}{}{}",
+            namespace("n", "apportion.dev/policy: serving"),
+            namespace("kube-system", "team: x"),
+        );
+        for (limits, expected) in [
+            ("sharesPerGPU: 3", None),
+            (
+                "sharesPerGPU: 4",
+                Some(
+                    "spec.limits.sharesPerGPU: 4 has no effect: no GPU that the policy allows is cut into more than 4 shares",
+                ),
+            ),
+            ("memory: Total, undeclaredMemory: 8Gi", None),
+            (
+                "memory: Total, undeclaredMemory: 16Gi",
+                Some(
+                    "spec.limits.undeclaredMemory: a share counts with 16Gi whose pod declares nothing, and a GPU of node t4 has 15Gi",
+                ),
+            ),
+            ("memory: PerGPU, undeclaredMemory: 7Gi", None),
+            (
+                "memory: PerGPU, undeclaredMemory: 8Gi",
+                Some(
+                    "no two pods that declare nothing ever share a GPU: each counts with 8Gi, and the largest GPU has 15Gi",
+                ),
+            ),
+            ("tenants: Apart", None),
+            ("tenants: Apart, tenantLabel: apportion.dev/policy", None),
+            (
+                "tenants: Apart, tenantLabel: team",
+                Some(
+                    "spec.limits.tenantLabel: no namespace of the policy has the label team, so each is a tenant of its own",
+                ),
+            ),
+        ] {
+            let spec =
+                format!("namespaceSelector: {{}}, limits: {{{limits}}}, strategies: [{{strategy: time-slicing}}]");
+            let found = found(&[("serving", &spec)], &items);
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{limits}: {found:#?}");
+            for (finding, words) in found.iter().zip(expected) {
+                assert!(finding.contains(words), "{limits}: {finding}");
+            }
+        }
     }
 
     #[test]

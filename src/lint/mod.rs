@@ -4,6 +4,8 @@
 //! being used, and shows that it does not do what it seems to. Pure: policies and an inventory come in, findings go out.
 
 pub mod cluster;
+pub mod limits;
+pub mod nvidia;
 pub mod reach;
 pub mod rules;
 pub mod spelling;

@@ -215,10 +215,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Requirement<'a> {
 
 /// A `v1.PodStatus`, as far as we read it.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PodStatus<'a> {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     #[serde(default, borrow)]
     pub phase: Option<Text<'a>>,
+    /// The node that the scheduler's own preemption makes room on for it.
+    #[serde(default, borrow)]
+    pub nominated_node_name: Option<Text<'a>>,
+    /// When the kubelet took the pod up, RFC 3339.
+    #[serde(default, borrow)]
+    pub start_time: Option<Text<'a>>,
 }
 
 impl<'a> PodSpec<'a> {
@@ -261,6 +268,11 @@ impl<'a> PodSpec<'a> {
         Some(&required.node_selector_terms)
     }
 
+    /// Whether it waits rather than evict.
+    pub fn never_preempts(&self) -> bool {
+        self.preemption_policy.as_deref() == Some("Never")
+    }
+
     /// The node that the pod is bound to.
     pub fn bound_to(&self) -> Option<&str> {
         self.node_name.as_deref().filter(|name| !name.is_empty())
@@ -268,6 +280,14 @@ impl<'a> PodSpec<'a> {
 }
 
 impl Pod<'_> {
+    /// The node that the scheduler's own preemption makes room on for it.
+    pub fn nominated_to(&self) -> Option<&str> {
+        self.status
+            .nominated_node_name
+            .as_deref()
+            .filter(|name| !name.is_empty())
+    }
+
     /// Whether this is a static pod's mirror.
     pub fn is_mirror(&self) -> bool {
         self.metadata.annotations.get(MIRROR_ANNOTATION).is_some()

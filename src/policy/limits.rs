@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::document::LimitsEntry;
 use super::model::Rule;
-use super::parse::Reader;
+use super::reader::Reader;
 use crate::gpu::{Limits, MemoryLimit, MiB, Strategy};
 
 impl Reader {

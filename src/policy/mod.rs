@@ -9,6 +9,7 @@ pub mod isolation;
 mod limits;
 pub mod model;
 pub mod parse;
+pub mod reader;
 pub mod set;
 
 pub use finding::{Finding, Location, Severity};

@@ -1,56 +1,20 @@
 //! From text to policies, or to findings that say where and why not.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde_saphyr::Spanned;
 
-use super::document::{Document, Selector, StrategyEntry};
+use super::document::{Document, StrategyEntry};
 use super::finding::{Finding, Location};
 use super::isolation::Isolation;
 use super::model::{API_VERSION, KIND, Mode, Policy, PolicyName, Rule};
+use super::reader::Reader;
 use crate::gpu::{MigProfile, ProductPattern, SharingRule, Strategy, geometry, product};
-use crate::object::{LabelSelector, Operator, Requirement};
 
 /// Reads every policy of one file, which may hold several documents.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Vec<Finding>> {
-    let file: Arc<str> = file.into();
-    let documents: Vec<Document> = serde_saphyr::from_multiple(text).map_err(|error| {
-        let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-        // The library ends its text with the place, which the finding names in front.
-        let message = error.without_snippet().to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message);
-        // A message of several clauses gives the remedy last, and here it would name a setting of the library.
-        let message = message
-            .split(", set DuplicateKeyPolicy")
-            .next()
-            .unwrap_or(message)
-            .to_owned();
-        vec![Finding::error(
-            Location {
-                file: Arc::clone(&file),
-                line,
-                column,
-            },
-            "",
-            message,
-        )]
-    })?;
-    if documents.is_empty() {
-        return Err(vec![Finding::error(
-            Location {
-                file,
-                line: 0,
-                column: 0,
-            },
-            "",
-            format!("holds no {KIND}"),
-        )]);
-    }
-    let mut reader = Reader {
-        file,
-        findings: Vec::new(),
-    };
+    let mut reader = Reader::of(file);
+    let documents: Vec<Document> = reader.documents(text, KIND)?;
     let policies: Vec<Policy> = documents
         .iter()
         .filter_map(|document| reader.policy(document))
@@ -90,26 +54,7 @@ pub fn parse_all<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Res
     }
 }
 
-/// Reads one file, and keeps what is wrong with it.
-pub(super) struct Reader {
-    file: Arc<str>,
-    findings: Vec<Finding>,
-}
-
 impl Reader {
-    fn at<T>(&self, value: &Spanned<T>) -> Location {
-        Location {
-            file: Arc::clone(&self.file),
-            line: value.referenced.line(),
-            column: value.referenced.column(),
-        }
-    }
-
-    pub(super) fn error<T>(&mut self, value: &Spanned<T>, field: &str, message: impl Into<String>) {
-        let at = self.at(value);
-        self.findings.push(Finding::error(at, field, message));
-    }
-
     fn policy(&mut self, document: &Document) -> Option<Policy> {
         let before = self.findings.len();
         if document.api_version.value != API_VERSION {
@@ -274,88 +219,6 @@ impl Reader {
             products,
         })
     }
-
-    fn selector(&mut self, selector: &Selector, field: &str) -> LabelSelector {
-        let mut requirements = Vec::new();
-        for (key, value) in &selector.match_labels {
-            let field = format!("{field}.matchLabels[{key}]");
-            self.label_key(key, value, &field);
-            self.label_value(value, &field);
-            requirements.push(Requirement::new(key, Operator::In, [&value.value]));
-        }
-        for (at, expression) in selector.match_expressions.iter().enumerate() {
-            let field = format!("{field}.matchExpressions[{at}]");
-            let Spanned { value: parts, .. } = expression;
-            self.label_key(&parts.key.value, &parts.key, &format!("{field}.key"));
-            for value in &parts.values {
-                self.label_value(value, &format!("{field}.values"));
-            }
-            let operator = match Operator::parse(&parts.operator.value) {
-                Some(operator) if !matches!(operator, Operator::Gt | Operator::Lt) => operator,
-                _ => {
-                    let message = format!(
-                        "`{}` is not an operator of a label selector; use In, NotIn, Exists or DoesNotExist",
-                        parts.operator.value
-                    );
-                    self.error(&parts.operator, &format!("{field}.operator"), message);
-                    continue;
-                }
-            };
-            let wants_values = matches!(operator, Operator::In | Operator::NotIn);
-            if wants_values && parts.values.is_empty() {
-                self.error(expression, &field, format!("{} needs values", operator.as_str()));
-            } else if !wants_values && !parts.values.is_empty() {
-                self.error(expression, &field, format!("{} takes no values", operator.as_str()));
-            }
-            requirements.push(Requirement::new(
-                &parts.key.value,
-                operator,
-                parts.values.iter().map(|value| &value.value),
-            ));
-        }
-        LabelSelector { requirements }
-    }
-
-    pub(super) fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
-        let (prefix, name) = match key.split_once('/') {
-            Some((prefix, name)) => (Some(prefix), name),
-            None => (None, key),
-        };
-        let good_prefix = prefix.is_none_or(|prefix| {
-            prefix.len() <= 253
-                && prefix.split('.').all(|part| {
-                    !part.is_empty()
-                        && part
-                            .bytes()
-                            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                })
-        });
-        if !good_prefix || name.is_empty() || !is_label_text(name) {
-            self.error(place, field, format!("`{key}` can not be the key of a label"));
-        }
-    }
-
-    fn label_value(&mut self, value: &Spanned<String>, field: &str) {
-        if !is_label_text(&value.value) {
-            let message = format!(
-                "`{}` can not be the value of a label: use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends",
-                value.value
-            );
-            self.error(value, field, message);
-        }
-    }
-}
-
-/// `validation.IsValidLabelValue` of k8s.io/apimachinery.
-fn is_label_text(text: &str) -> bool {
-    let edge = |b: Option<&u8>| b.is_none_or(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 /// Whether everything that `later` allows, `earlier` allows too.

@@ -14,6 +14,8 @@ pub trait Endpoints: Send + Sync + 'static {
     fn filter(&self, body: &[u8]) -> Answer;
     /// `POST /prioritize`: `ExtenderArgs`.
     fn prioritize(&self, body: &[u8]) -> Answer;
+    /// `POST /preempt`: `ExtenderPreemptionArgs`.
+    fn preempt(&self, body: &[u8]) -> Answer;
     /// `POST /bind`: `ExtenderBindingArgs`.
     fn bind(self: Arc<Self>, body: Bytes) -> BoxFuture<'static, Answer>;
     /// `GET /breaches`: pods that break their policy.

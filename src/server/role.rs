@@ -39,7 +39,7 @@ impl Role {
     pub fn routes(self) -> &'static [Route] {
         match self {
             Role::Webhook => &[Route::Mutate],
-            Role::Extender => &[Route::Filter, Route::Prioritize, Route::Bind],
+            Role::Extender => &[Route::Filter, Route::Prioritize, Route::Preempt, Route::Bind],
             Role::Admin => &[Route::Livez, Route::Readyz, Route::Metrics, Route::Breaches],
         }
     }

@@ -11,6 +11,8 @@ pub enum Route {
     Filter,
     /// Which of them it had better go to.
     Prioritize,
+    /// Whom to evict for a pod.
+    Preempt,
     /// Bind a pod to a node.
     Bind,
     /// Whether the process runs at all.
@@ -25,10 +27,11 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 8] = [
+    pub const ALL: [Route; 9] = [
         Route::Mutate,
         Route::Filter,
         Route::Prioritize,
+        Route::Preempt,
         Route::Bind,
         Route::Livez,
         Route::Readyz,
@@ -47,6 +50,7 @@ impl Route {
             Route::Mutate => "/mutate",
             Route::Filter => "/filter",
             Route::Prioritize => "/prioritize",
+            Route::Preempt => "/preempt",
             Route::Bind => "/bind",
             Route::Livez => "/livez",
             Route::Readyz => "/readyz",
@@ -58,7 +62,7 @@ impl Route {
     /// Whether it takes a body by POST; else it is asked by GET.
     pub fn takes_body(self) -> bool {
         match self {
-            Route::Mutate | Route::Filter | Route::Prioritize | Route::Bind => true,
+            Route::Mutate | Route::Filter | Route::Prioritize | Route::Preempt | Route::Bind => true,
             Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => false,
         }
     }

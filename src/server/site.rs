@@ -93,6 +93,7 @@ impl Site {
             Route::Mutate => self.endpoints.mutate(bytes).into(),
             Route::Filter => self.endpoints.filter(bytes).into(),
             Route::Prioritize => self.endpoints.prioritize(bytes).into(),
+            Route::Preempt => self.endpoints.preempt(bytes).into(),
             Route::Bind | Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => self.look(route),
         }
     }

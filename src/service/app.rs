@@ -1,17 +1,20 @@
 //! The answers to requests, from what is known.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use futures::future::BoxFuture;
 
 use super::bind::{self, Binding};
+use super::clock::Clock;
+use super::evict::Evictions;
 use super::metrics::{FilterResult, Metrics};
 use super::state::State;
 use crate::admission::{self, Admission, Outcome};
 use crate::decision::{OnUnknown, Promises};
+use crate::extender::wire::{Args, PreemptionArgs};
 use crate::extender::{self, AnswerSize, Ask};
 use crate::gpu::Counts;
 use crate::inventory::{Claims, PodRecord, Promising, Reservations, Terms};
@@ -41,7 +44,9 @@ pub struct App {
     reservations: Mutex<Reservations>,
     /// Who binds pods; nobody without a live cluster.
     binding: OnceLock<Binding>,
-    started: Instant,
+    /// Who evicts pods where only our own limits keep another out; nobody unless asked for.
+    evictions: OnceLock<Evictions>,
+    clock: Clock,
     settings: Settings,
     metrics: Arc<Metrics>,
     /// What callers are shown, where that may not be there from the start.
@@ -56,11 +61,18 @@ impl App {
             claims: Mutex::default(),
             reservations: Mutex::default(),
             binding: OnceLock::new(),
-            started: Instant::now(),
+            evictions: OnceLock::new(),
+            clock: Clock::start(),
             settings,
             metrics,
             certificate: OnceLock::new(),
         }
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn going_by(self, clock: Clock) -> Self {
+        App { clock, ..self }
     }
 
     /// What is known now.
@@ -91,6 +103,11 @@ impl App {
         let _ = self.binding.set(binding);
     }
 
+    /// Lets pods be evicted through `evictions`. The first that is given counts.
+    pub fn evict_through(&self, evictions: Evictions) {
+        let _ = self.evictions.set(evictions);
+    }
+
     /// What is decided and not yet in the inventory, for as long as the guard lives.
     pub fn reservations(&self) -> MutexGuard<'_, Reservations> {
         self.reservations.lock().unwrap_or_else(PoisonError::into_inner)
@@ -98,7 +115,12 @@ impl App {
 
     /// The time since the start.
     pub fn now(&self) -> Duration {
-        self.started.elapsed()
+        self.clock.now()
+    }
+
+    /// What time is told by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// On what terms a pod is, in a state.
@@ -136,19 +158,35 @@ impl App {
         }
     }
 
-    /// Reads extender arguments and answers them, or says why not.
-    fn extend<T>(
+    /// Keeps the room on its nominated node for a pod whose victims are leaving there: in-tree the scheduler does so itself, and knows
+    /// nothing of our limits.
+    fn keep_room(&self, args: &Args<'_>, ask: &Ask<'_>, result: &extender::wire::FilterResult<'_>) {
+        if let (Some((node, _)), Some(uid), Some(newcomer)) = (
+            result.failed_nodes.first_key_value(),
+            args.pod.metadata.uid.as_deref(),
+            ask.newcomer(),
+        ) {
+            let priority = args.pod.spec.priority.unwrap_or(0);
+            let now = self.now();
+            self.reservations().keep(uid, node, newcomer.clone(), priority, now);
+        }
+    }
+
+    /// Reads extender arguments, of the kind that Kubernetes calls `what`, and answers them, or says why not.
+    fn extend<'b, A: serde::Deserialize<'b>, T>(
         &self,
-        body: &[u8],
-        answer: impl FnOnce(&extender::wire::Args<'_>, &extender::Context<'_>) -> T,
+        body: &'b [u8],
+        what: &str,
+        answer: impl FnOnce(&A, &extender::Context<'_>) -> T,
     ) -> Result<T, Answer> {
         let args = serde_json::from_slice(body)
-            .map_err(|error| Answer::refusal(400, format!("the body is not ExtenderArgs: {error}\n")))?;
+            .map_err(|error| Answer::refusal(400, format!("the body is not {what}: {error}\n")))?;
+        // Before the state: what is settled in between counts twice then, and never not at all.
+        let reserved = self.reservations().reserved().clone();
         let state = self.state.load();
         let inventory = state
             .readiness()
             .map_err(|why| Answer::refusal(503, format!("{why}\n")))?;
-        let reserved = self.reservations().reserved().clone();
         let context = extender::Context {
             policies: &state.policies,
             inventory,
@@ -171,7 +209,7 @@ impl Endpoints for App {
             Err(why) => return Answer::refusal(503, format!("{why}\n")),
         };
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.started.elapsed();
+        let now = self.now();
         claims.expire(now);
         let mut admission = admission::admit(
             &request,
@@ -193,8 +231,9 @@ impl Endpoints for App {
     }
 
     fn filter(&self, body: &[u8]) -> Answer {
-        let answered = self.extend(body, |args, context| {
-            let passed = matches!(Ask::of(&args.pod, context), Ask::Nothing);
+        let answered = self.extend(body, "ExtenderArgs", |args: &Args<'_>, context| {
+            let ask = Ask::of(&args.pod, context);
+            let passed = matches!(ask, Ask::Nothing);
             extender::filter(args, context, self.settings.answer_size, |result| {
                 let fits = result.node_names.as_ref().is_some_and(|names| !names.is_empty())
                     || result.nodes.as_ref().is_some_and(|nodes| !nodes.items.is_empty());
@@ -204,20 +243,27 @@ impl Endpoints for App {
                     (false, true, _) => FilterResult::Fits,
                     (false, false, _) => FilterResult::NoFit,
                 };
-                (counted, serde_json::to_vec(result))
+                if counted == FilterResult::NoFit {
+                    self.keep_room(args, &ask, result);
+                    if let Some(evictions) = self.evictions.get() {
+                        evictions.wish(args, context, self.now());
+                    }
+                }
+                (counted, result.lacks, serde_json::to_vec(result))
             })
         });
         match answered {
             Err(answer) => answer,
-            Ok((counted, json)) => {
+            Ok((counted, lacks, json)) => {
                 self.metrics.filtered(counted);
+                self.metrics.left_out(&lacks);
                 json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json)
             }
         }
     }
 
     fn prioritize(&self, body: &[u8]) -> Answer {
-        let answered = self.extend(body, |args, context| {
+        let answered = self.extend(body, "ExtenderArgs", |args: &Args<'_>, context| {
             extender::prioritize(args, context, |scores| serde_json::to_vec(scores))
         });
         match answered {
@@ -225,6 +271,16 @@ impl Endpoints for App {
             // The scheduler passes over an extender whose scores it can not have.
             Ok(Err(error)) => Answer::refusal(400, format!("{error}\n")),
             Ok(Ok(json)) => json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json),
+        }
+    }
+
+    fn preempt(&self, body: &[u8]) -> Answer {
+        let answered = self.extend(body, "ExtenderPreemptionArgs", |args: &PreemptionArgs<'_>, context| {
+            serde_json::to_vec(&extender::preempt(args, context))
+        });
+        match answered {
+            Err(answer) => answer,
+            Ok(json) => json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json),
         }
     }
 
@@ -261,6 +317,7 @@ impl Endpoints for App {
     }
 
     fn metrics(&self) -> String {
+        self.metrics.reserved(&self.reservations());
         self.metrics.encode(&self.state.load())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::app::App;
 use crate::extender::Context;
 use crate::extender::bind::{BindingArgs, BindingResult, judge};
-use crate::inventory::{Newcomer, PodRecord, Purpose, record::Place};
+use crate::inventory::{PodRecord, Purpose, Ticket, record::Place};
 use crate::server::endpoints::Answer;
 
 /// Who asks the API server.
@@ -53,15 +53,15 @@ pub struct Binding {
 /// One of several replicas binds at a time: who decides alone counts right.
 #[derive(Clone, Debug)]
 pub struct BindingSeat {
-    /// Until when it is ours, with time enough for a call; `None` while it is not.
-    pub until: watch::Receiver<Option<Instant>>,
+    /// Until when it is ours by the service's clock, with time enough for a call; `None` while it is not.
+    pub until: watch::Receiver<Option<Duration>>,
     /// Set where somebody asks us to bind while another has the seat: the scheduler that leads now is ours.
     pub wanted: Arc<AtomicBool>,
 }
 
 impl BindingSeat {
-    fn check(&self) -> Result<(), String> {
-        if self.until.borrow().is_some_and(|until| Instant::now() < until) {
+    pub(super) fn check(&self, now: Duration) -> Result<(), String> {
+        if self.until.borrow().is_some_and(|until| now < until) {
             return Ok(());
         }
         self.wanted.store(true, Ordering::Relaxed);
@@ -90,23 +90,27 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
     let args: BindingArgs<'_> =
         serde_json::from_slice(body).map_err(|error| format!("the body is not ExtenderBindingArgs: {error}"))?;
     let (uid, node) = (&*args.pod_uid, &*args.node);
-    binding.seat.check()?;
+    binding.seat.check(app.now())?;
 
     let doubtful = app.reservations().of(uid).any(|(_, r)| r.purpose == Purpose::Binding);
     let known = (!doubtful).then(|| known(app, &args)).flatten();
     let was_known = known.is_some();
     let pod = match known {
-        Some(pod) => Some(pod),
-        None => look(binding, &args).await?,
+        Some(pod) => Some(Box::new(pod)),
+        None => match look(binding, &args).await? {
+            Found::Pod(pod) => Some(pod),
+            Found::WithoutGpu => None,
+            Found::Gone => return Err(gone(&args)),
+        },
     };
     if let Some(Place::Node(bound)) = pod.as_ref().map(|pod| &pod.place) {
         return on(bound, node);
     }
-    let newcomer = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
+    let kept = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
     let bound = binding.binder.bind(&args).await;
     let give_back = || {
-        if newcomer.is_some() {
-            app.reservations().release(uid, node);
+        if let Some(Kept { ticket, sole: true }) = kept {
+            app.reservations().give_back(uid, node, ticket);
         }
     };
     match bound {
@@ -118,7 +122,7 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
         // A call of ours before this one may have come through after all; the next try finds out.
         Err(BindError::Conflict(why)) if !was_known => Err(why),
         Err(BindError::Conflict(why)) => match look(binding, &args).await {
-            Ok(Some(pod)) => {
+            Ok(Found::Pod(pod)) => {
                 let place = match &pod.place {
                     Place::Node(bound) => on(bound, node),
                     Place::Waiting => Err(why),
@@ -128,9 +132,14 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
                 }
                 place
             }
-            Ok(None) => {
+            Ok(Found::WithoutGpu) => {
                 give_back();
                 Err(why)
+            }
+            // The pod of that UID will never be bound.
+            Ok(Found::Gone) => {
+                give_back();
+                Err(gone(&args))
             }
             Err(_) => Err(why),
         },
@@ -154,20 +163,45 @@ fn known(app: &App, args: &BindingArgs<'_>) -> Option<PodRecord> {
     (*pod.record.wish.uid == *args.pod_uid).then(|| pod.record.clone())
 }
 
-async fn look(binding: &Binding, args: &BindingArgs<'_>) -> Result<Option<PodRecord>, String> {
-    let gone = || format!("the pod {}/{} is gone", &*args.pod_namespace, &*args.pod_name);
+/// What the API server has of a pod.
+enum Found {
+    /// A pod that holds GPUs or waits for them.
+    Pod(Box<PodRecord>),
+    /// One that does neither.
+    WithoutGpu,
+    /// None of that UID.
+    Gone,
+}
+
+fn gone(args: &BindingArgs<'_>) -> String {
+    format!("the pod {}/{} is gone", &*args.pod_namespace, &*args.pod_name)
+}
+
+async fn look(binding: &Binding, args: &BindingArgs<'_>) -> Result<Found, String> {
     let looked = binding.binder.look(&args.pod_namespace, &args.pod_name).await?;
-    let looked = looked.filter(|looked| looked.uid == *args.pod_uid).ok_or_else(gone)?;
-    Ok(looked.record.map(|record| *record))
+    Ok(match looked.filter(|looked| looked.uid == *args.pod_uid) {
+        Some(Looked { record: Some(pod), .. }) => Found::Pod(pod),
+        Some(_) => Found::WithoutGpu,
+        None => Found::Gone,
+    })
+}
+
+/// What a call has reserved.
+#[derive(Clone, Copy)]
+struct Kept {
+    ticket: Ticket,
+    /// Whether no other call for the pod is under way, or has ended without anybody knowing how: such a one may come through after this one
+    /// was refused.
+    sole: bool,
 }
 
 /// Judges and reserves, with nobody in between.
-fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<Option<Newcomer>, String> {
+fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<Option<Kept>, String> {
     let mut reservations = app.reservations();
     // What was settled before we had the lock is in this state.
     let state = app.state();
     let inventory = state.readiness().map_err(str::to_owned)?;
-    binding.seat.check()?;
+    binding.seat.check(app.now())?;
     let reserved = reservations.reserved().clone();
     let context = Context {
         policies: &state.policies,
@@ -176,9 +210,12 @@ fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<
         on_unknown: app.settings().on_unknown,
     };
     let newcomer = judge(pod, node, &context, &reservations)?;
-    if let Some(newcomer) = &newcomer {
-        let now = app.now();
-        reservations.reserve(&pod.wish.uid, node, newcomer.clone(), Purpose::Binding, now);
-    }
-    Ok(newcomer)
+    let uid = &pod.wish.uid;
+    Ok(newcomer.map(|newcomer| {
+        let sole = !reservations
+            .of(uid)
+            .any(|(at, r)| at == node && r.purpose == Purpose::Binding);
+        let ticket = reservations.reserve(uid, node, newcomer, Purpose::Binding, app.now());
+        Kept { ticket, sole }
+    }))
 }

@@ -18,6 +18,7 @@ use super::state::State;
 use super::stock_metrics::StockGauges;
 use crate::admission::Admission;
 use crate::gpu::Strategy;
+use crate::inventory::{LackKind, Reservations};
 use crate::policy::Mode;
 use crate::server::observer::Observer;
 use crate::server::role::Role;
@@ -74,6 +75,16 @@ struct ResultLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LackLabel {
+    lack: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PurposeLabel {
+    purpose: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ListenerLabel {
     listener: &'static str,
 }
@@ -90,6 +101,9 @@ pub struct Metrics {
     admissions: Family<AdmissionLabels, Counter>,
     filters: Family<ResultLabel, Counter>,
     bindings: Family<ResultLabel, Counter>,
+    left_out: Family<LackLabel, Counter>,
+    reservations: Family<PurposeLabel, Gauge>,
+    evictions: Family<ResultLabel, Counter>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     panics: Counter,
     handshake_failures: Family<ListenerLabel, Counter>,
@@ -111,6 +125,9 @@ impl Default for Metrics {
             admissions: Family::default(),
             filters: Family::default(),
             bindings: Family::default(),
+            left_out: Family::default(),
+            reservations: Family::default(),
+            evictions: Family::default(),
             requests: Family::new_with_constructor(histogram),
             panics: Counter::default(),
             handshake_failures: Family::default(),
@@ -139,6 +156,21 @@ impl Default for Metrics {
             "bindings",
             "Calls of the scheduler to bind a pod answered",
             metrics.bindings.clone(),
+        );
+        registry.register(
+            "filter_nodes_left_out",
+            "Nodes that filter calls left out, by what they lack",
+            metrics.left_out.clone(),
+        );
+        registry.register(
+            "reservations",
+            "Pods that count on a node without being seen there yet",
+            metrics.reservations.clone(),
+        );
+        registry.register(
+            "evictions",
+            "Pods told to leave for one that only our own limits kept out",
+            metrics.evictions.clone(),
         );
         registry.register_with_unit(
             "http_request_duration",
@@ -223,6 +255,11 @@ impl Metrics {
         self.bindings.get_or_create(&ResultLabel { result }).inc();
     }
 
+    /// Counts pods that were told to leave, or were to be.
+    pub(super) fn evicted(&self, result: &'static str) {
+        self.evictions.get_or_create(&ResultLabel { result }).inc();
+    }
+
     /// Counts a filter call.
     pub(super) fn filtered(&self, result: FilterResult) {
         self.filters
@@ -230,6 +267,25 @@ impl Metrics {
                 result: result.as_str(),
             })
             .inc();
+    }
+
+    /// Counts the nodes that a filter call left out, by [`LackKind::index`].
+    pub(super) fn left_out(&self, lacks: &[u64; LackKind::ALL.len()]) {
+        for (kind, count) in LackKind::ALL.iter().zip(lacks).filter(|(_, count)| **count > 0) {
+            self.left_out
+                .get_or_create(&LackLabel { lack: kind.as_str() })
+                .inc_by(*count);
+        }
+    }
+
+    /// Says for how many pods something is reserved now.
+    pub(super) fn reserved(&self, reservations: &Reservations) {
+        let bindings = reservations.bindings();
+        let counts = [("binding", bindings), ("kept", reservations.len() - bindings)];
+        for (purpose, count) in counts {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.reservations.get_or_create(&PurposeLabel { purpose }).set(count);
+        }
     }
 
     /// Counts a reload, taken over or not.

@@ -5,6 +5,8 @@
 
 pub mod app;
 pub mod bind;
+pub mod clock;
+pub mod evict;
 pub mod metrics;
 pub mod reload;
 pub mod sightings;
@@ -13,6 +15,7 @@ pub mod stock_metrics;
 pub mod telemetry;
 
 pub use app::{App, Settings};
+pub use clock::Clock;
 pub use metrics::Metrics;
 pub use sightings::{Sighting, Sightings};
 pub use state::State;

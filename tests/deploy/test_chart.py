@@ -57,7 +57,7 @@ class Chart(unittest.TestCase):
         known = set(
             "--webhook-listen --extender-listen --admin-listen --no-webhook --no-extender --extender-plain-http --extender-client-ca"
             " --tls-managed --tls-managed-secret --tls-service --webhook-configuration --tls-cert --tls-key --policies"
-            " --scheduler-name --on-unknown --filter-answer-size --drain-delay --log --log-format".split()
+            " --scheduler-name --on-unknown --filter-answer-size --bind --preempt --drain-delay --log --log-format".split()
         )
         exposed = {"extender": {"expose": True, "clientCASecret": "ca"}, "policies": {"configMap": "files"}}
         secret = {"tls": {"mode": "secret", "secret": {"name": "mine", "caBundle": "Zm9v"}}}
@@ -102,6 +102,16 @@ class Chart(unittest.TestCase):
         for name in others:
             self.assertFalse(wanted.items() <= objects["Service", name]["metadata"]["labels"].items(), name)
 
+    def test_rules_and_dashboard_are_those_of_the_repository(self):
+        self.assertNotIn(("PrometheusRule", "apportion"), self.render())
+        on = {"enabled": True, "labels": {"release": "stack"}}
+        objects = self.render({"metrics": {"prometheusRule": on, "dashboard": on}})
+        rule = objects["PrometheusRule", "apportion"]
+        self.assertEqual(rule["metadata"]["labels"]["release"], "stack")
+        self.assertEqual(rule["spec"], yaml.safe_load((ROOT / "deploy/monitoring/rules.yaml").read_text()))
+        dashboard = objects["ConfigMap", "apportion-dashboard"]
+        self.assertEqual(dashboard["data"]["gpu-sharing.json"].strip(), (ROOT / "deploy/monitoring/dashboard.json").read_text().strip())
+
     def test_an_exposed_extender_asks_for_client_certificates(self):
         objects = self.render({"extender": {"expose": True, "clientCASecret": "ca"}, "scheduler": {"enabled": False}})
         args = self.args(objects)
@@ -115,9 +125,28 @@ class Chart(unittest.TestCase):
         objects = self.render({"scheduler": {"extender": {"bind": True}}})
         self.assertEqual(objects["ClusterRole", "apportion-bind"]["rules"][0]["resources"], ["pods/binding"])
         self.assertIn("bindVerb: bind", objects["ConfigMap", "apportion-scheduler"]["data"]["config.yaml"])
+        self.assert_extender(objects, bind=True, preempt=False)
+
+    def test_evicting_is_a_role_of_its_own(self):
+        objects = self.render()
+        self.assertNotIn("pods/eviction", yaml.safe_dump(list(objects.values())))
+        self.assert_extender(objects, bind=False, preempt=False)
+        objects = self.render({"scheduler": {"extender": {"preempt": True}}})
+        self.assertEqual(objects["ClusterRole", "apportion-preempt"]["rules"][0]["resources"], ["pods/eviction"])
+        self.assertIn("preemptVerb: preempt", objects["ConfigMap", "apportion-scheduler"]["data"]["config.yaml"])
+        self.assert_extender(objects, bind=False, preempt=True)
+
+    def assert_extender(self, objects, bind, preempt):
+        """The flags of the extender beside the scheduler, and the Lease that they need."""
+        [extender] = objects["Deployment", "apportion-scheduler"]["spec"]["template"]["spec"]["initContainers"]
+        self.assertEqual(("--bind" in extender["args"], "--preempt" in extender["args"]), (bind, preempt))
+        # The Lease that it holds is the one that it may hold.
+        self.assertEqual("--lease-name=apportion-scheduler" in extender["args"], bind or preempt)
+        leases = [rule["resourceNames"] for rule in objects["Role", "apportion-scheduler"]["rules"]]
+        self.assertEqual(["apportion-scheduler-bind"] in leases, bind or preempt)
 
     def test_nothing_is_allowed_by_wildcard(self):
-        for (kind, name), o in self.render({"scheduler": {"extender": {"bind": True}}}).items():
+        for (kind, name), o in self.render({"scheduler": {"extender": {"bind": True, "preempt": True}}}).items():
             for rule in o.get("rules", []) if kind in ("Role", "ClusterRole") else []:
                 self.assertNotIn("*", rule["apiGroups"] + rule["resources"] + rule["verbs"], name)
                 if "secrets" in rule["resources"] and rule["verbs"] != ["create"]:

@@ -93,6 +93,20 @@ impl Apportion {
         self.run_with(self.args.clone());
     }
 
+    /// Starts it with more flags.
+    pub(crate) fn run_also(&self, flags: &[&str]) {
+        let mut args = self.args.clone();
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.run_with(args);
+    }
+
+    /// Starts it so that it binds pods, and evicts others for them.
+    pub(crate) fn run_evicting(&self) {
+        let mut args = self.args.clone();
+        args.extend(["--bind".to_owned(), "--preempt".to_owned()]);
+        self.run_with(args);
+    }
+
     /// Starts it with certificates of its own making, which live this many seconds.
     pub(crate) fn run_managed(&self, authority: u32, leaf: u32) {
         let mut args = self.args.clone();
@@ -106,7 +120,9 @@ impl Apportion {
 
     fn run_with(&self, serve: Vec<String>) {
         let mut args = vec![format!("KUBECONFIG={}", self.kubeconfig.display())];
-        args.push(env!("CARGO_BIN_EXE_apportion").to_owned());
+        // To measure a release build.
+        let built = env!("CARGO_BIN_EXE_apportion").to_owned();
+        args.push(std::env::var("APPORTION_BINARY").unwrap_or(built));
         args.extend(serve);
         let process = Process::start("apportion", Path::new("/usr/bin/env"), &args, &self.dir);
         *self.process.borrow_mut() = Some(process);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::binaries::Binaries;
 use crate::pki::{Authority, Pair, service_account_keys};
-use crate::process::{Process, free_ports};
+use crate::process::{Process, Startable, free_ports};
 
 /// The processes, and the directory in which they write.
 pub(crate) struct ControlPlane {
@@ -136,6 +136,47 @@ impl ControlPlane {
         ]);
         let program = self.binaries.path("kube-scheduler");
         *self.scheduler.borrow_mut() = Some(Process::start("kube-scheduler", &program, &args, self.dir()));
+    }
+
+    /// One more kube-scheduler, for pods that name `scheduler`, with the rights of `own`. Where replicas elect a leader, a
+    /// successor takes over after some seconds.
+    pub(crate) fn scheduler_beside(
+        &self,
+        name: &str,
+        scheduler: &str,
+        own: &Path,
+        elects: bool,
+        extenders: &serde_json::Value,
+    ) -> Startable {
+        let [port] = free_ports();
+        let config = serde_json::json!({
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "clientConnection": {"kubeconfig": own, "qps": 1000, "burst": 2000},
+            "leaderElection": {
+                "leaderElect": elects,
+                "resourceName": "apportion-scheduler",
+                "resourceNamespace": "apportion-system",
+            },
+            "profiles": [{"schedulerName": scheduler}],
+            "extenders": extenders,
+        });
+        let file = self.dir().join(format!("{name}.json"));
+        std::fs::write(&file, config.to_string()).unwrap();
+        let args = flags(&[
+            ("config", &file.display()),
+            ("authentication-kubeconfig", &own.display()),
+            ("authorization-kubeconfig", &own.display()),
+            ("bind-address", &"127.0.0.1"),
+            ("secure-port", &port),
+            ("cert-dir", &self.dir().join("run").display()),
+        ]);
+        Startable {
+            name: name.to_owned(),
+            program: self.binaries.path("kube-scheduler"),
+            args,
+            dir: self.dir().to_owned(),
+        }
     }
 
     pub(crate) fn stop_scheduler(&self) {

@@ -33,6 +33,11 @@ impl Kubelet {
         Kubelet { finish, task }
     }
 
+    /// Says nothing any more: pods stay as they were bound.
+    pub(crate) fn fall_silent(&self) {
+        self.task.abort();
+    }
+
     /// Whether running pods of Jobs end well.
     pub(crate) fn finish_jobs(&self, finish: bool) {
         self.finish.store(finish, Ordering::Relaxed);

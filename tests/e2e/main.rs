@@ -16,6 +16,7 @@ mod binaries;
 mod burst;
 mod certificates;
 mod changes;
+mod checker;
 mod cluster;
 mod control_plane;
 mod isolation;
@@ -25,12 +26,18 @@ mod messages;
 mod outages;
 mod pki;
 mod policies;
+mod preemption;
 mod process;
+mod race;
+mod replica;
 mod resource;
+mod throughput;
 mod traps;
 mod untouched;
 mod workloads;
 mod world;
+
+use std::time::Duration;
 
 use binaries::Binaries;
 use tokio::task::LocalSet;
@@ -182,5 +189,75 @@ fn pods_that_went_past_the_webhook_are_found() {
     in_a_world(async |world, run| {
         run.scenario("failurePolicy Ignore: found and told", outages::bypass(world))
             .await;
+    });
+}
+
+#[test]
+fn more_important_pods_make_room() {
+    in_a_world(async |world, run| {
+        preemption::prepare(world).await;
+        run.scenario(
+            "preemption: inference takes the place of development",
+            preemption::inference_evicts_development(world),
+        )
+        .await;
+        run.scenario(
+            "preemption: tenants apart need more victims",
+            preemption::tenants_apart_need_more_victims(world),
+        )
+        .await;
+        run.scenario("preemption: own limits alone", preemption::own_limits(world))
+            .await;
+        run.scenario(
+            "preemption: Never, and disruption budgets",
+            preemption::nobody_is_evicted(world),
+        )
+        .await;
+        run.scenario(
+            "preemption: a pod waits for its victims",
+            preemption::waits_for_its_victims(world),
+        )
+        .await;
+    });
+}
+
+#[test]
+fn pods_a_second() {
+    if throughput::nodes().is_none() {
+        println!("SKIPPED: set APPORTION_NODES=5000 to measure how many pods a second are bound");
+        return;
+    }
+    in_a_world(async |world, run| {
+        preemption::prepare(world).await;
+        run.scenario_within(
+            Duration::from_mins(25),
+            "throughput of a large cluster",
+            throughput::measure(world),
+        )
+        .await;
+    });
+}
+
+#[test]
+fn no_promise_is_broken_in_a_race() {
+    in_a_world(async |world, run| {
+        let limit = Duration::from_mins(5);
+        race::prepare(world).await;
+        run.scenario("32 filters and bindings at once for 8 shares", race::by_hand(world))
+            .await;
+        run.scenario("two kube-schedulers at once for 8 shares", race::two_schedulers(world))
+            .await;
+        run.scenario_within(
+            limit,
+            "2,000 pods of three tenants, bound by apportion, killed twice on the way",
+            race::bound_by_apportion(world),
+        )
+        .await;
+        run.scenario_within(
+            limit,
+            "the same, bound by kube-scheduler: broken promises are counted",
+            race::bound_by_the_scheduler(world),
+        )
+        .await;
     });
 }

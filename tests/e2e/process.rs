@@ -11,6 +11,20 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
+/// A program that can be started again and again.
+pub(crate) struct Startable {
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) dir: PathBuf,
+}
+
+impl Startable {
+    pub(crate) fn start(&self) -> Process {
+        Process::start(&self.name, &self.program, &self.args, &self.dir)
+    }
+}
+
 impl Process {
     /// Starts `program` in `dir`; what it prints is appended to `<name>.log` there.
     pub(crate) fn start(name: &str, program: &Path, args: &[String], dir: &Path) -> Self {

@@ -96,19 +96,29 @@ impl Run {
     }
 
     /// Runs one, and says how long it took. `APPORTION_E2E=words` runs those alone whose names hold the words.
-    pub(crate) async fn scenario(&mut self, name: &'static str, what: impl Future<Output = ()>) {
+    pub(crate) fn scenario(&mut self, name: &'static str, what: impl Future<Output = ()>) -> impl Future<Output = ()> {
+        self.scenario_within(LIMIT, name, what)
+    }
+
+    /// The same for one that takes its time.
+    pub(crate) async fn scenario_within(
+        &mut self,
+        limit: Duration,
+        name: &'static str,
+        what: impl Future<Output = ()>,
+    ) {
         if self.only.as_ref().is_some_and(|only| !name.contains(only)) {
             return;
         }
         let start = Instant::now();
-        let ended = AssertUnwindSafe(tokio::time::timeout(LIMIT, what)).catch_unwind().await;
+        let ended = AssertUnwindSafe(tokio::time::timeout(limit, what)).catch_unwind().await;
         let verdict = match ended {
             Ok(Ok(())) => {
                 self.passed += 1;
                 "ok"
             }
             Ok(Err(_)) => {
-                println!("not done after {LIMIT:?}");
+                println!("not done after {limit:?}");
                 self.failed.push(name);
                 "FAIL"
             }

@@ -3,7 +3,9 @@
 mod nodes;
 mod pods;
 
-use apportion::gpu::{ProductPattern, SharingRule, Strategy as Sharing};
+use std::num::NonZeroU32;
+
+use apportion::gpu::{Limits, MemoryLimit, MiB, ProductPattern, SharingRule, Strategy as Sharing};
 use apportion::object::{LabelSelector, Operator, Requirement};
 use apportion::policy::isolation::{Isolation, IsolationBlock};
 use apportion::policy::model::Rule;
@@ -29,9 +31,12 @@ const PROFILES: &[&str] = &[
 ];
 const PRODUCTS: &[&str] = &["A100", "A100-SXM4", "H100", "A30", "T4", "V100"];
 /// Namespaces with their labels; `unseen` is one that is in no inventory.
-const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
+pub const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
     ("a", &[("apportion.dev/policy", "p0")]),
     ("b", &[("apportion.dev/policy", "p1"), ("team", "x")]),
+    ("a2", &[("apportion.dev/policy", "p0"), ("tenant", "x")]),
+    ("b2", &[("apportion.dev/policy", "p1"), ("team", "x"), ("tenant", "x")]),
+    ("b3", &[("apportion.dev/policy", "p1"), ("tenant", "")]),
     ("free", &[]),
     ("lost", &[("apportion.dev/policy", "nobody")]),
     ("kube-system", &[("apportion.dev/policy", "p0")]),
@@ -59,7 +64,7 @@ impl Case {
 pub fn case() -> impl Strategy<Value = Case> {
     case_of(
         policies(),
-        prop_oneof![8 => Just("a"), 3 => Just("b"), 1 => select(vec!["free", "lost", "kube-system", "unseen"])],
+        prop_oneof![8 => Just("a"), 3 => Just("b"), 2 => select(vec!["a2", "b2", "b3"]), 1 => select(vec!["free", "lost", "kube-system", "unseen"])],
     )
 }
 
@@ -136,8 +141,16 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
         // Rules of one strategy differ in products and profiles only, which is where the first that fits is easily mistaken.
         let alike = select(&Sharing::ALL[..]).prop_flat_map(|strategy| vec(rule(Just(strategy)), 2..4));
         let rules = prop_oneof![2 => vec(rule(select(&Sharing::ALL[..])), 1..4), 1 => alike];
-        (mode, 0..2i32, rules, selects, option::weighted(0.4, isolation())).prop_map(
-            move |(mode, priority, rules, selects, isolation)| {
+        let limits = option::weighted(0.5, limits());
+        (
+            mode,
+            0..2i32,
+            rules,
+            selects,
+            option::weighted(0.4, isolation()),
+            limits,
+        )
+            .prop_map(move |(mode, priority, rules, selects, isolation, limits)| {
                 let has = |key: &str| LabelSelector {
                     requirements: vec![Requirement::new(key, Operator::Exists, std::iter::empty::<String>())],
                 };
@@ -145,11 +158,30 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
                 policy.pods = selects.0.map(has).unwrap_or_default();
                 policy.namespaces = selects.1.map_or(policy.namespaces, has);
                 policy.isolation = isolation.unwrap_or_default();
+                if let Some((limits, tenant_label)) = limits {
+                    policy.limits = limits;
+                    policy.tenant_label = tenant_label.map(Into::into);
+                }
                 policy
-            },
-        )
+            })
     };
     (one("p0"), one("p1"), option::of(one("p2"))).prop_map(|(a, b, c)| [a, b].into_iter().chain(c).collect())
+}
+
+/// Limits, and the label that names tenants.
+fn limits() -> impl Strategy<Value = (Limits, Option<&'static str>)> {
+    let memory = select(&MemoryLimit::ALL[..]);
+    let assumed = select(vec![0u64, 0, 2048, 6000]);
+    let label = option::of(Just("tenant"));
+    (option::of(1..4u32), memory, assumed, any::<bool>(), label).prop_map(|(most, memory, assumed, apart, label)| {
+        let limits = Limits {
+            shares_per_gpu: most.and_then(NonZeroU32::new),
+            memory,
+            undeclared_memory: MiB(assumed),
+            apart,
+        };
+        (limits, label)
+    })
 }
 
 fn isolation() -> impl Strategy<Value = Isolation> {

@@ -14,7 +14,10 @@ const LAYERS: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "plan",
     "lint",
+    "audit",
+    "prometheus",
     "tls",
     "server",
     "service",
@@ -26,6 +29,9 @@ const STRANGERS: &[(&str, &str)] = &[
     ("policy", "inventory"),
     ("extender", "admission"),
     ("extender", "rewrite"),
+    ("plan", "decision"),
+    ("plan", "admission"),
+    ("plan", "extender"),
     ("tls", "decision"),
     ("server", "decision"),
 ];
@@ -39,7 +45,9 @@ const PURE: &[&str] = &[
     "rewrite",
     "admission",
     "extender",
+    "plan",
     "lint",
+    "audit",
 ];
 /// What pure modules do not touch: the world, and whoever does.
 const IMPURE: &[&str] = &[

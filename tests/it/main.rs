@@ -9,10 +9,13 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod bind;
 mod change_table;
 mod command;
+mod crd_cases;
 mod decision_table;
 mod drain;
+mod evictions;
 mod explain;
 mod extender_table;
 mod fixtures;
@@ -20,7 +23,11 @@ mod generate;
 mod governance_table;
 mod isolation_table;
 mod layering;
+mod limits_oracle;
+mod limits_properties;
+mod limits_table;
 mod lint;
+mod lint_nvidia;
 mod managed;
 mod map;
 mod mig;
@@ -29,8 +36,10 @@ mod oracle;
 mod patience;
 mod plugin;
 mod policy_tests;
+mod preempt;
 mod properties;
 mod recorded;
+mod render;
 mod replay;
 mod rewrite_table;
 mod robustness;
@@ -38,6 +47,7 @@ mod rollover;
 mod rows;
 mod serve;
 mod serving;
+mod simulation;
 mod stand;
 mod tls;
 mod tree;

@@ -29,12 +29,12 @@ pub fn config() -> Config {
 }
 
 /// The answer to the pod of a case, in the world with the first population.
-fn admit(case: &Case) -> Answer {
+pub fn admit(case: &Case) -> Answer {
     case.world(0).admit(case.namespace, &case.pod)
 }
 
 /// The policy that governs, where it enforces and lets the pod pass.
-fn enforced<'c>(case: &'c Case, answer: &Answer) -> Option<&'c Policy> {
+pub fn enforced<'c>(case: &'c Case, answer: &Answer) -> Option<&'c Policy> {
     let policy = case
         .policies
         .iter()
@@ -43,9 +43,10 @@ fn enforced<'c>(case: &'c Case, answer: &Answer) -> Option<&'c Policy> {
 }
 
 /// The memory that the pod declares, in MiB, in the forms that the generator writes.
-fn declared_memory(pod: &Value) -> Option<u64> {
+pub fn declared_memory(pod: &Value) -> Option<u64> {
     match pod["metadata"]["annotations"]["apportion.dev/gpu-memory"].as_str()? {
         "4G" => Some(3815),
+        "1Ti" => Some(1024 * 1024),
         text => text
             .strip_suffix("Gi")
             .map_or(Some(0), |gi| gi.parse().ok())
@@ -273,21 +274,6 @@ proptest! {
                 let best = world.filter_names(case.namespace, pod, &case.nodes, AnswerSize::Best(most));
                 prop_assert_eq!(best.len(), most.min(all.len()));
                 prop_assert!(best.iter().all(|name| all.contains(name)));
-            }
-        }
-    }
-
-    #[test]
-    fn the_filter_leaves_no_node_out_that_can_hold_the_pod(case in case()) {
-        let (world, answer) = (case.world(0), admit(&case));
-        if let Some(policy) = enforced(&case, &answer).filter(|_| answer.strategy.is_some()) {
-            let all = world.filter_names(case.namespace, &answer.pod, &case.nodes, AnswerSize::All);
-            let ask = oracle::effective(&answer.pod);
-            // Where no label says how much memory a device has, the names' promises differ; those nodes are not judged here.
-            for node in case.nodes.iter().filter(|_| declared_memory(&answer.pod).is_none()) {
-                let used = used_on(&case.others[0], &node.name);
-                let holds = oracle::can_hold(node, &used, &ask, None, policy.sharing_rules()).is_ok();
-                prop_assert_eq!(holds, all.contains(&node.name), "{:?}", node);
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use apportion::admission::Outcome;
 use apportion::admission::review;
-use apportion::extender::wire::Args;
-use apportion::extender::{AnswerSize, prioritize};
+use apportion::extender::wire::{Args, PreemptionArgs};
+use apportion::extender::{AnswerSize, preempt, prioritize};
 use serde_json::{Value, json};
 
 use super::fixtures::{Node, World, a100, a100_mixed, ledger, on, pod, shipped, t4};
@@ -174,7 +174,8 @@ fn filter_by_whole_nodes() {
 fn prioritize_by_names() {
     let bytes = bytes("extender", "prioritize-node-cache-capable");
     let args: Args<'_> = serde_json::from_slice(&bytes).unwrap();
-    for (taken, score) in [("0", 1), ("7", 5), ("15", 10)] {
+    // Taken by another namespace, which takes a tenth off.
+    for (taken, score) in [("0", 1), ("7", 5), ("15", 9)] {
         let world = world(&[on(pod(&[("gpu", taken)]), "t4-ts")]);
         let scores = prioritize(&args, &world.extender(), |scores| json!(scores)).unwrap();
         let expected = json!([{"Host": "t4-ts", "Score": score}, {"Host": "a100-whole", "Score": 0}]);
@@ -182,7 +183,27 @@ fn prioritize_by_names() {
     }
 }
 
-/// There is no verb for them yet; what asks for one is told so, and nothing falls over.
+/// Real preempt calls, in both forms. The training pod asks for more GPUs than its node has under a policy of whole ones, so nothing helps
+/// it; without a policy the answer is what was asked.
+#[test]
+fn preemptions() {
+    for (name, victim) in [
+        ("preempt-full-nodes", "3a059b20-2aa2-40ba-af03-a1eedb98c248"),
+        ("preempt-node-cache-capable", "4d9ec0c1-eb6a-422e-b97d-28756b214c56"),
+    ] {
+        let recorded = bytes("extender", name);
+        let args: PreemptionArgs<'_> = serde_json::from_slice(&recorded).unwrap();
+        let answer = json!(preempt(&args, &world(&[]).extender()));
+        assert_eq!(answer, json!({"NodeNameToMetaVictims": {}}), "{name}");
+        let free = World::new(shipped(), ledger(&nodes(), &[], &[("train", &[])]));
+        let answer = json!(preempt(&args, &free.extender()));
+        let victims = &answer["NodeNameToMetaVictims"]["t4-ts"];
+        assert_eq!(victims["Pods"][0], json!({"UID": victim}), "{name}");
+        assert_eq!(victims["NumPDBViolations"], 0, "{name}");
+    }
+}
+
+/// What is sent to another verb than it is meant for is told so, and nothing falls over.
 #[test]
 fn preempt_and_bind_are_read_safely() {
     for name in ["bind", "preempt-full-nodes", "preempt-node-cache-capable"] {

@@ -359,6 +359,14 @@ async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_ht
             json!({"t4-ts": "gpu is shared by time-slicing"})
         );
         assert_eq!(full["FailedNodes"], json!({}));
+        // A node of time slices holds no training pod, whoever leaves it.
+        for name in ["preempt-node-cache-capable", "preempt-full-nodes"] {
+            assert_eq!(
+                post("/preempt", name).await,
+                json!({"NodeNameToMetaVictims": {}}),
+                "{name}"
+            );
+        }
         let scores = post("/prioritize", "prioritize-node-cache-capable").await;
         assert!(
             scores

@@ -27,6 +27,7 @@ async fn each_route_answers_over_both_http_versions_by_alpn() {
             ),
             (format!("https://{}/filter", stand.extender), "filter {}"),
             (format!("https://{}/prioritize", stand.extender), "prioritize {}"),
+            (format!("https://{}/preempt", stand.extender), "preempt {}"),
         ] {
             let response = client.post(&url).body("{}").send().await.unwrap();
             assert_eq!(
@@ -41,7 +42,7 @@ async fn each_route_answers_over_both_http_versions_by_alpn() {
     }
     let answered = stand.seen.answered.lock().unwrap();
     assert_eq!(answered[0], (Role::Webhook, Some(Route::Mutate), 200));
-    assert_eq!(answered.len(), 6);
+    assert_eq!(answered.len(), 8);
 }
 
 #[tokio::test]
@@ -75,7 +76,7 @@ async fn what_is_not_served_is_refused_with_what_is() {
     let stand = Stand::start(Setup::default());
     let client = plain_client();
     let webhook = "this is the webhook listener, for POST /mutate\n";
-    let extender = "this is the extender listener, for POST /filter, POST /prioritize, POST /bind\n";
+    let extender = "this is the extender listener, for POST /filter, POST /prioritize, POST /preempt, POST /bind\n";
     let admin = "this is the admin listener, for GET /livez, GET /readyz, GET /metrics, GET /breaches\n";
     for (request, status, said) in [
         (

@@ -122,6 +122,10 @@ impl Endpoints for Echo {
         Answer::json([b"prioritize ", body].concat())
     }
 
+    fn preempt(&self, body: &[u8]) -> Answer {
+        Answer::json([b"preempt ", body].concat())
+    }
+
     fn bind(self: Arc<Self>, body: Bytes) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
             match &*body {

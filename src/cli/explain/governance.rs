@@ -21,6 +21,7 @@ pub fn governance(
         policy: None,
         mode: None,
         because,
+        limits: None,
     };
     if pod.is_mirror() {
         return nobody(Governor::Exempt, "a mirror pod runs whatever the API says".to_owned());
@@ -54,6 +55,7 @@ pub fn governance(
             policy: Some(policy.name.to_string()),
             mode: Some(policy.mode.as_str()),
             because: why(pod, namespace, policy, policies, inventory),
+            limits: None,
         },
     }
 }

@@ -11,7 +11,9 @@ use serde_json::value::to_raw_value;
 
 use super::governance::governance;
 use super::nodes::{Nodes, Seeker};
-use super::report::{Asked, ContainerAsked, Isolated, Origin, Report, Shut, Verdict, Way, WayVerdict, resources};
+use super::report::{
+    Asked, ContainerAsked, Governance, Isolated, Origin, Promised, Report, Shut, Verdict, Way, WayVerdict, resources,
+};
 use super::workload::Workload;
 use crate::admission::review::{Kind, Request, Resource};
 use crate::admission::{Admission, Context, admit};
@@ -134,7 +136,10 @@ impl Inquiry {
             },
             namespace: workload.namespace.clone(),
             pod: pod.metadata.display_name(),
-            governance: governance(&pod, &workload.namespace, governed, &self.policies, &self.inventory),
+            governance: Governance {
+                limits: would.map(|_| Promised::of(&terms)),
+                ..governance(&pod, &workload.namespace, governed, &self.policies, &self.inventory)
+            },
             demand: Asked {
                 unreadable,
                 ..asked(&pod, &demand, grant)

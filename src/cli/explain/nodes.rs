@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::gpu::{Counts, MiB, demand};
-use crate::inventory::{Holding, Inventory, NodeEntry, Terms, Whereabouts};
+use crate::inventory::{Holding, Holdings, Inventory, Lack, NodeEntry, Terms, Whereabouts};
 use crate::object::Pod;
 use crate::policy::Policy;
 
@@ -36,6 +36,8 @@ pub struct Fit {
     pub strategy: Option<&'static str>,
     /// The product, as its label says.
     pub product: Option<String>,
+    /// Why it can not hold the pod as long as the others are there.
+    pub reason: Option<String>,
 }
 
 /// One resource of a node.
@@ -78,7 +80,7 @@ pub struct Seeker<'s, 'a> {
 /// What one node can do.
 enum Verdict {
     Fits,
-    Full,
+    Full(Lack),
     Unfit(String),
 }
 
@@ -97,10 +99,10 @@ impl Nodes {
         for node in inventory.nodes() {
             match judge(node, seeker, &own, &last, &wanted, policy) {
                 Verdict::Fits => {
-                    nodes.room = nodes.room.saturating_add(room(node, &wanted));
-                    nodes.fitting.push(Fit::of(node, &wanted));
+                    nodes.room = nodes.room.saturating_add(room(node, seeker, &wanted, policy));
+                    nodes.fitting.push(Fit::of(node, &wanted, None));
                 }
-                Verdict::Full => nodes.full.push(Fit::of(node, &wanted)),
+                Verdict::Full(lack) => nodes.full.push(Fit::of(node, &wanted, Some(&lack))),
                 Verdict::Unfit(reason) => unfit.entry(reason).or_default().push(node.name.to_string()),
             }
         }
@@ -156,21 +158,29 @@ fn judge(
     match (reason, held) {
         (Some(reason), _) => Verdict::Unfit(reason),
         (None, Ok(())) => Verdict::Fits,
-        (None, Err(_)) => Verdict::Full,
+        (None, Err(lack)) => Verdict::Full(lack),
     }
 }
 
-/// How many pods with this demand the node can hold now.
-fn room(node: &NodeEntry, wanted: &Counts) -> u64 {
-    let each = wanted.iter().map(|(resource, needs)| {
-        let free = node.offers.get(resource).map_or(0, |offer| node.free(offer));
-        free.checked_div(needs).unwrap_or(0)
-    });
-    each.min().unwrap_or(0)
+/// How many such pods the node can hold now, one after the other.
+fn room(node: &NodeEntry, seeker: Seeker<'_, '_>, wanted: &Counts, policy: &Policy) -> u64 {
+    let newcomer = Holding {
+        demand: wanted,
+        memory: seeker.memory,
+        terms: seeker.terms,
+    };
+    let mut all = Holdings::default();
+    let mut room = 0;
+    // Each takes something of what is free, so this ends.
+    while !wanted.is_empty() && node.with(&all).hold(&newcomer, policy.sharing_rules()).is_ok() {
+        all.add(&newcomer);
+        room += 1;
+    }
+    room
 }
 
 impl Fit {
-    fn of(node: &NodeEntry, wanted: &Counts) -> Self {
+    fn of(node: &NodeEntry, wanted: &Counts, lack: Option<&Lack>) -> Self {
         let offers = || wanted.iter().filter_map(|(resource, _)| node.offers.get(resource));
         Fit {
             name: node.name.to_string(),
@@ -190,6 +200,7 @@ impl Fit {
             product: offers()
                 .find_map(|offer| offer.product.as_ref())
                 .map(ToString::to_string),
+            reason: lack.map(ToString::to_string),
         }
     }
 }

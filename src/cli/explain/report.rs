@@ -4,12 +4,14 @@
 //! docs/output-json.md says so to users.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::nodes::Nodes;
 use crate::gpu::Counts;
+use crate::inventory::Terms;
 use crate::rewrite::Operation;
 
 /// Counts by the name of the resource.
@@ -70,6 +72,43 @@ pub struct Governance {
     pub mode: Option<&'static str>,
     /// Why.
     pub because: String,
+    /// What the policy promises, or would; `null` where no policy governs.
+    pub limits: Option<Promised>,
+}
+
+/// What a policy promises its pods of their neighbours, in the words of its `spec.limits`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Promised {
+    /// At most so many shares of each GPU.
+    #[serde(rename = "sharesPerGPU")]
+    pub shares_per_gpu: Option<u32>,
+    /// `Unchecked`, `Total` or `PerGPU`.
+    pub memory: &'static str,
+    /// What a share counts with whose pod declares no memory, in MiB.
+    pub undeclared_memory_mebibytes: u64,
+    /// `Together` or `Apart`.
+    pub tenants: &'static str,
+    /// Whose the pod is: `namespace NAME`, or `LABEL=VALUE`.
+    pub tenant: String,
+    /// The same in one sentence, without the tenant.
+    #[serde(skip)]
+    pub words: Option<String>,
+}
+
+impl Promised {
+    /// What these terms promise.
+    pub fn of(terms: &Terms) -> Self {
+        let limits = &terms.limits;
+        Promised {
+            shares_per_gpu: limits.shares_per_gpu.map(NonZeroU32::get),
+            memory: limits.memory.as_str(),
+            undeclared_memory_mebibytes: limits.undeclared_memory.0,
+            tenants: if limits.apart { "Apart" } else { "Together" },
+            tenant: terms.tenant.to_string(),
+            words: (!limits.is_empty()).then(|| limits.to_string()),
+        }
+    }
 }
 
 /// Which kind of governor a pod has.

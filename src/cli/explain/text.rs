@@ -49,6 +49,15 @@ fn head(page: &mut Page, report: &Report) {
     };
     page.field("Governed by", &governor);
     page.more(&governance.because);
+    if let Some(promised) = &governance.limits
+        && let Some(words) = &promised.words
+    {
+        let held = if watched(report).is_some() { "would be: " } else { "" };
+        page.field("Promised", &format!("{held}{words}"));
+        if promised.tenants == "Apart" {
+            page.more(&format!("its tenant is {}", promised.tenant));
+        }
+    }
 }
 
 fn demand(page: &mut Page, report: &Report) {
@@ -214,6 +223,12 @@ fn row(verdict: &str, fit: &Fit) -> [String; 3] {
             format!("{} of {} {name} free", share.free, share.total)
         })
         .collect();
+    // What is free says nothing where a limit is in the way.
+    let limited = fit
+        .reason
+        .iter()
+        .filter(|_| fit.shares.iter().all(|share| share.free >= share.needs));
+    let shares: Vec<String> = shares.into_iter().chain(limited.cloned()).collect();
     let what: Vec<&str> = fit.product.as_deref().into_iter().chain(fit.strategy).collect();
     [format!("{verdict}  {}", fit.name), shares.join(", "), what.join(", ")]
 }

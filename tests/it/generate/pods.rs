@@ -232,9 +232,23 @@ fn container() -> impl Strategy<Value = Value> {
 
 /// A pod that is there already.
 pub fn other() -> impl Strategy<Value = Value> {
-    (vec(container(), 1..3), option::weighted(0.2, selector())).prop_map(|(containers, selector)| {
-        json!({"metadata": {"name": "other"}, "spec": {"containers": containers, "nodeSelector": selector}})
-    })
+    let namespace = select(vec!["a", "a", "a2", "b", "b", "b2", "b3", "free", "kube-system"]);
+    let labels = select(vec![json!({}), json!({"kind": "batch"})]);
+    let annotations = option::weighted(0.4, memory());
+    (
+        vec(container(), 1..3),
+        option::weighted(0.2, selector()),
+        namespace,
+        labels,
+        annotations,
+    )
+        .prop_map(|(containers, selector, namespace, labels, memory)| {
+            let annotations = memory.map(|memory| json!({"apportion.dev/gpu-memory": memory}));
+            json!({
+                "metadata": {"name": "other", "namespace": namespace, "labels": labels, "annotations": annotations},
+                "spec": {"containers": containers, "nodeSelector": selector},
+            })
+        })
 }
 
 fn memory() -> impl Strategy<Value = &'static str> {

@@ -1,0 +1,28 @@
+//! What the API server refuses of a policy, the reader of files refuses too, and the other way round.
+
+use apportion::policy::parse::parse;
+use serde_json::{Value, json};
+
+#[test]
+fn files_are_read_as_the_resource_is() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/crd_cases.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let cases: Vec<Value> = serde_saphyr::from_str(&text).unwrap();
+    let mut refused = 0;
+    for case in &cases {
+        let mut document = json!({
+            "apiVersion": "apportion.dev/v1alpha1",
+            "kind": "GpuSharingPolicy",
+            "metadata": {"name": case["name"].as_str().unwrap_or("p")},
+        });
+        if !case["spec"].is_null() {
+            document["spec"] = case["spec"].clone();
+        }
+        // JSON is YAML.
+        let read = parse("p.yaml", &document.to_string());
+        let expected = case["refused"].is_null();
+        refused += u32::from(!expected);
+        assert_eq!(read.is_ok(), expected, "{}: {read:?}", case["what"]);
+    }
+    assert!(refused > 30 && cases.len() > 40, "the table was read");
+}

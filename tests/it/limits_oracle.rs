@@ -1,0 +1,142 @@
+//! A second opinion on limits: who is promised what, and whether it holds on a node, from labels and pods as JSON alone.
+
+use std::collections::BTreeSet;
+
+use apportion::gpu::{Limits, MemoryLimit};
+use apportion::object::{LabelSelector, Operator};
+use apportion::policy::{Mode, Policy};
+use serde_json::Value;
+
+use super::fixtures::Node;
+use super::generate::NAMESPACES;
+use super::oracle::{Ask, Reading, effective, read};
+use super::properties::declared_memory;
+
+/// What one pod holds, and on what terms.
+#[derive(Clone, Debug)]
+pub struct Party {
+    pub ask: Ask,
+    /// MiB that each share counts with.
+    memory: u64,
+    limits: Limits,
+    tenant: String,
+}
+
+fn selects(selector: &LabelSelector, label: impl Fn(&str) -> Option<String>) -> bool {
+    selector.requirements.iter().all(|one| match one.operator {
+        Operator::In => label(&one.key).is_some_and(|value| one.values.iter().any(|listed| **listed == *value)),
+        Operator::Exists => label(&one.key).is_some(),
+        other => panic!("not generated: {other:?}"),
+    })
+}
+
+fn namespace_label(namespace: &str, key: &str) -> Option<String> {
+    let (_, labels) = NAMESPACES.iter().find(|(name, _)| *name == namespace)?;
+    let (_, value) = labels.iter().find(|(known, _)| *known == key)?;
+    Some((*value).to_owned())
+}
+
+/// The policy that governs a pod of a known namespace: the highest, then the first by name.
+fn governor<'p>(policies: &'p [Policy], namespace: &str, pod: &Value) -> Option<&'p Policy> {
+    let pod_label = |key: &str| pod["metadata"]["labels"][key].as_str().map(str::to_owned);
+    let matching = policies.iter().filter(|policy| {
+        namespace != "kube-system"
+            && selects(&policy.namespaces, |key| namespace_label(namespace, key))
+            && selects(&policy.pods, pod_label)
+    });
+    matching.min_by_key(|policy| (-i64::from(policy.priority), policy.name.as_str().to_owned()))
+}
+
+/// Whether no policy holds a pod of a known namespace to anything.
+pub fn is_guest(policies: &[Policy], namespace: &str, pod: &Value) -> bool {
+    governor(policies, namespace, pod).is_none_or(|policy| policy.mode != Mode::Enforce)
+}
+
+/// What a pod of a namespace is to its neighbours.
+pub fn party(policies: &[Policy], namespace: &str, pod: &Value) -> Party {
+    let policy = governor(policies, namespace, pod).filter(|policy| policy.mode == Mode::Enforce);
+    let limits = policy.map_or_else(Limits::default, |policy| policy.limits);
+    let named = policy.and_then(|policy| {
+        let key = policy.tenant_label.as_deref()?;
+        let value = namespace_label(namespace, key).filter(|value| !value.is_empty())?;
+        Some(format!("{key}={value}"))
+    });
+    let declared =
+        declared_memory(pod).filter(|_| pod["metadata"]["annotations"]["apportion.dev/gpu-memory"] != "much");
+    Party {
+        ask: effective(pod),
+        memory: declared.unwrap_or(limits.undeclared_memory.0),
+        limits,
+        tenant: named.unwrap_or_else(|| format!("/{namespace}")),
+    }
+}
+
+/// What is behind a resource of a node, where it is shares.
+fn shared(node: &Node, resource: &str) -> Option<(Reading, u64)> {
+    let reading = read(node, resource).filter(|reading| matches!(reading.strategy, "mps" | "time-slicing"))?;
+    let base = resource.strip_suffix(".shared").unwrap_or(resource);
+    let replicas: u64 = node.labels[&format!("{base}.replicas")].parse().unwrap();
+    Some((reading, replicas))
+}
+
+/// Whether the newcomer and those who are there get what they were promised.
+pub fn allows(node: &Node, there: &[Party], newcomer: &Party) -> Result<(), String> {
+    let resources: BTreeSet<&String> = node.allocatable.keys().collect();
+    let asks_for_shares = newcomer.ask.keys().any(|resource| shared(node, resource).is_some());
+    if asks_for_shares {
+        for resource in resources.iter().filter(|resource| shared(node, resource).is_some()) {
+            for other in there.iter().filter(|other| other.ask.contains_key(*resource)) {
+                if (other.limits.apart || newcomer.limits.apart) && other.tenant != newcomer.tenant {
+                    return Err(format!("{} is not {}", other.tenant, newcomer.tenant));
+                }
+            }
+        }
+    }
+    for (resource, needs) in &newcomer.ask {
+        let Some((reading, replicas)) = shared(node, resource) else {
+            continue;
+        };
+        let gpus = (node.allocatable[resource] / replicas).max(1);
+        let holders: Vec<&Party> = there.iter().filter(|other| other.ask.contains_key(resource)).collect();
+        let all = || holders.iter().copied().chain([newcomer]);
+        let held: u64 = holders.iter().map(|other| other.ask[resource]).sum();
+        for most in all().filter_map(|party| party.limits.shares_per_gpu) {
+            if held + needs > gpus * u64::from(most.get()) {
+                return Err(format!("{held} + {needs} shares of {gpus} GPUs, {most} each"));
+            }
+        }
+        if reading.strategy == "mps" {
+            continue;
+        }
+        let nominal = || {
+            let gigabytes = reading.profile.as_ref()?.split_once("g.")?.1.split_once("gb")?.0;
+            Some(gigabytes.parse::<u64>().ok()? * 1024 * 88 / 100)
+        };
+        let gpu = reading.memory.or_else(nominal);
+        let mut shares: Vec<u64> = all()
+            .flat_map(|party| std::iter::repeat_n(party.memory, usize::try_from(party.ask[resource]).unwrap()))
+            .collect();
+        shares.sort_unstable();
+        for limit in all()
+            .map(|party| party.limits.memory)
+            .filter(|limit| *limit != MemoryLimit::Unchecked)
+        {
+            let Some(gpu) = gpu else {
+                if newcomer.memory > 0 {
+                    return Err("memory unknown".to_owned());
+                }
+                continue;
+            };
+            let meeting = match limit {
+                MemoryLimit::PerGpu => usize::try_from(replicas).unwrap(),
+                _ => shares.len(),
+            };
+            let sum: u64 = shares.iter().rev().take(meeting).sum();
+            let has = if limit == MemoryLimit::PerGpu { gpu } else { gpu * gpus };
+            if sum > has {
+                return Err(format!("{limit:?}: {sum} of {has} MiB"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! `apportion lint` on the files of NVIDIA's components: what people write, and what it should have been.
+
+use std::fs;
+
+use crate::command::{CLUSTER, Run, apportion};
+
+/// A `ConfigMap` for MPS as a much-read article has it.
+const ARTICLE: &str = "\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: nvidia-device-plugin
+  namespace: kube-system
+data:
+  config.yaml: |
+    version: v1
+    sharing:
+      mps:
+        resources:
+        - name: nvidia.com/gpu
+          replicas: 4
+          memoryLimit: 8Gi
+";
+
+/// Lints one file; its directory is not shown.
+fn lint(text: &str, more: &[&str]) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("f.yaml").display().to_string();
+    fs::write(&path, text).unwrap();
+    let mut run = apportion(&[&["lint", &path], more].concat());
+    run.stdout = run.stdout.replace(&path, "f.yaml");
+    run.stderr = run.stderr.replace(&path, "f.yaml");
+    run
+}
+
+const NAME: &str = "devicePlugin.config.name=nvidia-device-plugin";
+
+/// One row for each mistake of the article that is in a file or a setting; the one in a command line of nvidia-smi is `mig check`'s.
+#[test]
+fn each_mistake_of_the_article_is_caught_with_the_right_correction() {
+    for (mistake, settings, start, correction) in [
+        (
+            "memoryLimit is no field",
+            vec![],
+            "f.yaml:14:11: warning: data[config.yaml] sharing.mps.resources[0].memoryLimit: ",
+            "a process gets at most the GPU's memory divided by replicas; remove it, and choose replicas",
+        ),
+        (
+            "mixed and MPS",
+            vec!["driver.enabled=true", "mig.strategy=mixed"],
+            "--set mig.strategy=mixed: error: mig.strategy: ",
+            "set mig.strategy=\"\", and flags.migStrategy in each configuration",
+        ),
+        (
+            "a name without a default",
+            vec![NAME],
+            "--set devicePlugin.config.name=nvidia-device-plugin: warning: devicePlugin.config.name: ",
+            "shares nothing; set devicePlugin.config.default=config.yaml, or label each node nvidia.com/device-plugin.config=config.yaml",
+        ),
+        (
+            "a ConfigMap in another namespace",
+            vec![NAME],
+            "f.yaml:5:14: error: metadata.namespace: ",
+            "hang in ContainerCreating; write namespace: gpu-operator",
+        ),
+        (
+            "a key that nobody chooses",
+            vec![],
+            "f.yaml:7:3: warning: data[config.yaml]: ",
+            "set devicePlugin.config.default=config.yaml, or label nodes nvidia.com/device-plugin.config=config.yaml",
+        ),
+    ] {
+        let args: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let run = lint(ARTICLE, &args);
+        assert!(
+            run.stdout
+                .lines()
+                .any(|line| line.starts_with(start) && line.contains(correction)),
+            "{mistake}\n{}",
+            run.shown()
+        );
+    }
+}
+
+#[test]
+fn the_article_whole() {
+    let settings = [
+        "--set",
+        "driver.enabled=true",
+        "--set",
+        "mig.strategy=mixed",
+        "--set",
+        NAME,
+    ];
+    insta::assert_snapshot!(lint(ARTICLE, &settings).shown());
+}
+
+/// The command of the article, in the script that somebody made of it.
+#[test]
+fn a_script_that_installs_the_operator_is_read_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    fs::write(path("f.yaml"), ARTICLE).unwrap();
+    let script = "helm install gpu-operator nvidia/gpu-operator \\\n  --namespace gpu-operator --create-namespace \\\n  --set driver.enabled=true \\\n  --set mig.strategy=mixed \\\n  --set devicePlugin.config.name=nvidia-device-plugin\n";
+    fs::write(path("install.sh"), script).unwrap();
+    let run = apportion(&["lint", &path("install.sh"), &path("f.yaml")]);
+    let shown = run.stdout.replace(&format!("{}/", directory.path().display()), "");
+    for start in [
+        "install.sh:4:9: error: mig.strategy: ",
+        "install.sh:5:9: warning: devicePlugin.config.name: no default",
+        "f.yaml:5:14: error: metadata.namespace: ",
+        "f.yaml:14:11: warning: data[config.yaml] sharing.mps.resources[0].memoryLimit: ",
+    ] {
+        assert!(shown.lines().any(|line| line.starts_with(start)), "{start}\n{shown}");
+    }
+    assert_eq!(run.status, 2);
+}
+
+#[test]
+fn the_article_mended_has_nothing_wrong() {
+    let mended = ARTICLE
+        .replace("kube-system", "gpu-operator")
+        .replace("          memoryLimit: 8Gi\n", "")
+        .replace("    sharing:", "    flags: {migStrategy: none}\n    sharing:");
+    let settings = [
+        "--set",
+        "driver.enabled=true,mig.strategy=",
+        "--set",
+        NAME,
+        "--set",
+        "devicePlugin.config.default=config.yaml",
+    ];
+    let run = lint(&mended, &settings);
+    assert_eq!(
+        (run.status, run.stdout.as_str()),
+        (0, "nothing found in 1 file\n"),
+        "{}",
+        run.shown()
+    );
+}
+
+#[test]
+fn values_of_the_operator_are_checked_alone_and_beside_the_files() {
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shares}\ndata:\n  t4: |\n    flags: {migStrategy: none, failOnInitError: false}\n    sharing: {mps: {resources: [{name: nvidia.com/gpu, replicas: 4}]}}\n---\n";
+    for (text, start, words) in [
+        ("mig: {strategy: mixd}\n".to_owned(), "f.yaml:1:17: error: mig.strategy", "write none, single or mixed"),
+        ("mig: {stratgy: mixed}\n".to_owned(), "f.yaml:1:7: warning: mig.stratgy", "did you mean strategy?"),
+        (
+            "mig: {}\nmigmanager: {}\n".to_owned(),
+            "f.yaml:2:1: warning: migmanager",
+            "helm passes over it without a word; did you mean migManager?",
+        ),
+        (
+            "devicePlugin: {mps: {root: /mps}}\n".to_owned(),
+            "f.yaml:1:28: warning: devicePlugin.mps.root",
+            "no template of the chart uses it",
+        ),
+        (
+            "devicePlugin: {config: {default: a}}\n".to_owned(),
+            "f.yaml:1:34: warning: devicePlugin.config.default",
+            "has no effect without devicePlugin.config.name",
+        ),
+        (
+            "devicePlugin: {config: {create: true, name: a}}\n".to_owned(),
+            "f.yaml:1:33: error: devicePlugin.config.create",
+            "the chart refuses it without devicePlugin.config.data",
+        ),
+        (
+            "devicePlugin: {config: {name: a, default: b, data: {b: 'version: v1'}}}\n".to_owned(),
+            "f.yaml:1:52: warning: devicePlugin.config.data",
+            "only with devicePlugin.config.create: true",
+        ),
+        (
+            format!("{map}devicePlugin: {{config: {{name: share, default: t4}}}}\n"),
+            "f.yaml:9:31: warning: devicePlugin.config.name",
+            "did you mean shares?",
+        ),
+        (
+            format!("{map}devicePlugin: {{config: {{name: shares, default: t44}}}}\n"),
+            "f.yaml:9:48: error: devicePlugin.config.default",
+            "`t44` is no key of the ConfigMap",
+        ),
+        (
+            "kind: ConfigMap\nmetadata: {name: shares}\ndata:\n  a100: |\n    version: v1\n    # all of it\n    flags: {migStrategy: mixed}\n---\ndevicePlugin: {config: {name: shares, default: a100}}\n".to_owned(),
+            "f.yaml:7:26: warning: data[a100] flags.migStrategy",
+            "has no effect: mig.strategy single, the chart's default,",
+        ),
+        (
+            format!("{map}mig: {{strategy: ''}}\n"),
+            "f.yaml:6:49: warning: data[t4] flags.failOnInitError",
+            "the operator, which sets FAIL_ON_INIT_ERROR on every node",
+        ),
+        (
+            "devicePlugin: {config: {name: shares.v1, default: a}}\n".to_owned(),
+            "f.yaml:1:31: error: devicePlugin.config.name",
+            "the operator names a volume `shares.v1`, which takes no dot",
+        ),
+        (
+            "kind: ConfigMap\nmetadata: {name: m}\ndata:\n  configs: |\n    version: v1\n    mig-configs: {a: [{devices: all, mig-enabled: false}]}\n---\nmigManager: {config: {name: m, default: a}}\n".to_owned(),
+            "f.yaml:4:3: error: data[configs]",
+            "looks for the key config.yaml alone",
+        ),
+        (
+            "kind: ConfigMap\nmetadata: {name: m}\ndata:\n  config.yaml: |\n    version: v1\n    mig-configs: {a: [{devices: all, mig-enabled: false}]}\n---\nmigManager: {config: {name: m}}\n".to_owned(),
+            "f.yaml:4:3: error: migManager.config.default",
+            "`all-disabled`, which nodes without a label get, is no entry",
+        ),
+    ] {
+        let run = lint(&text, &[]);
+        assert!(
+            run.status > 0 && run.stdout.lines().any(|line| line.starts_with(start) && line.contains(words)),
+            "{text}\n{}",
+            run.shown()
+        );
+    }
+    // The ClusterPolicy has no defaults of a chart.
+    let policy = format!(
+        "{map}kind: ClusterPolicy\nspec: {{devicePlugin: {{config: {{name: shares, default: t4}}, mps: {{root: /mps}}}}}}\n"
+    );
+    let run = lint(&policy.replace(", failOnInitError: false", ""), &[]);
+    assert_eq!((run.status, run.stdout.as_str()), (0, "nothing found in 1 file\n"));
+}
+
+#[test]
+fn files_are_held_against_a_cluster() {
+    let plan = "examples/plan/rendered/fleet";
+    let files = [
+        "device-plugin-configmap.yaml",
+        "mig-parted-configmap.yaml",
+        "gpu-operator-values.yaml",
+    ]
+    .map(|file| format!("{plan}/{file}"));
+    let run = apportion(&["lint", &files[0], &files[1], &files[2], "--cluster", CLUSTER]);
+    insta::assert_snapshot!(run.shown());
+}
+
+#[test]
+fn no_default_is_needed_where_every_node_has_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = directory.path().join("c.yaml").display().to_string();
+    let node = |label: &str| {
+        let text = format!(
+            "kind: List\nitems:\n- {{kind: Namespace, metadata: {{name: n}}}}\n- kind: Node\n  metadata: {{name: x, labels: {{nvidia.com/gpu.product: Tesla-T4{label}}}}}\n"
+        );
+        fs::write(&cluster, text).unwrap();
+        lint("devicePlugin: {config: {name: shares}}\n", &["--cluster", &cluster])
+    };
+    let labelled = node(", nvidia.com/device-plugin.config: t4");
+    assert_eq!(
+        (labelled.status, labelled.stdout.contains("nothing found")),
+        (0, true),
+        "{}",
+        labelled.shown()
+    );
+    let bare = node("");
+    assert!(
+        bare.status == 1 && bare.stdout.contains("no default"),
+        "{}",
+        bare.shown()
+    );
+}
+
+#[test]
+fn what_is_none_of_these_files_is_bad_input() {
+    for (text, more, words) in [
+        ("a: b\n", &[][..], "holds nothing that lint knows"),
+        ("a: [\n", &[], "f.yaml:1:4: error: "),
+        ("mig: {}\n", &["--set", "mig"], "write it as helm takes it"),
+    ] {
+        let run = lint(text, more);
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert!(run.status == 2 && told.contains(words), "{text}: {}", run.shown());
+    }
+}

@@ -1,0 +1,316 @@
+//! `apportion render`: the examples and what they become, and plans that can not work.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::command::{Run, apportion, apportion_reading};
+
+const EXAMPLES: [&str; 4] = ["time-slicing", "mps", "mig", "fleet"];
+
+#[test]
+fn the_rendered_examples_are_what_their_plans_make() {
+    for name in EXAMPLES {
+        let (plan, out) = (
+            format!("examples/plan/{name}.yaml"),
+            format!("examples/plan/rendered/{name}"),
+        );
+        let run = apportion(&["render", "-f", &plan, "--out", &out, "--check"]);
+        assert_eq!(
+            (run.status, run.stderr.as_str()),
+            (0, ""),
+            "{name}: run `apportion render -f {plan} --out {out}`\n{}",
+            run.stdout
+        );
+    }
+    let known = EXAMPLES.map(str::to_owned);
+    for entry in fs::read_dir("examples/plan/rendered").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(known.contains(&name), "nobody checks examples/plan/rendered/{name}");
+    }
+}
+
+#[test]
+fn what_is_rendered_passes_the_linter() {
+    for name in EXAMPLES {
+        let plan = format!("examples/plan/{name}.yaml");
+        let mut args = vec!["lint".to_owned(), plan];
+        for file in [
+            "device-plugin-configmap.yaml",
+            "mig-parted-configmap.yaml",
+            "gpu-operator-values.yaml",
+        ] {
+            let path = format!("examples/plan/rendered/{name}/{file}");
+            if fs::exists(&path).unwrap() {
+                args.push(path);
+            }
+        }
+        let run = apportion(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(run.stdout.starts_with("nothing found in"), "{name}: {}", run.shown());
+    }
+}
+
+/// The chart installs a scheduler of the same configuration; two lists of resources would drift apart.
+#[test]
+fn the_scheduler_is_configured_as_the_chart_does_it() {
+    let installed = fs::read_to_string("deploy/manifests/install.yaml").unwrap();
+    let charts = serde_saphyr::from_multiple::<Value>(&installed)
+        .unwrap()
+        .into_iter()
+        .filter_map(|object| object["data"]["config.yaml"].as_str().map(str::to_owned))
+        .find(|text| text.contains("KubeSchedulerConfiguration"))
+        .unwrap();
+    let rendered = fs::read_to_string("examples/plan/rendered/fleet/kube-scheduler-config.yaml").unwrap();
+    let read = |text: &str| -> Value { serde_saphyr::from_str(text).unwrap() };
+    assert_eq!(read(&rendered), read(&charts));
+}
+
+#[test]
+fn a_file_alone_and_all_in_one_are_printed() {
+    let plan = "examples/plan/fleet.yaml";
+    let alone = apportion(&["render", "-f", plan, "--only", "gpu-operator-values.yaml"]);
+    let file = fs::read_to_string("examples/plan/rendered/fleet/gpu-operator-values.yaml").unwrap();
+    assert_eq!((alone.status, alone.stdout), (0, file));
+    let none = apportion(&["render", "-f", plan, "--only", "x.yaml"]);
+    assert_eq!((none.status, none.stdout.as_str()), (2, ""));
+    assert!(
+        none.stderr.contains("it makes device-plugin-configmap.yaml, "),
+        "{}",
+        none.stderr
+    );
+    let all = apportion(&["render", "-f", plan]);
+    let documents = serde_saphyr::from_multiple::<Value>(&all.stdout).unwrap();
+    let kinds: BTreeSet<&str> = documents.iter().filter_map(|d| d["kind"].as_str()).collect();
+    assert_eq!(
+        kinds,
+        BTreeSet::from(["ConfigMap", "KubeSchedulerConfiguration", "NodeFeature"])
+    );
+    assert!(
+        all.stdout.contains("\n# kubectl label nodes a100-0 a100-1 "),
+        "{}",
+        all.stdout
+    );
+}
+
+#[test]
+fn files_are_written_checked_and_those_left_behind_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out").display().to_string();
+    let render = |plan: &str, more: &[&str]| {
+        let plan = format!("examples/plan/{plan}.yaml");
+        apportion(&[&["render", "-f", &plan, "--out", &out], more].concat())
+    };
+    assert_eq!(render("mig", &["--check"]).status, 1);
+    assert_eq!(render("mig", &[]).status, 0);
+    assert_eq!(render("mig", &["--check"]).status, 0);
+    fs::write(format!("{out}/gpu-operator-values.yaml"), "mig: {strategy: mixed}\n").unwrap();
+    let changed = render("mig", &["--check"]);
+    assert!(
+        changed.status == 1 && changed.stdout.contains("\n-mig: {strategy: mixed}\n"),
+        "{}",
+        changed.shown()
+    );
+    let left = render("mps", &[]);
+    assert!(
+        left.status == 1 && left.stdout.contains("mig-parted-configmap.yaml is from another plan"),
+        "{}",
+        left.shown()
+    );
+}
+
+#[test]
+fn policies_and_pools_that_miss_each_other_are_named() {
+    let run = apportion(&[
+        "render",
+        "-f",
+        "examples/plan/mps.yaml",
+        "--policies",
+        "policies",
+        "--only",
+        "node-labels.sh",
+    ]);
+    insta::assert_snapshot!(
+        Run {
+            stdout: String::new(),
+            ..run
+        }
+        .shown()
+    );
+}
+
+/// A plan of one pool, between what comes before and after it.
+fn refused(spec: &str) -> String {
+    let text =
+        format!("apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPlan\nmetadata: {{name: p}}\nspec:\n{spec}\n");
+    let run = apportion_reading(&text, &["render", "-f", "-"]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{spec}: {}", run.shown());
+    assert!(run.stderr.ends_with("nothing was rendered\n"), "{}", run.stderr);
+    run.stderr
+}
+
+#[test]
+fn what_can_not_work_is_refused_with_its_place_and_its_remedy() {
+    let pool = |pool: &str| format!("  pools:\n  - {{name: a, nodes: [n], {pool}}}");
+    let mut wrong = Vec::new();
+    for (spec, place, words) in [
+        (
+            format!("  operator: {{migStrategy: mixed}}\n{}", pool("strategy: mps, replicas: 4")),
+            "-:5:27",
+            "\"using --mig-strategy=mixed is not supported with MPS\"; leave it out",
+        ),
+        (
+            format!(
+                "  operator: {{migStrategy: single}}\n{}",
+                pool("product: A30, strategy: mig, mig: {geometry: {1g.6gb: 4}}")
+            ),
+            "-:5:27",
+            "over the mixed that pool `a` needs; leave it out",
+        ),
+        (
+            pool("strategy: mps, replicas: 4, mig: {strategy: mixed}"),
+            "-:6:60",
+            "does not start with MPS where a GPU is partitioned, nor with MIG strategy mixed; remove mig",
+        ),
+        (pool("strategy: mps, replicas: 1"), "-:6:52", "refuses less than 2; write 2 or more"),
+        (pool("strategy: time-slicing, replicas: 0"), "-:6:61", "refuses less than 2"),
+        (pool("strategy: time-slicing, replicas: -4"), "-:6:61", "refuses less than 2"),
+        (pool("strategy: mps, replicas: 49"), "-:6:52", "at most 48 shares of any GPU"),
+        (
+            pool("product: V100, strategy: mps, replicas: 17"),
+            "-:6:67",
+            "at most 16 shares of a V100 and stops at more; write replicas: 16",
+        ),
+        (pool("product: T4, strategy: mps, replicas: 49"), "-:6:65", "at most 48 shares of a T4"),
+        (pool("strategy: mps"), "-:6:37", "mps needs replicas"),
+        (pool("strategy: exclusive, replicas: 2"), "-:6:58", "cuts no GPU into shares"),
+        (
+            pool("product: A100-80GB, strategy: mig, mig: {geometry: {3g.40gb: 2, 1g.10gb: 1}}"),
+            "-:6:78",
+            "1 x 1g.10gb take 1, 2 x 3g.40gb take 8 of its 8 memory slots; take one away",
+        ),
+        (
+            pool("product: A100-80GB, strategy: mig, mig: {geometry: {1g.10gb: 8}}"),
+            "-:6:78",
+            "at most 7; write 1g.10gb: 7",
+        ),
+        (
+            pool("product: A100, strategy: mig, mig: {geometry: {1g.10gb: 7}}"),
+            "-:6:73",
+            "write product: A100-80GB if that is what it is; A100 can be another, too: 7 x 1g.10gb do not fit on A100-40GB, which holds at most 4; write 1g.10gb: 4",
+        ),
+        (
+            pool("strategy: mig, mig: {geometry: {1g.10gb: 7}}"),
+            "-:6:47",
+            "name the pool's product",
+        ),
+        (
+            pool("product: T4, strategy: mig, mig: {geometry: {1g.10gb: 7}}"),
+            "-:6:71",
+            "T4 has no MIG; write strategy: mps or time-slicing",
+        ),
+        (
+            pool("product: A30, strategy: mig, mig: {strategy: single, geometry: {1g.6gb: 2, 2g.12gb: 1}}"),
+            "-:6:61",
+            "one and the same profile",
+        ),
+        (
+            pool("product: A30, strategy: mig, mig: {gpus: [{indices: [0], geometry: {1g.6gb: 4}}, {indices: [0], geometry: {}}]}"),
+            "-:6:118",
+            "GPU 0 has a geometry already",
+        ),
+        (pool("product: A30, strategy: mig"), "-:6:51", "mig needs a geometry"),
+        (
+            format!("  devicePlugin: {{configMap: {{namespace: kube-system}}}}\n{}", pool("strategy: exclusive")),
+            "-:5:41",
+            "the operator's in gpu-operator would hang in ContainerCreating; write gpu-operator",
+        ),
+        (
+            "  pools: [{name: a, strategy: time-slicing, replicas: 4}]".to_owned(),
+            "-:5:18",
+            "neither a label nor is the default",
+        ),
+        (
+            format!("  devicePlugin: {{default: b}}\n{}", pool("strategy: exclusive")),
+            "-:5:27",
+            "`b` is no pool",
+        ),
+        (
+            "  devicePlugin: {default: a}\n  pools: [{name: a, product: A30, strategy: mig, mig: {geometry: {1g.6gb: 4}}}]".to_owned(),
+            "-:6:18",
+            "the MIG manager partitions by a label on the node",
+        ),
+        (
+            format!("{}\n  - {{name: b, nodes: [n], strategy: exclusive}}", pool("strategy: exclusive")),
+            "-:7:23",
+            "stands in pool `a` already",
+        ),
+        (
+            format!("{}\n  - {{name: a, nodes: [m], strategy: exclusive}}", pool("strategy: exclusive")),
+            "-:7:12",
+            "already the name of spec.pools[0]",
+        ),
+        ("  pools: [{name: unshared, nodes: [n], strategy: exclusive}]".to_owned(), "-:5:18", "choose another name"),
+        ("  pools: [{name: A_, nodes: [n], strategy: exclusive}]".to_owned(), "-:5:18", "can not be a name here"),
+        (
+            format!("  devicePlugin: {{configMap: {{name: gpu.shares}}}}\n{}", pool("strategy: exclusive")),
+            "-:5:36",
+            "the operator names a volume after it, which takes no dot",
+        ),
+        (
+            "  pools: [{name: a, nodes: [n_1], strategy: exclusive}]".to_owned(),
+            "-:5:29",
+            "can not be the name of a node",
+        ),
+        ("  pools: []".to_owned(), "-:5:10", "list at least one"),
+        (
+            "  pools: [{name: a, nodeSelector: {}, strategy: exclusive}]".to_owned(),
+            "-:5:35",
+            "an empty selector is every node",
+        ),
+        (pool("strategy: exclusive, memoryLimit: 8Gi"), "-:6:48", "unknown field `memoryLimit`"),
+        (pool("strategy: slices"), "-:6:37", "use exclusive, mig, mps or time-slicing"),
+        (
+            format!("  devicePlugin: {{deviceListStrategy: 'envvar,cdi'}}\n{}", pool("strategy: exclusive")),
+            "-:5:38",
+            "`cdi` is not known; use envvar or",
+        ),
+    ] {
+        let told = refused(&spec);
+        let whole = told.starts_with(&format!("{place}: error: ")) && told.contains(words);
+        if !whole || !told.contains("\n1 error in the plan\n") {
+            wrong.push(format!("{place} {words}\n{spec}\n{told}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_doubtful_is_rendered_and_told() {
+    let plan = |pool: &str| {
+        format!(
+            "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPlan\nmetadata: {{name: p}}\nspec:\n  pools:\n  - {{name: a, {pool}}}\n"
+        )
+    };
+    for (text, words) in [
+        (
+            plan("nodes: [n], strategy: mps, replicas: 17"),
+            "on V100 and older the MPS daemon stops at more than 16; name the pool's product",
+        ),
+        (
+            plan("nodeSelector: {matchLabels: {nvidia.com/gpu.product: Tesla-T4}}, strategy: mps, replicas: 4"),
+            "can change when the GPUs are shared or partitioned",
+        ),
+        (
+            plan("nodes: [n], product: R200, strategy: mig, mig: {geometry: {1g.99gb: 7}}"),
+            "R200 is not known here, so nobody checked that this fits on it",
+        ),
+    ] {
+        let run = apportion_reading(&text, &["render", "-f", "-"]);
+        assert!(
+            run.status == 1 && run.stderr.contains(words) && run.stdout.contains("kind: ConfigMap"),
+            "{text}\n{}",
+            run.shown()
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! One replica: the program's own parts, and a line on which its calls to the API server wait for the world.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apportion::cluster::bindings::{self, Opening};
+use apportion::cluster::lease::{EVERY, Holder, Seat, Term};
+use apportion::cluster::rounds::Rounds;
+use apportion::cluster::watch::Change;
+use apportion::cluster::writer::Writer;
+use apportion::extender::bind::BindingArgs;
+use apportion::inventory::{NodeEntry, PodRecord};
+use apportion::object::text::Labels;
+use apportion::policy::{Policy, parse::parse};
+use apportion::server::endpoints::{Answer, Endpoints as _};
+use apportion::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
+use apportion::service::{App, Clock, Metrics, Settings, State};
+use axum::body::Bytes;
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+use k8s_openapi::api::coordination::v1::Lease;
+use tokio::sync::watch;
+
+use super::api::{Api, Event, Object, What};
+use super::promises::{MACHINES, Promises, SPACES};
+
+/// A call that waits for the API server.
+pub enum Asked {
+    Look {
+        key: String,
+        reply: oneshot::Sender<Result<Option<Looked>, String>>,
+    },
+    Bind {
+        key: String,
+        uid: String,
+        node: String,
+        reply: oneshot::Sender<Result<(), BindError>>,
+    },
+}
+
+#[derive(Clone, Default)]
+struct Line(Arc<Mutex<Vec<Asked>>>);
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Line")
+    }
+}
+
+impl Binder for Line {
+    fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>> {
+        let (reply, answer) = oneshot::channel();
+        let key = format!("{namespace}/{name}");
+        self.0.lock().unwrap().push(Asked::Look { key, reply });
+        Box::pin(async { answer.await.unwrap() })
+    }
+
+    fn bind<'b>(&'b self, args: &'b BindingArgs<'b>) -> BoxFuture<'b, Result<(), BindError>> {
+        let (reply, answer) = oneshot::channel();
+        self.0.lock().unwrap().push(Asked::Bind {
+            key: format!("{}/{}", &*args.pod_namespace, &*args.pod_name),
+            uid: args.pod_uid.to_string(),
+            node: args.node.to_string(),
+            reply,
+        });
+        Box::pin(async { answer.await.unwrap() })
+    }
+}
+
+/// Where the task that holds the Lease is: the steps of `lease::hold`, one by one.
+#[derive(Debug)]
+pub enum Stage {
+    Rest {
+        until: u64,
+    },
+    Look {
+        begun: u64,
+    },
+    Write {
+        begun: u64,
+        lease: Box<Lease>,
+        became: apportion::cluster::lease::Attempt,
+    },
+    Answer {
+        begun: u64,
+        became: apportion::cluster::lease::Attempt,
+    },
+    Notice {
+        until: u64,
+        leave: bool,
+    },
+    Leave {
+        begun: u64,
+    },
+    LeaveWrite {
+        begun: u64,
+        lease: Box<Lease>,
+    },
+}
+
+/// A list of all pods on its way, before a seat opens.
+pub struct Listing {
+    number: u64,
+    bound: Option<Vec<PodRecord>>,
+}
+
+/// A binding that a scheduler waits for.
+pub struct Running {
+    pub key: String,
+    answer: BoxFuture<'static, Answer>,
+}
+
+pub struct Replica {
+    app: Arc<App>,
+    writer: Writer,
+    line: Line,
+    /// The next event of pods that its watch brings; `None` while the watch is broken.
+    cursor: Option<usize>,
+    known: BTreeSet<String>,
+    pub holder: Holder,
+    pub stage: Stage,
+    led: Option<Term>,
+    opening: Opening,
+    listing: Option<Listing>,
+    again: u64,
+    may: watch::Sender<Option<Duration>>,
+    wanted: Arc<AtomicBool>,
+    pub running: Vec<Running>,
+    /// The policies that it has published last, by the world's count.
+    pub view: usize,
+}
+
+impl Replica {
+    pub fn start(name: &str, clock: &Arc<AtomicU64>, view: usize, promises: &Promises) -> Self {
+        let app = App::new(State::default(), Settings::default(), Arc::new(Metrics::default()));
+        let app = Arc::new(app.going_by(Clock::set_by(Arc::clone(clock))));
+        let (may, until) = watch::channel(None);
+        let (line, wanted) = (Line::default(), Arc::new(AtomicBool::new(false)));
+        app.bind_through(Binding {
+            binder: Arc::new(line.clone()),
+            seat: BindingSeat {
+                until,
+                wanted: Arc::clone(&wanted),
+            },
+        });
+        let mut writer = Writer::new(Arc::clone(&app), policies(promises), Rounds::new(None, None));
+        for entry in NODES.with(Clone::clone) {
+            writer.node(Change::Put(entry.name.to_string(), entry));
+        }
+        writer.node(Change::Synced);
+        for (space, policy, team) in SPACES {
+            let labels = Labels::from_iter([("apportion.dev/policy", policy), ("example.com/team", team)]);
+            writer.namespace(Change::Put(space.to_owned(), labels));
+        }
+        writer.namespace(Change::Synced);
+        Replica {
+            app,
+            writer,
+            line,
+            cursor: None,
+            known: BTreeSet::new(),
+            holder: Holder::new(Seat {
+                namespace: "n".to_owned(),
+                name: "l".to_owned(),
+                holder: name.to_owned(),
+            }),
+            stage: Stage::Rest { until: 0 },
+            led: None,
+            opening: Opening::default(),
+            listing: None,
+            again: 0,
+            may,
+            wanted,
+            running: Vec::new(),
+            view,
+        }
+    }
+
+    /// The watch of pods brings so many events. A broken one lists everything again.
+    pub fn deliver(&mut self, api: &Api, most: usize) {
+        let Some(cursor) = self.cursor else {
+            let all: BTreeSet<String> = api.pods.keys().cloned().collect();
+            for (key, record) in &api.records {
+                self.writer.pod(Change::Put(key.clone(), record.clone().map(Box::new)));
+            }
+            for gone in self.known.difference(&all) {
+                self.writer.pod(Change::Gone(gone.clone()));
+            }
+            self.writer.pod(Change::Synced);
+            self.known = all;
+            self.cursor = Some(api.history.len());
+            return;
+        };
+        let end = api.history.len().min(cursor.saturating_add(most));
+        for Event { key, what } in &api.history[cursor..end] {
+            match what {
+                What::Put(record) => {
+                    self.known.insert(key.clone());
+                    self.writer.pod(Change::Put(key.clone(), record.clone().map(Box::new)));
+                }
+                What::Gone => {
+                    self.known.remove(key);
+                    self.writer.pod(Change::Gone(key.clone()));
+                }
+            }
+        }
+        self.cursor = Some(end);
+    }
+
+    pub fn break_watch(&mut self) {
+        self.cursor = None;
+        self.writer.pod(Change::Broken("cut".to_owned()));
+    }
+
+    pub fn publish(&mut self) {
+        self.writer.publish();
+    }
+
+    pub fn tick(&mut self) {
+        self.writer.tick();
+    }
+
+    pub fn learn(&mut self, view: usize, promises: &Promises) {
+        self.writer.files(policies(promises));
+        self.writer.publish();
+        self.view = view;
+    }
+
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    pub fn is_open(&self, now: u64) -> bool {
+        self.may
+            .borrow()
+            .is_some_and(|until| Duration::from_millis(now) < until)
+    }
+
+    pub fn reserved(&self) -> usize {
+        self.app.reservations().len()
+    }
+
+    /// What the Lease has led to.
+    pub fn conclude(&mut self, became: apportion::cluster::lease::Attempt, begun: u64, now: u64) {
+        use apportion::cluster::lease::Attempt;
+        self.led = self.holder.term(became, Duration::from_millis(begun));
+        if self.led.is_some() {
+            self.wanted.store(false, Ordering::Relaxed);
+        }
+        self.stage = match became {
+            Attempt::AskedFor | Attempt::Resumed => Stage::Notice {
+                until: now + millis(bindings::PATIENCE),
+                leave: became == Attempt::AskedFor,
+            },
+            _ => rest(now),
+        };
+        self.sit();
+    }
+
+    /// Tells the seat of the term, unless the task is busy with a list.
+    fn sit(&mut self) {
+        if self.listing.is_none() {
+            self.may.send_replace(self.opening.until(self.led));
+        }
+    }
+
+    /// The next step towards an open seat. Returns whether there was one.
+    pub fn open(&mut self, api: &Api, now: u64) -> bool {
+        match self.listing.take() {
+            None => {
+                let Some(number) = self.opening.unknown(self.led).filter(|_| now >= self.again) else {
+                    self.sit();
+                    return false;
+                };
+                self.listing = Some(Listing { number, bound: None });
+            }
+            Some(Listing { number, bound: None }) => {
+                let bound = api.records.values().flatten().filter(|record| record.is_on_a_node());
+                let bound = bound.cloned().collect();
+                self.listing = Some(Listing {
+                    number,
+                    bound: Some(bound),
+                });
+            }
+            Some(Listing {
+                number,
+                bound: Some(bound),
+            }) => {
+                if bindings::take_in(&self.app, bound) {
+                    self.opening.known(number);
+                } else {
+                    self.again = now + 1000;
+                }
+                self.sit();
+            }
+        }
+        true
+    }
+
+    /// The nodes that fit, of those asked about.
+    pub fn filter(&self, pod: &Object, nodes: &[&str]) -> Vec<String> {
+        let body = format!(r#"{{"Pod":{},"NodeNames":{nodes:?}}}"#, pod.json());
+        let answer = self.app.filter(body.as_bytes());
+        if answer.status != 200 {
+            return Vec::new();
+        }
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let names = answer["NodeNames"].as_array().into_iter().flatten();
+        names.map(|name| name.as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn bind(&mut self, pod: &Object, node: &str) {
+        let body = format!(
+            r#"{{"PodName":"{}","PodNamespace":"{}","PodUID":"{}","Node":"{node}"}}"#,
+            pod.name, pod.namespace, pod.uid
+        );
+        let answer = Arc::clone(&self.app).bind(Bytes::from(body));
+        self.running.push(Running { key: pod.key(), answer });
+    }
+
+    /// Goes on with what can go on. Returns the calls that came of it, and what was answered.
+    pub fn go_on(&mut self) -> (Vec<Asked>, Vec<(String, String)>) {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut ended = Vec::new();
+        self.running
+            .retain_mut(|running| match running.answer.as_mut().poll(&mut context) {
+                Poll::Pending => true,
+                Poll::Ready(answer) => {
+                    let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                    ended.push((running.key.clone(), answer["Error"].as_str().unwrap().to_owned()));
+                    false
+                }
+            });
+        (std::mem::take(&mut *self.line.0.lock().unwrap()), ended)
+    }
+}
+
+pub fn rest(now: u64) -> Stage {
+    Stage::Rest {
+        until: now + millis(EVERY),
+    }
+}
+
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap()
+}
+
+thread_local! {
+    /// The same few come again in every run, and YAML takes longer to read than all else.
+    static READ: RefCell<HashMap<String, Policy>> = RefCell::default();
+    static NODES: Vec<NodeEntry> = MACHINES
+        .iter()
+        .map(|machine| NodeEntry::of(serde_json::from_str(&machine.json()).unwrap()))
+        .collect();
+}
+
+fn policies(promises: &Promises) -> Vec<Policy> {
+    let read = |text: String| {
+        let policy = READ.with_borrow(|read| read.get(&text).cloned());
+        policy.unwrap_or_else(|| {
+            let policy = parse("p.yaml", &text).unwrap().remove(0);
+            READ.with_borrow_mut(|read| read.insert(text, policy.clone()));
+            policy
+        })
+    };
+    promises.iter().map(|promise| read(promise.text())).collect()
+}
