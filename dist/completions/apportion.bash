@@ -16,6 +16,9 @@ _apportion() {
             ",$1")
                 cmd="apportion"
                 ;;
+            apportion,audit)
+                cmd="apportion__subcmd__audit"
+                ;;
             apportion,completion)
                 cmd="apportion__subcmd__completion"
                 ;;
@@ -30,6 +33,9 @@ _apportion() {
                 ;;
             apportion,mig)
                 cmd="apportion__subcmd__mig"
+                ;;
+            apportion,render)
+                cmd="apportion__subcmd__render"
                 ;;
             apportion,replay)
                 cmd="apportion__subcmd__replay"
@@ -56,12 +62,102 @@ _apportion() {
 
     case "${cmd}" in
         apportion)
-            opts="-h -V --help --version serve explain lint mig map replay test completion"
+            opts="-h -V --help --version serve explain lint render audit mig map replay test completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        apportion__subcmd__audit)
+            opts="-h -V --prometheus --cluster --policies --window --step --end --idle-below --prices --selector --exporter-pods --token-file --username --password-file --ca-file --insecure-skip-tls-verify --timeout --nodes-per-query --parallel --output --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --step)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --end)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-below)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prices)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --selector)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exporter-pods)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nodes-per-query)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json markdown html" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -130,12 +226,20 @@ _apportion() {
             return 0
             ;;
         apportion__subcmd__lint)
-            opts="-h -V --policies --cluster --output --color --help --version"
+            opts="-h -V --set --operator-namespace --policies --cluster --output --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --operator-namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --policies)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -313,6 +417,44 @@ _apportion() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        apportion__subcmd__render)
+            opts="-f -h -V --filename --policies --out --check --only --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         apportion__subcmd__replay)
             opts="-h -V --policies --old --cluster --output --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -348,7 +490,7 @@ _apportion() {
             return 0
             ;;
         apportion__subcmd__serve)
-            opts="-h -V --policies --cluster --webhook-listen --extender-listen --admin-listen --no-webhook --no-extender --extender-plain-http --tls-cert --tls-key --tls-self-signed --tls-self-signed-ca --tls-managed --tls-managed-secret --tls-service --webhook-configuration --tls-managed-ca-seconds --tls-managed-leaf-seconds --extender-client-ca --on-unknown --filter-answer-size --own-namespace --lease-name --bind --pod-name --scheduler-name --extender-body-limit --drain-delay --reload-interval --log --log-format --help --version"
+            opts="-h -V --policies --cluster --webhook-listen --extender-listen --admin-listen --no-webhook --no-extender --extender-plain-http --tls-cert --tls-key --tls-self-signed --tls-self-signed-ca --tls-managed --tls-managed-secret --tls-service --webhook-configuration --tls-managed-ca-seconds --tls-managed-leaf-seconds --extender-client-ca --on-unknown --filter-answer-size --own-namespace --lease-name --bind --preempt --pod-name --scheduler-name --extender-body-limit --drain-delay --reload-interval --log --log-format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
