@@ -54,6 +54,7 @@ monitoring: .venv/ready ## Rules by promtool, metric names, and the audit agains
 
 it: ## Integration tests: real sockets, real TLS, recorded requests, the real binary
 	$(CARGO) build --locked --bins --examples
+	target/debug/apportion test policies/tests
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --test it
 	$(CARGO) test --locked --bench scale
 

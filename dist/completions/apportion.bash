@@ -28,6 +28,9 @@ _apportion() {
             apportion,lint)
                 cmd="apportion__subcmd__lint"
                 ;;
+            apportion,map)
+                cmd="apportion__subcmd__map"
+                ;;
             apportion,mig)
                 cmd="apportion__subcmd__mig"
                 ;;
@@ -37,8 +40,14 @@ _apportion() {
             apportion,render)
                 cmd="apportion__subcmd__render"
                 ;;
+            apportion,replay)
+                cmd="apportion__subcmd__replay"
+                ;;
             apportion,serve)
                 cmd="apportion__subcmd__serve"
+                ;;
+            apportion,test)
+                cmd="apportion__subcmd__test"
                 ;;
             apportion__subcmd__mig,check)
                 cmd="apportion__subcmd__mig__subcmd__check"
@@ -56,7 +65,7 @@ _apportion() {
 
     case "${cmd}" in
         apportion)
-            opts="-h -V --help --version serve explain lint render audit mig node-groups completion"
+            opts="-h -V --help --version serve explain lint render audit mig node-groups map replay test completion"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -257,6 +266,52 @@ _apportion() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        apportion__subcmd__map)
+            opts="-n -h -V --cluster --policies --node --namespace --detail --output --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --detail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json html svg" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         apportion__subcmd__mig)
             opts="-h -V --help --version show check plan"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -437,6 +492,40 @@ _apportion() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        apportion__subcmd__replay)
+            opts="-h -V --policies --old --cluster --output --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --old)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         apportion__subcmd__serve)
             opts="-h -V --policies --cluster --webhook-listen --extender-listen --admin-listen --no-webhook --no-extender --extender-plain-http --tls-cert --tls-key --tls-self-signed --tls-self-signed-ca --tls-managed --tls-managed-secret --tls-service --webhook-configuration --tls-managed-ca-seconds --tls-managed-leaf-seconds --extender-client-ca --on-unknown --filter-answer-size --own-namespace --lease-name --bind --preempt --pod-name --scheduler-name --extender-body-limit --drain-delay --reload-interval --log --log-format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -542,6 +631,32 @@ _apportion() {
                     ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        apportion__subcmd__test)
+            opts="-h -V --policies --output --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

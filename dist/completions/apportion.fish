@@ -33,6 +33,9 @@ complete -c apportion -n "__fish_apportion_needs_command" -f -a "render" -d 'Tur
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "audit" -d 'Report how GPUs were used and wasted, by DCGM metrics in Prometheus, and which way of sharing would waste less'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "mig" -d 'Show what MIG profiles products have, check geometries, and plan them for a demand'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "node-groups" -d 'Print the labels that node groups must carry for autoscalers to start nodes for the policies\' pods'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "map" -d 'Draw who shares which GPU node with whom'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "replay" -d 'Find what a change of policies would change for the pods of a cluster, and whether they would still fit'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "test" -d 'Hold policies against expected outcomes'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l policies -d 'Directory of policies (*.yaml, *.yml, *.json); changes are taken over while running. With --cluster, ./policies by default; without it, they stand beside the cluster\'s own and win over those of the same name' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l cluster -d 'Serve this dump of a cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig or the service account' -r -F
@@ -175,5 +178,37 @@ always\t'Also into a file or a pipe'
 never\t'Nowhere'"
 complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -s V -l version -d 'Print version'
+complete -c apportion -n "__fish_apportion_using_subcommand map" -l cluster -d 'The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand map" -l policies -d 'The policies; with --cluster, ./policies by default. On a live cluster they stand beside its own' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand map" -l node -d 'Only nodes of such names; `*` stands for any text, `?` for one character. May be repeated' -r
+complete -c apportion -n "__fish_apportion_using_subcommand map" -s n -l namespace -d 'Only nodes with pods of such namespaces, and only their waiting pods. May be repeated' -r
+complete -c apportion -n "__fish_apportion_using_subcommand map" -l detail -d 'Above so many nodes each is one cell that says how full it is' -r
+complete -c apportion -n "__fish_apportion_using_subcommand map" -l output -d 'What to print' -r -f -a "text\t'For the terminal'
+json\t'For programs'
+html\t'One page for a browser, which needs nothing else'
+svg\t'One picture'"
+complete -c apportion -n "__fish_apportion_using_subcommand map" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal that wants them'
+always\t'Also into a file or a pipe'
+never\t'Nowhere'"
+complete -c apportion -n "__fish_apportion_using_subcommand map" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c apportion -n "__fish_apportion_using_subcommand map" -s V -l version -d 'Print version'
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -l policies -d 'The policies as they would be' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -l old -d 'The policies as they are; on a live cluster its own stand beside them. Without any, pods that the new policies allow count as unchanged' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -l cluster -d 'The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -l output -d 'What to print: text for people, or JSON for programs' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal that wants them'
+always\t'Also into a file or a pipe'
+never\t'Nowhere'"
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -s V -l version -d 'Print version'
+complete -c apportion -n "__fish_apportion_using_subcommand test" -l policies -d 'The policies of files that name none' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand test" -l output -d 'What to print: text for people, or JSON for programs' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c apportion -n "__fish_apportion_using_subcommand test" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal that wants them'
+always\t'Also into a file or a pipe'
+never\t'Nowhere'"
+complete -c apportion -n "__fish_apportion_using_subcommand test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c apportion -n "__fish_apportion_using_subcommand test" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand completion" -s h -l help -d 'Print help'
 complete -c apportion -n "__fish_apportion_using_subcommand completion" -s V -l version -d 'Print version'

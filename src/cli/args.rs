@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use super::{audit, completion, explain, lint, mig, node_groups, render, serve};
+use super::{audit, completion, explain, lint, map, mig, node_groups, render, replay, serve, test};
 
 /// Decides how each pod of a Kubernetes cluster may share GPUs.
 #[derive(Debug, Parser)]
@@ -30,6 +30,12 @@ pub enum Verb {
     Mig(mig::Args),
     /// Print the labels that node groups must carry for autoscalers to start nodes for the policies' pods.
     NodeGroups(node_groups::Args),
+    /// Draw who shares which GPU node with whom.
+    Map(map::Args),
+    /// Find what a change of policies would change for the pods of a cluster, and whether they would still fit.
+    Replay(replay::Args),
+    /// Hold policies against expected outcomes.
+    Test(test::Args),
     /// Print a completion script for a shell.
     Completion(completion::Args),
 }

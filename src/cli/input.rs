@@ -112,6 +112,23 @@ pub fn live_ledger(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Ledger
     })
 }
 
+/// The policies of the live cluster beside those of a directory, and the cluster as a dump.
+pub fn live_dump(policies: Option<&Path>) -> anyhow::Result<(PolicySet, String)> {
+    let files = match policies {
+        Some(directory) => checked_policies(directory, &policy_texts(directory)?)?,
+        None => Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = client::connect().await?;
+        let (policies, wrong) = look::policies(&client, files).await?;
+        for complaint in wrong {
+            writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
+        }
+        Ok((policies, look::dump(&client).await?))
+    })
+}
+
 /// A file's text; `-` is standard input.
 pub fn text(file: &Path) -> anyhow::Result<String> {
     if file == Path::new("-") {

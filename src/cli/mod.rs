@@ -9,12 +9,16 @@ pub mod explain;
 pub mod input;
 pub mod invocation;
 pub mod lint;
+pub mod map;
 pub mod mig;
 pub mod node_groups;
 pub mod output;
 pub mod page;
 pub mod render;
+pub mod replay;
 pub mod serve;
+pub mod test;
+pub mod verdict;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -55,6 +59,9 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Audit(args) => audit::run(&args),
         Verb::Mig(args) => mig::run(&args),
         Verb::NodeGroups(args) => node_groups::run(&args),
+        Verb::Map(args) => map::run(&args),
+        Verb::Replay(args) => replay::run(&args),
+        Verb::Test(args) => test::run(&args),
         Verb::Completion(args) => completion::run(&args),
     }
 }

@@ -1,7 +1,10 @@
 //! One look at a live cluster, for verbs that do not stay.
 
 use kube::api::ListParams;
+use kube::core::Request;
 use kube::{Api, Client};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::device_classes::Classes;
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
@@ -71,6 +74,41 @@ pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet,
     });
     let wrong = wrong.collect();
     Ok((PolicySet::clone(&book.set()), wrong))
+}
+
+/// The nodes, namespaces and pods that there are now as one list in JSON: what `kubectl` prints, see [`crate::inventory::dump`].
+pub async fn dump(client: &Client) -> Result<String, LookError> {
+    #[derive(Deserialize)]
+    struct Page<'a> {
+        #[serde(default)]
+        metadata: Meta,
+        #[serde(borrow)]
+        items: Vec<&'a RawValue>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Meta {
+        #[serde(default, rename = "continue")]
+        token: Option<String>,
+    }
+    let mut items: Vec<String> = Vec::new();
+    for (resource, kind) in [("nodes", "Node"), ("namespaces", "Namespace"), ("pods", "Pod")] {
+        let failed = |error: kube::Error| LookError { resource, error };
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let request = Request::new(format!("/api/v1/{resource}")).list(&page);
+            let request = request.map_err(|error| failed(kube::Error::BuildRequest(error)))?;
+            let text = client.request_text(request).await.map_err(failed)?;
+            let list: Page<'_> = serde_json::from_str(&text).map_err(|error| failed(kube::Error::SerdeError(error)))?;
+            // The items of a list do not repeat their kind; every one has metadata.
+            let named = |item: &&RawValue| format!("{{\"kind\":\"{kind}\",{}", item.get().trim_start_matches('{'));
+            items.extend(list.items.iter().map(named));
+            match list.metadata.token.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+    }
+    Ok(format!("{{\"kind\":\"List\",\"items\":[{}]}}", items.join(",")))
 }
 
 /// Takes every object of a kind, as the API server has it now and not as a cache had it.

@@ -42,7 +42,7 @@ pub(super) fn score(ask: &Ask<'_>, node: Option<&NodeEntry>) -> f64 {
 }
 
 /// How good a node is that can hold the pod, from 0 to 1.
-pub(super) fn worth(node: &NodeEntry, newcomer: &Newcomer) -> f64 {
+pub fn worth(node: &NodeEntry, newcomer: &Newcomer) -> f64 {
     let full = fullness(node, &newcomer.demand);
     if is_shared(node, newcomer) {
         let company = if is_among_its_own(node, newcomer) { COMPANY } else { 0.0 };

@@ -1,5 +1,8 @@
 //! What `kubectl get nodes,namespaces,pods -A -o json` (or `yaml`) prints.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -12,7 +15,8 @@ use crate::object::allowance::{LimitRange, ResourceQuota};
 use crate::object::device_class::DeviceClass;
 use crate::object::manifest::{self, ManifestError};
 use crate::object::node::Namespace;
-use crate::object::text::Labels;
+use crate::object::pod::Metadata;
+use crate::object::text::{Labels, null_as_default};
 use crate::object::{Node, Pod, Text};
 
 /// The command that makes such a file.
@@ -46,15 +50,48 @@ pub enum DumpError {
     Missing(&'static str),
 }
 
-/// Reads a dump. Items of other kinds are passed over.
-pub fn read(text: &str) -> Result<Ledger, DumpError> {
+/// A dump as JSON, which it may be already.
+pub fn to_json(text: &str) -> Result<Cow<'_, str>, DumpError> {
     if text.trim_start().starts_with('{') {
-        return read_json(text);
+        return Ok(Cow::Borrowed(text));
     }
     match &manifest::documents(text).map_err(DumpError::Yaml)?[..] {
-        [list] => read_json(&list.to_string()),
+        [list] => Ok(Cow::Owned(list.to_string())),
         other => Err(DumpError::NotAList(format!("{} documents", other.len()))),
     }
+}
+
+/// The documents of the pods of a dump, which is JSON, by `namespace/name`.
+pub fn pods(json: &str) -> Result<HashMap<String, &str>, DumpError> {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(default, borrow)]
+        items: Option<Vec<&'a RawValue>>,
+    }
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(default, borrow)]
+        kind: Text<'a>,
+        #[serde(default, borrow, deserialize_with = "null_as_default")]
+        metadata: Metadata<'a>,
+    }
+    let list: List<'_> = serde_json::from_str(json).map_err(DumpError::Json)?;
+    let mut found = HashMap::new();
+    for item in list.items.unwrap_or_default() {
+        let head: Head<'_> = serde_json::from_str(item.get()).map_err(DumpError::Json)?;
+        if &*head.kind == "Pod" {
+            // As records have it.
+            let namespace = head.metadata.namespace.as_deref().unwrap_or("default");
+            let name = head.metadata.name.as_deref().unwrap_or_default();
+            found.insert(format!("{namespace}/{name}"), item.get());
+        }
+    }
+    Ok(found)
+}
+
+/// Reads a dump. Items of other kinds are passed over.
+pub fn read(text: &str) -> Result<Ledger, DumpError> {
+    read_json(&to_json(text)?)
 }
 
 fn read_json(text: &str) -> Result<Ledger, DumpError> {

@@ -1,0 +1,55 @@
+//! `apportion replay`: what a change of policies would change for the pods of a cluster, and whether they would still fit.
+
+pub mod play;
+pub mod report;
+pub mod restored;
+pub mod text;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use self::report::Report;
+use super::exit::Exit;
+use super::input;
+use super::output::{self, Format, Printing};
+use crate::inventory::dump;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The policies as they would be.
+    #[arg(long, value_name = "DIR")]
+    policies: PathBuf,
+    /// The policies as they are; on a live cluster its own stand beside them. Without any, pods that the new policies allow count as unchanged
+    #[arg(long, value_name = "DIR")]
+    old: Option<PathBuf>,
+    /// The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig
+    #[arg(long, value_name = "FILE")]
+    cluster: Option<PathBuf>,
+    #[command(flatten)]
+    printing: Printing,
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let new = input::policy_set(&args.policies)?;
+    let (old, text, file) = if let Some(file) = &args.cluster {
+        let old = args.old.as_deref().map(input::policy_set).transpose()?;
+        (old, input::text(file)?, file.display().to_string())
+    } else {
+        let (old, text) = input::live_dump(args.old.as_deref())?;
+        (Some(old), text, "the cluster".to_owned())
+    };
+    let text = dump::to_json(&text).with_context(|| file.clone())?;
+    let report: Report = play::play(&text, old.as_ref(), &new).with_context(|| file.clone())?;
+    match args.printing.output {
+        Format::Text => output::print(&text::text(&report), args.printing.color)?,
+        Format::Json => output::print_json(&report)?,
+    }
+    Ok(if report.is_finding() {
+        Exit::Findings
+    } else {
+        Exit::Fine
+    })
+}
