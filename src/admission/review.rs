@@ -43,6 +43,29 @@ pub struct Request<'a> {
     pub old_object: Option<&'a RawValue>,
 }
 
+impl<'a> Request<'a> {
+    /// What the API server would ask about a pod that is created in a namespace and not to be stored.
+    pub fn trial(pod: &'a RawValue, namespace: &'a str) -> Self {
+        Request {
+            uid: "".into(),
+            kind: Kind {
+                group: "".into(),
+                kind: "Pod".into(),
+            },
+            resource: Resource {
+                group: "".into(),
+                resource: "pods".into(),
+            },
+            sub_resource: None,
+            namespace: Some(namespace.into()),
+            operation: "CREATE".into(),
+            dry_run: Some(true),
+            object: Some(pod),
+            old_object: None,
+        }
+    }
+}
+
 /// A `metav1.GroupVersionKind`.
 #[derive(Debug, Deserialize)]
 pub struct Kind<'a> {

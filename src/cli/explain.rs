@@ -42,15 +42,7 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let found = read(&args.files, args.namespace.as_deref())?;
-    let (policies, cluster) = match &args.cluster {
-        Some(file) => {
-            let directory = args.policies.clone().unwrap_or_else(|| "policies".into());
-            let policies = input::policy_set(&directory)?;
-            let inventory = input::cluster(file, &policies)?;
-            (policies, inventory)
-        }
-        None => input::live(args.policies.as_deref())?,
-    };
+    let (policies, cluster) = input::dumped_or_live(args.cluster.as_deref(), args.policies.as_deref())?;
     let inquiry = Inquiry::new(policies, cluster);
     let reports: Vec<Report> = found
         .workloads

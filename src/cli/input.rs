@@ -5,8 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use kube::Client;
 
-use crate::cluster::{client, look};
+use crate::cluster::client;
+use crate::cluster::look::{self, LookError};
 use crate::decision::promised;
 use crate::inventory::{Inventory, Ledger, dump};
 use crate::policy::{Finding, Policy, PolicySet, parse};
@@ -88,6 +90,16 @@ pub fn ledger(file: &Path) -> anyhow::Result<Ledger> {
     dump::read(&text(file)?).with_context(|| file.display().to_string())
 }
 
+/// The cluster of a dump under the policies of a directory, by default `policies`; without a dump the live one, as [`live`] has it.
+pub fn dumped_or_live(cluster: Option<&Path>, policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
+    let Some(file) = cluster else {
+        return live(policies);
+    };
+    let policies = policy_set(policies.unwrap_or(Path::new("policies")))?;
+    let inventory = self::cluster(file, &policies)?;
+    Ok((policies, inventory))
+}
+
 /// The live cluster, and its policies beside those of a directory.
 pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
     let (policies, ledger) = live_ledger(policies)?;
@@ -97,23 +109,20 @@ pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
 
 /// The live cluster with its pods, and its policies beside those of a directory.
 pub fn live_ledger(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Ledger)> {
-    let files = match policies {
-        Some(directory) => checked_policies(directory, &policy_texts(directory)?)?,
-        None => Vec::new(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let client = client::connect().await?;
-        let (policies, wrong) = look::policies(&client, files).await?;
-        for complaint in wrong {
-            writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
-        }
-        Ok((policies, look::ledger(&client).await?))
-    })
+    look_at(policies, look::ledger)
 }
 
 /// The policies of the live cluster beside those of a directory, and the cluster as a dump.
 pub fn live_dump(policies: Option<&Path>) -> anyhow::Result<(PolicySet, String)> {
+    look_at(policies, look::dump)
+}
+
+/// The policies of the live cluster beside those of a directory, and what `look` finds there. Of policies that can not be used it tells
+/// standard error.
+fn look_at<T>(
+    policies: Option<&Path>,
+    look: impl AsyncFnOnce(&Client) -> Result<T, LookError>,
+) -> anyhow::Result<(PolicySet, T)> {
     let files = match policies {
         Some(directory) => checked_policies(directory, &policy_texts(directory)?)?,
         None => Vec::new(),
@@ -125,7 +134,7 @@ pub fn live_dump(policies: Option<&Path>) -> anyhow::Result<(PolicySet, String)>
         for complaint in wrong {
             writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
         }
-        Ok((policies, look::dump(&client).await?))
+        Ok((policies, look(&client).await?))
     })
 }
 

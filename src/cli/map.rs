@@ -66,15 +66,7 @@ pub struct Selection {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let (policies, cluster) = match &args.cluster {
-        Some(file) => {
-            let directory = args.policies.clone().unwrap_or_else(|| "policies".into());
-            let policies = input::policy_set(&directory)?;
-            let inventory = input::cluster(file, &policies)?;
-            (policies, inventory)
-        }
-        None => input::live(args.policies.as_deref())?,
-    };
+    let (policies, cluster) = input::dumped_or_live(args.cluster.as_deref(), args.policies.as_deref())?;
     let selection = Selection {
         nodes: args.nodes.clone(),
         namespaces: args.namespaces.clone(),

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-use crate::admission::review::{Kind, Request, Resource};
+use crate::admission::review::Request;
 use crate::admission::{Context, Outcome, admit};
 use crate::decision::OnUnknown;
 use crate::inventory::{Claims, Inventory, PodRecord};
@@ -35,23 +35,7 @@ impl Verdict {
     /// That of `pod` when it is created now.
     pub fn of(pod: &Value, namespace: &str, policies: &PolicySet, inventory: &Inventory) -> anyhow::Result<Self> {
         let raw = to_raw_value(pod)?;
-        let request = Request {
-            uid: "".into(),
-            kind: Kind {
-                group: "".into(),
-                kind: "Pod".into(),
-            },
-            resource: Resource {
-                group: "".into(),
-                resource: "pods".into(),
-            },
-            sub_resource: None,
-            namespace: Some(namespace.into()),
-            operation: "CREATE".into(),
-            dry_run: Some(true),
-            object: Some(&raw),
-            old_object: None,
-        };
+        let request = Request::trial(&raw, namespace);
         let claims = Claims::default();
         let admission = admit(
             &request,

@@ -32,7 +32,17 @@ pub fn filter<T>(
     size: AnswerSize,
     write: impl FnOnce(&FilterResult<'_>) -> T,
 ) -> T {
-    let ask = Ask::of(&args.pod, context);
+    filter_for(&Ask::of(&args.pod, context), args, context, size, write)
+}
+
+/// The same for who knows already what the pod means.
+pub fn filter_for<T>(
+    ask: &Ask<'_>,
+    args: &Args<'_>,
+    context: &Context<'_>,
+    size: AnswerSize,
+    write: impl FnOnce(&FilterResult<'_>) -> T,
+) -> T {
     let priority = args.pod.spec.priority.unwrap_or(0);
     let nodes = match listed(args, context) {
         Ok(nodes) => nodes,
@@ -55,7 +65,7 @@ pub fn filter<T>(
             }
         }
     }
-    if let Ask::Refuse(reason) = &ask {
+    if let Ask::Refuse(reason) = ask {
         fitting.clear();
         result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (&**name, reason.clone())).collect();
     } else if fitting.is_empty() || size == AnswerSize::All {
@@ -71,7 +81,7 @@ pub fn filter<T>(
                 && lack.eviction_helps()
                 && node
                     .as_deref()
-                    .is_some_and(|node| waits_for_leavers(&ask, node, priority));
+                    .is_some_and(|node| waits_for_leavers(ask, node, priority));
             let list = if waits {
                 &mut result.failed_nodes
             } else {
@@ -80,7 +90,7 @@ pub fn filter<T>(
             list.insert(&**name, lack.to_string());
         }
     }
-    if let (Ask::Hold { newcomer, .. }, AnswerSize::Best(most)) = (&ask, size)
+    if let (Ask::Hold { newcomer, .. }, AnswerSize::Best(most)) = (ask, size)
         && fitting.len() > most
     {
         let score = |at: usize| nodes[at].1.as_deref().map_or(0.0, |node| worth(node, newcomer));

@@ -11,7 +11,7 @@ pub mod question;
 pub mod victims;
 pub mod wire;
 
-pub use filter::{AnswerSize, filter};
+pub use filter::{AnswerSize, filter, filter_for};
 pub use preempt::preempt;
 pub use prioritize::prioritize;
 pub use question::{Ask, Context};

@@ -218,17 +218,17 @@ impl Ledger {
         let mut sorts: HashMap<_, u64> = HashMap::new();
         let waiting = self.inventory.pods().filter(|(_, pod)| pod.node().is_none());
         for (_, pod) in waiting.take(MOST_WAITING) {
-            let sort = (
-                &pod.record.wish.whereabouts,
-                &pod.record.demand,
-                pod.record.memory,
-                &pod.terms,
-            );
+            let sort = (&pod.record.wish.whereabouts, &pod.record.demand, &pod.terms);
             *sorts.entry(sort).or_default() += 1;
         }
         let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
-        for ((whereabouts, demand, memory, terms), pods) in sorts {
-            let holding = Holding { demand, memory, terms };
+        for ((whereabouts, demand, terms), pods) in sorts {
+            // What each share must have is between the pod and its node.
+            let holding = Holding {
+                demand,
+                memory: None,
+                terms,
+            };
             for strategy in Strategy::ALL
                 .into_iter()
                 .filter(|strategy| self.fits(whereabouts, &holding, *strategy))
@@ -247,11 +247,6 @@ impl Ledger {
         let Some((resource, _)) = holding.demand.iter().next() else {
             return false;
         };
-        // What each share must have is between the pod and its node.
-        let holding = Holding {
-            memory: None,
-            ..*holding
-        };
         let rule = SharingRule::any(strategy);
         self.inventory
             .stock(OfferClass { strategy, resource })
@@ -259,7 +254,7 @@ impl Ledger {
                 stock
                     .nodes
                     .values()
-                    .any(|node| node.hold(&holding, [&rule]).is_ok() && node.is_reachable(whereabouts))
+                    .any(|node| node.hold(holding, [&rule]).is_ok() && node.is_reachable(whereabouts))
             })
     }
 }

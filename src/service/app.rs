@@ -17,7 +17,7 @@ use crate::decision::{OnUnknown, Promises};
 use crate::extender::wire::{Args, PreemptionArgs};
 use crate::extender::{self, AnswerSize, Ask};
 use crate::gpu::Counts;
-use crate::inventory::{Claims, PodRecord, Promising, Reservations, Terms};
+use crate::inventory::{Claims, PodRecord, Promising, Reservations, Reserved, Terms};
 use crate::server::endpoints::{Answer, Endpoints};
 use crate::tls::resolver::Resolver;
 
@@ -132,8 +132,18 @@ impl App {
         Promises(Arc::clone(&state.policies)).terms(pod, namespace)
     }
 
-    pub(super) fn settings(&self) -> &Settings {
-        &self.settings
+    /// What the extender judges by, in a state and beside what is reserved; or why it can not yet.
+    pub(super) fn context<'s>(
+        &self,
+        state: &'s State,
+        reserved: &'s Reserved,
+    ) -> Result<extender::Context<'s>, &'s str> {
+        Ok(extender::Context {
+            policies: &state.policies,
+            inventory: state.readiness()?,
+            reserved,
+            on_unknown: self.settings.on_unknown,
+        })
     }
 
     /// The metrics.
@@ -184,15 +194,9 @@ impl App {
         // Before the state: what is settled in between counts twice then, and never not at all.
         let reserved = self.reservations().reserved().clone();
         let state = self.state.load();
-        let inventory = state
-            .readiness()
+        let context = self
+            .context(&state, &reserved)
             .map_err(|why| Answer::refusal(503, format!("{why}\n")))?;
-        let context = extender::Context {
-            policies: &state.policies,
-            inventory,
-            reserved: &reserved,
-            on_unknown: self.settings.on_unknown,
-        };
         Ok(answer(&args, &context))
     }
 }
@@ -234,7 +238,7 @@ impl Endpoints for App {
         let answered = self.extend(body, "ExtenderArgs", |args: &Args<'_>, context| {
             let ask = Ask::of(&args.pod, context);
             let passed = matches!(ask, Ask::Nothing);
-            extender::filter(args, context, self.settings.answer_size, |result| {
+            extender::filter_for(&ask, args, context, self.settings.answer_size, |result| {
                 let fits = result.node_names.as_ref().is_some_and(|names| !names.is_empty())
                     || result.nodes.as_ref().is_some_and(|nodes| !nodes.items.is_empty());
                 let counted = match (passed, fits, result.error.is_empty()) {

@@ -8,7 +8,6 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::app::App;
-use crate::extender::Context;
 use crate::extender::bind::{BindingArgs, BindingResult, judge};
 use crate::inventory::{PodRecord, Purpose, Ticket, record::Place};
 use crate::server::endpoints::Answer;
@@ -200,15 +199,9 @@ fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<
     let mut reservations = app.reservations();
     // What was settled before we had the lock is in this state.
     let state = app.state();
-    let inventory = state.readiness().map_err(str::to_owned)?;
-    binding.seat.check(app.now())?;
     let reserved = reservations.reserved().clone();
-    let context = Context {
-        policies: &state.policies,
-        inventory,
-        reserved: &reserved,
-        on_unknown: app.settings().on_unknown,
-    };
+    let context = app.context(&state, &reserved)?;
+    binding.seat.check(app.now())?;
     let newcomer = judge(pod, node, &context, &reservations)?;
     let uid = &pod.wish.uid;
     Ok(newcomer.map(|newcomer| {

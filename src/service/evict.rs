@@ -165,9 +165,10 @@ async fn fulfil(app: &App, evictor: &dyn Evictor, seat: &BindingSeat, wish: &Wis
 fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, String> {
     let mut reservations = app.reservations();
     let state = app.state();
-    let inventory = state.readiness().map_err(str::to_owned)?;
+    let reserved = reservations.reserved().clone();
+    let context = app.context(&state, &reserved)?;
     seat.check(app.now())?;
-    let pod = inventory.pod(&wish.pod).map(|pod| &pod.record);
+    let pod = context.inventory.pod(&wish.pod).map(|pod| &pod.record);
     let Some(pod) = pod.filter(|pod| *pod.wish.uid == *wish.uid && !pod.is_on_a_node()) else {
         return Ok(None);
     };
@@ -178,13 +179,6 @@ fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, Stri
     {
         return Ok(None);
     }
-    let reserved = reservations.reserved().clone();
-    let context = Context {
-        policies: &state.policies,
-        inventory,
-        reserved: &reserved,
-        on_unknown: app.settings().on_unknown,
-    };
     let plan = plan(pod, &wish.node, &context);
     if let Some(plan) = &plan {
         reservations.keep(&wish.uid, &wish.node, plan.newcomer.clone(), pod.priority, app.now());

@@ -15,7 +15,7 @@ use super::report::{
     Asked, ContainerAsked, Governance, Isolated, Origin, Promised, Report, Shut, Verdict, Way, WayVerdict, resources,
 };
 use super::workload::Workload;
-use crate::admission::review::{Kind, Request, Resource};
+use crate::admission::review::Request;
 use crate::admission::{Admission, Context, admit};
 use crate::decision::{self, Considered, Grant, OnUnknown, Question, decide, isolation};
 use crate::gpu::side_door::{node_name, side_doors};
@@ -62,23 +62,7 @@ impl Inquiry {
             let words = words.split(" at line ").next().unwrap_or_default();
             anyhow!("{}: the pod can not be read: {words}", named())
         })?;
-        let request = Request {
-            uid: "".into(),
-            kind: Kind {
-                group: "".into(),
-                kind: "Pod".into(),
-            },
-            resource: Resource {
-                group: "".into(),
-                resource: "pods".into(),
-            },
-            sub_resource: None,
-            namespace: Some(workload.namespace.as_str().into()),
-            operation: "CREATE".into(),
-            dry_run: Some(true),
-            object: Some(&raw),
-            old_object: None,
-        };
+        let request = Request::trial(&raw, &workload.namespace);
         let actual = admit(&request, &self.context(&self.policies));
         let enforced = admit(&request, &self.context(&self.enforced));
         let mut after = before.clone();
