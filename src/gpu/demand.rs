@@ -2,14 +2,19 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::memory::MiB;
 use super::names::GPU_MEMORY_ANNOTATION;
 use super::resource::GpuResource;
 use crate::object::{Container, ContainerKind, Pod, request};
 
 /// How many of each resource, in the order of the resources, without zeros.
+///
+/// Nearly all are of one resource, which stands in the value itself: what a node's pods hold is read for every node that is asked about, and
+/// a pointer would lead to memory that no cache holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Counts(Vec<(GpuResource, u64)>);
+pub struct Counts(SmallVec<[(GpuResource, u64); 1]>);
 
 impl Counts {
     /// `count` of one resource.
