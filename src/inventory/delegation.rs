@@ -58,6 +58,11 @@ impl DeviceClasses {
     }
 }
 
+/// Whether what offers lack may be there all the same, by DRA; then the node's labels have to be looked at.
+pub fn is_left_to_dra(lack: &Lack, classes: &DeviceClasses) -> bool {
+    matches!(lack, Lack::NoOffer(resource) if classes.serving(*resource).is_some())
+}
+
 impl NodeEntry {
     /// As [`NodeEntry::hold`]; where the node lacks what device classes serve, whether it can be left to DRA.
     pub fn hold_or_leave<'r>(
@@ -66,9 +71,10 @@ impl NodeEntry {
         rules: impl IntoIterator<Item = &'r SharingRule> + Clone,
         classes: &DeviceClasses,
     ) -> Result<(), Lack> {
-        match self.hold(newcomer, rules.clone()) {
-            Err(Lack::NoOffer(resource)) if classes.serving(resource).is_some() => self.leave(newcomer, rules, classes),
-            held => held,
+        match self.offers.suit(newcomer, rules.clone()) {
+            Ok(()) => self.has_room(newcomer),
+            Err(lack) if is_left_to_dra(&lack, classes) => self.leave(newcomer, rules, classes),
+            Err(lack) => Err(lack),
         }
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Events may come in any order - a pod before its node, twice, or again after a relist - and lead to the same inventory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::allowance::Allowance;
 use super::holdings::{Holding, Holdings};
+use super::interned::Interned;
 use super::node::NodeEntry;
-use super::offer::OfferClass;
+use super::offer::{NodeOffers, OfferClass};
 use super::pod::PodEntry;
 use super::record::PodRecord;
 use super::stock::Inventory;
@@ -20,9 +21,6 @@ use crate::object::text::Labels;
 /// Waiting pods beyond so many are not looked at one by one: what they await is a hint, and looking takes time.
 const MOST_WAITING: usize = 2000;
 
-/// Terms are few, and shared among pods; those that nobody is on any more are dropped once there are so many.
-const MANY_TERMS: usize = 1024;
-
 /// All pods with GPUs, and the inventory that follows from them.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -32,7 +30,9 @@ pub struct Ledger {
     /// Who says what pods are promised; without it, nothing.
     promising: Option<Arc<dyn Promising>>,
     /// All terms that some pod is on.
-    terms: HashSet<Arc<Terms>>,
+    terms: Interned<Terms>,
+    /// What all kinds of nodes offer: readers find out once for each what suits a pod.
+    offers: Interned<NodeOffers>,
     /// Whether what is awaited may have changed.
     stale: bool,
 }
@@ -68,6 +68,7 @@ impl Ledger {
         if self.inventory.node(&node.name) == Some(&node) {
             return false;
         }
+        node.offers = self.offers.share(node.offers);
         self.inventory.put_node(node);
         self.stale = true;
         true
@@ -166,15 +167,7 @@ impl Ledger {
             Some(promising) => promising.terms(record, namespace),
             None => Terms::none(&record.namespace),
         };
-        if let Some(known) = self.terms.get(&terms) {
-            return Arc::clone(known);
-        }
-        if self.terms.len() >= MANY_TERMS && self.terms.len().is_power_of_two() {
-            self.terms.retain(|terms| Arc::strong_count(terms) > 1);
-        }
-        let terms = Arc::new(terms);
-        self.terms.insert(Arc::clone(&terms));
-        terms
+        self.terms.share(terms)
     }
 
     fn review_namespace(&mut self, name: &str) {

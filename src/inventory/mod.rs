@@ -4,11 +4,13 @@
 //! them. Pure: objects come in, an immutable [`Inventory`] comes out.
 
 pub mod allowance;
+mod by_name;
 pub mod claims;
 pub mod delegation;
 pub mod derive;
 pub mod dump;
 pub mod holdings;
+mod interned;
 pub mod lack;
 pub mod ledger;
 pub mod node;
@@ -18,6 +20,7 @@ pub mod record;
 pub mod reservations;
 pub mod room;
 pub mod stock;
+pub mod suitability;
 pub mod supply;
 pub mod terms;
 pub mod whereabouts;

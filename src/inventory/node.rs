@@ -8,7 +8,7 @@ use super::lack::Lack;
 use super::offer::{NodeOffers, Offer};
 use super::pod::PodEntry;
 use super::whereabouts::Whereabouts;
-use crate::gpu::{GpuResource, MiB, SharingRule};
+use crate::gpu::SharingRule;
 use crate::object::text::Labels;
 use crate::object::{Node, Taint};
 
@@ -72,49 +72,13 @@ impl NodeEntry {
         newcomer: &Holding<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule>,
     ) -> Result<(), Lack> {
-        let demand = newcomer.demand;
-        if let Some(pause) = &self.offers.paused {
-            return Err(Lack::Paused(pause.clone()));
-        }
-        for (resource, _) in demand.iter() {
-            if self.offers.get(resource).is_none() {
-                let problem = self.offers.problem(resource);
-                return Err(problem.map_or(Lack::NoOffer(resource), |p| Lack::Doubtful(resource, p.short)));
-            }
-        }
-        // The lack that came furthest tells most: a rule of another strategy says little.
-        let mut furthest: Option<(u8, Lack)> = None;
-        for rule in rules {
-            match self.hold_under(newcomer, rule) {
-                Ok(()) => return Ok(()),
-                Err(lack) => {
-                    let depth = depth(&lack);
-                    if furthest.as_ref().is_none_or(|(d, _)| depth > *d) {
-                        furthest = Some((depth, lack));
-                    }
-                }
-            }
-        }
-        match (furthest, demand.iter().next()) {
-            (Some((_, lack)), _) => Err(lack),
-            (None, Some((resource, _))) => Err(Lack::NoOffer(resource)),
-            (None, None) => Ok(()),
-        }
+        self.offers.suit(newcomer, rules)?;
+        self.has_room(newcomer)
     }
 
-    fn hold_under(&self, newcomer: &Holding<'_>, rule: &SharingRule) -> Result<(), Lack> {
-        let demand = newcomer.demand;
-        for (resource, needs) in demand.iter() {
-            let offer = self.serving_offer(resource, rule, newcomer.memory)?;
-            if needs > offer.total {
-                return Err(Lack::TooSmall {
-                    resource,
-                    total: offer.total,
-                    needs,
-                });
-            }
-        }
-        for (resource, needs) in demand.iter() {
+    /// Whether there is room for a newcomer whom the offers suit: enough that is free, and neighbours that it can stand.
+    pub fn has_room(&self, newcomer: &Holding<'_>) -> Result<(), Lack> {
+        for (resource, needs) in newcomer.demand.iter() {
             let offer = self.offers.get(resource).ok_or(Lack::NoOffer(resource))?;
             let free = self.free(offer);
             if needs > free {
@@ -127,50 +91,5 @@ impl NodeEntry {
             }
         }
         self.check_neighbours(newcomer)
-    }
-
-    /// The offer under a resource name, if it is what `rule` means.
-    pub fn serving_offer(
-        &self,
-        resource: GpuResource,
-        rule: &SharingRule,
-        memory: Option<MiB>,
-    ) -> Result<&Offer, Lack> {
-        let offer = self.offers.get(resource).ok_or(Lack::NoOffer(resource))?;
-        offer.serves(rule, memory).map(|()| offer)
-    }
-}
-
-fn depth(lack: &Lack) -> u8 {
-    match lack {
-        Lack::Strategy(..) => 1,
-        Lack::Profile(_) | Lack::Product(_) => 2,
-        Lack::Memory { .. } => 3,
-        Lack::TooSmall { .. } => 4,
-        Lack::Taken { .. } => 5,
-        Lack::SharesPerGpu { .. } | Lack::OtherTenant | Lack::DeclaredMemory { .. } => 6,
-        Lack::UnknownNode | Lack::Paused(_) | Lack::NoOffer(_) | Lack::Doubtful(..) | Lack::Delegated(..) => 0,
-    }
-}
-
-impl Offer {
-    /// Whether the offer is what `rule` means, with at least this much memory a share.
-    pub fn serves(&self, rule: &SharingRule, memory: Option<MiB>) -> Result<(), Lack> {
-        if self.strategy != rule.strategy {
-            return Err(Lack::Strategy(self.resource, self.strategy));
-        }
-        if let Some(profile) = self.profile
-            && !rule.allows_profile(profile)
-        {
-            return Err(Lack::Profile(profile));
-        }
-        if !rule.allows_product(self.product.as_ref()) {
-            return Err(Lack::Product(self.resource));
-        }
-        match (memory, self.assured_memory()) {
-            (Some(needs), Some(has)) if has < needs => Err(Lack::Memory { has: Some(has), needs }),
-            (Some(needs), None) => Err(Lack::Memory { has: None, needs }),
-            _ => Ok(()),
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::gpu::{GpuResource, MiB, MigProfile, Product, Strategy};
 
 /// What a node gives under one resource name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Offer {
     /// The name to ask for.
     pub resource: GpuResource,
@@ -52,7 +52,7 @@ impl fmt::Display for Offer {
 }
 
 /// All offers of one node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NodeOffers {
     /// The offers, at most one for each resource name.
     pub offers: Vec<Offer>,
@@ -75,7 +75,7 @@ impl NodeOffers {
 }
 
 /// Why a node offers nothing for now, though it has GPUs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pause {
     /// The MIG manager is at work, or its last change failed: the state that its label gives.
     MigConfig(Box<str>),
@@ -96,7 +96,7 @@ impl fmt::Display for Pause {
 ///
 /// `nvidia.com/gpu` can be four different things. Where labels leave that open, a guess would put a training job on time
 /// slices or a tenant beside a stranger; so such a resource is offered to nobody until the labels are right.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// The resource; `None` for a name that could not be read.
     pub resource: Option<GpuResource>,

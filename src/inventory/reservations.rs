@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
-
+use super::by_name::ByName;
 use super::holdings::{Holdings, Newcomer};
 
 /// How long a binding counts whose pod is never seen: by then every call has ended and every watch has been taken up again, or nothing
@@ -57,8 +56,8 @@ pub struct Reservations {
 /// What is reserved, by node: a copy costs nothing, so readers take one and hold no lock.
 #[derive(Clone, Debug, Default)]
 pub struct Reserved {
-    bindings: OrdMap<Arc<str>, Holdings>,
-    kept: OrdMap<Arc<str>, Vec<Kept>>,
+    bindings: ByName<Holdings>,
+    kept: ByName<Vec<Kept>>,
 }
 
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imbl::shared_ptr::DefaultSharedPtr;
-use imbl::{GenericHashMap, OrdMap};
+use imbl::OrdMap;
 
 use super::allowance::Allowance;
+use super::by_name::ByName;
 use super::delegation::DeviceClasses;
 use super::node::NodeEntry;
 use super::offer::{Offer, OfferClass};
@@ -20,9 +20,8 @@ use crate::object::text::Labels;
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     nodes: OrdMap<Arc<str>, Arc<NodeEntry>>,
-    /// The same again, for those who ask by name: the names of a cluster begin alike, so that a search in their order compares long
-    /// strings a dozen times where a hash compares one.
-    by_name: ByName,
+    /// The same again, for those who ask by name.
+    by_name: ByName<Arc<NodeEntry>>,
     /// Pods with GPUs, by `namespace/name`.
     pods: OrdMap<Arc<str>, Arc<PodEntry>>,
     classes: BTreeMap<OfferClass, OfferStock>,
@@ -31,8 +30,6 @@ pub struct Inventory {
     allowances: OrdMap<Box<str>, Arc<Allowance>>,
     device_classes: Arc<DeviceClasses>,
 }
-
-type ByName = GenericHashMap<Arc<str>, Arc<NodeEntry>, foldhash::fast::RandomState, DefaultSharedPtr>;
 
 /// All offers of one class.
 #[derive(Clone, Debug, Default)]

@@ -88,7 +88,8 @@ impl Inventory {
                 .demand
                 .iter()
                 .map(|(resource, needs)| {
-                    node.serving_offer(resource, wanted.rule, wanted.holding.memory)
+                    node.offers
+                        .serving(resource, wanted.rule, wanted.holding.memory)
                         .map(|offer| (offer, needs))
                 })
                 .collect();
