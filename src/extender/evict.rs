@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::preempt::is_made_room_for;
-use super::question::{Ask, Context, listed};
+use super::question::{Ask, Context};
 use super::victims::victims;
 use super::wire::Args;
 use crate::inventory::{Newcomer, NodeEntry, PodEntry, PodRecord};
@@ -39,10 +40,10 @@ pub fn wish(args: &Args<'_>, context: &Context<'_>, avoid: impl Fn(&str) -> bool
     if never || !matches!(ask, Ask::Hold { .. }) || context.reserved.kept_for(uid).next().is_some() {
         return None;
     }
-    let nodes = listed(args, context).ok()?;
+    let nodes = Asked::of(args, context).ok()?;
     let mut best: Option<(Cost, &str)> = None;
-    for (name, node) in &nodes {
-        let Some(node) = node.as_deref().filter(|_| !avoid(name)) else {
+    for (name, node) in nodes.iter() {
+        let Some(node) = node.filter(|_| !avoid(name)) else {
             continue;
         };
         let Some(leaving) = leavers(&ask, node, priority) else {

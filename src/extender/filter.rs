@@ -1,7 +1,9 @@
 //! Which nodes can hold a pod.
 
+use super::asked::Asked;
 use super::prioritize::worth;
-use super::question::{Ask, Context, listed};
+use super::question::{Ask, Context};
+use super::survey::Survey;
 use super::victims::waits_for_leavers;
 use super::wire::{Args, Empty, FilterResult, Nodes};
 
@@ -44,7 +46,7 @@ pub fn filter_for<T>(
     write: impl FnOnce(&FilterResult<'_>) -> T,
 ) -> T {
     let priority = args.pod.spec.priority.unwrap_or(0);
-    let nodes = match listed(args, context) {
+    let nodes = match Asked::of(args, context) {
         Ok(nodes) => nodes,
         Err(error) => {
             return write(&FilterResult {
@@ -54,11 +56,21 @@ pub fn filter_for<T>(
         }
     };
     let mut result = FilterResult::default();
-    let mut fitting: Vec<usize> = Vec::with_capacity(nodes.len());
+    let ranking = match (ask, size) {
+        (Ask::Hold { newcomer, .. }, AnswerSize::Best(most)) if nodes.len() > most => Some(newcomer),
+        _ => None,
+    };
+    let mut fitting: Vec<Fit> = Vec::with_capacity(nodes.len());
     let mut lacking: Vec<usize> = Vec::new();
-    for (at, (_, node)) in nodes.iter().enumerate() {
-        match ask.check(node.as_deref()) {
-            Ok(()) => fitting.push(at),
+    let mut survey = Survey::new(ask);
+    for at in 0..nodes.len() {
+        let node = nodes.node(at);
+        match survey.check(node) {
+            // What a node is worth is found out while it is at hand.
+            Ok(()) => fitting.push(Fit {
+                worth: ranking.zip(node).map_or(0.0, |(newcomer, node)| worth(node, newcomer)),
+                at,
+            }),
             Err(lack) => {
                 result.lacks[lack.kind().index()] += 1;
                 lacking.push(at);
@@ -67,53 +79,62 @@ pub fn filter_for<T>(
     }
     if let Ask::Refuse(reason) = ask {
         fitting.clear();
-        result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (&**name, reason.clone())).collect();
+        result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (name, reason.clone())).collect();
     } else if fitting.is_empty() || size == AnswerSize::All {
         // The scheduler's own preemption dry-runs in-tree filters alone. What fails here has passed them, so it finds nobody to evict there and
         // fails with an error: no node is given up to it. But a pod that waits for victims on its nominated node is to wait on; were that node
         // given as unresolvable, the scheduler would evict others elsewhere meanwhile.
         for at in lacking {
-            let (name, node) = &nodes[at];
-            let Err(lack) = ask.check(node.as_deref()) else {
+            let (name, node) = (nodes.name(at), nodes.node(at));
+            let Err(lack) = survey.check(node) else {
                 continue;
             };
-            let waits = args.pod.nominated_to() == Some(&**name)
+            let waits = args.pod.nominated_to() == Some(name)
                 && lack.eviction_helps()
-                && node
-                    .as_deref()
-                    .is_some_and(|node| waits_for_leavers(ask, node, priority));
+                && node.is_some_and(|node| waits_for_leavers(ask, node, priority));
             let list = if waits {
                 &mut result.failed_nodes
             } else {
                 &mut result.failed_and_unresolvable_nodes
             };
-            list.insert(&**name, lack.to_string());
+            list.insert(name, lack.to_string());
         }
     }
-    if let (Ask::Hold { newcomer, .. }, AnswerSize::Best(most)) = (ask, size)
-        && fitting.len() > most
-    {
-        let score = |at: usize| nodes[at].1.as_deref().map_or(0.0, |node| worth(node, newcomer));
-        let mut ranked: Vec<(f64, usize)> = fitting.iter().map(|at| (score(*at), *at)).collect();
-        // Among equals the scheduler's own rotation is kept.
-        let better = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        ranked.select_nth_unstable_by(most, better);
-        ranked.truncate(most);
-        ranked.sort_unstable_by(better);
-        fitting = ranked.into_iter().map(|(_, at)| at).collect();
+    if let (Some(_), AnswerSize::Best(most)) = (ranking, size) {
+        keep_best(&mut fitting, most);
     }
     if args.node_names.is_some() {
-        result.node_names = Some(fitting.iter().map(|at| &*nodes[*at].0).collect());
+        result.node_names = Some(fitting.iter().map(|fit| nodes.name(fit.at)).collect());
     } else if let Some(items) = args
         .nodes
         .as_ref()
         .map(|list| list.items.as_deref().unwrap_or_default())
     {
-        let items = fitting.iter().map(|at| items[*at]).collect();
+        let items = fitting.iter().map(|fit| items[fit.at]).collect();
         result.nodes = Some(Nodes {
             metadata: Empty {},
             items,
         });
     }
     write(&result)
+}
+
+/// A node that fits.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    /// What it is worth, where that is to be known.
+    worth: f64,
+    /// Its place in the question.
+    at: usize,
+}
+
+/// Leaves the best, in their order, where there are more. Among equals the scheduler's own rotation is kept.
+fn keep_best(fitting: &mut Vec<Fit>, most: usize) {
+    if fitting.len() <= most {
+        return;
+    }
+    let better = |a: &Fit, b: &Fit| b.worth.total_cmp(&a.worth).then(a.at.cmp(&b.at));
+    fitting.select_nth_unstable_by(most, better);
+    fitting.truncate(most);
+    fitting.sort_unstable_by(better);
 }

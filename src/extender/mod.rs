@@ -2,12 +2,14 @@
 //!
 //! In-tree filters have run before, and what a pod spec can say they have held; the extender holds the rest.
 
+mod asked;
 pub mod bind;
 pub mod evict;
 pub mod filter;
 pub mod preempt;
 pub mod prioritize;
 pub mod question;
+mod survey;
 pub mod victims;
 pub mod wire;
 

@@ -3,7 +3,9 @@
 //! Shares and partitions are packed, so that whole GPUs and whole nodes stay free; whole GPUs go where they leave the fewest behind, so
 //! that a job for eight still finds eight; and shares of one tenant go together, so that a node is left for the next.
 
-use super::question::{Ask, Context, listed};
+use super::asked::Asked;
+use super::question::{Ask, Context};
+use super::survey::Survey;
 use super::wire::{Args, HostPriority};
 use crate::gpu::Counts;
 use crate::inventory::{Newcomer, NodeEntry, Offer};
@@ -18,12 +20,13 @@ pub fn prioritize<T>(
     write: impl FnOnce(&[HostPriority<'_>]) -> T,
 ) -> Result<T, String> {
     let ask = Ask::of(&args.pod, context);
-    let nodes = listed(args, context)?;
+    let nodes = Asked::of(args, context)?;
+    let mut survey = Survey::new(&ask);
     let scores: Vec<HostPriority<'_>> = nodes
         .iter()
         .map(|(name, node)| HostPriority {
             host: name,
-            score: scaled(score(&ask, node.as_deref())),
+            score: scaled(score(&ask, &mut survey, node)),
         })
         .collect();
     Ok(write(&scores))
@@ -34,9 +37,9 @@ pub fn prioritize<T>(
 /// kube-scheduler multiplies ten times this by the extender's weight and by 10 again: with weight 5 a full node is 500 points ahead of an
 /// empty one, beside at most 200 by which `NodeResourcesFit` and `NodeResourcesBalancedAllocation` spread pods, and 200 to 300 of each
 /// preference that somebody wrote into the pod or the node (`pkg/scheduler/apis/config/v1/default_plugins.go`).
-pub(super) fn score(ask: &Ask<'_>, node: Option<&NodeEntry>) -> f64 {
+fn score<'q>(ask: &Ask<'_>, survey: &mut Survey<'q>, node: Option<&'q NodeEntry>) -> f64 {
     match (ask, node) {
-        (Ask::Hold { newcomer, .. }, Some(node)) if ask.check(Some(node)).is_ok() => worth(node, newcomer),
+        (Ask::Hold { newcomer, .. }, Some(node)) if survey.check(Some(node)).is_ok() => worth(node, newcomer),
         _ => 0.0,
     }
 }

@@ -1,15 +1,13 @@
 //! What is asked about a pod, once policies and namespaces have been looked up.
 
-use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::wire::Args;
 use crate::decision::{OnUnknown, governing, terms_of};
 use crate::gpu::demand::DemandError;
 use crate::gpu::{Counts, MiB, PodDemand, demand};
 use crate::inventory::{DeviceClasses, Inventory, Lack, Newcomer, NodeEntry, PodRecord, Reserved};
-use crate::object::{LabelSource, Node, Pod};
+use crate::object::{LabelSource, Pod};
 use crate::policy::{Governed, Mode, Policy, PolicySet};
 
 /// What an answer depends on besides the question.
@@ -162,38 +160,4 @@ impl<'c> Ask<'c> {
             Ask::Nothing | Ask::Refuse(_) => None,
         }
     }
-}
-
-/// A node that is asked about, as far as it is known.
-pub(super) type Listed<'q> = (Cow<'q, str>, Option<NodeRef<'q>>);
-
-/// The nodes that are asked about, as far as they are known.
-pub(super) fn listed<'q, 'a: 'q>(args: &'q Args<'a>, context: &Context<'q>) -> Result<Vec<Listed<'q>>, String> {
-    let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
-    let priority = args.pod.spec.priority.unwrap_or(0);
-    if let Some(names) = &args.node_names {
-        return Ok(names
-            .iter()
-            .map(|name| (Cow::Borrowed(&**name), context.node(name, uid, priority)))
-            .collect());
-    }
-    let Some(nodes) = &args.nodes else {
-        return Err("neither NodeNames nor Nodes is set".to_owned());
-    };
-    nodes
-        .items
-        .iter()
-        .flatten()
-        .map(|raw| {
-            let node: Node<'_> = serde_json::from_str(raw.get()).map_err(|error| format!("Nodes.items: {error}"))?;
-            let name = node.metadata.name.clone().unwrap_or_default();
-            let mut entry = NodeEntry::of(node);
-            // What the scheduler sent is newer than what we hold; what runs there only we know.
-            if let Some(known) = context.node(&name, uid, priority) {
-                entry.held.clone_from(&known.held);
-                entry.pods.clone_from(&known.pods);
-            }
-            Ok((name.0, Some(NodeRef::Made(Box::new(entry)))))
-        })
-        .collect()
 }
