@@ -104,6 +104,15 @@ impl Apportion {
         self.run_with(args);
     }
 
+    /// Starts it as the chart does in a scheduler's pod: its extender is asked over loopback, without TLS.
+    pub(crate) fn run_beside_the_scheduler(&self, flags: &[&str]) {
+        let mut args = self.args.clone();
+        args.retain(|arg| !arg.starts_with("--extender-client-ca"));
+        args.push("--extender-plain-http".to_owned());
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.run_with(args);
+    }
+
     /// Starts it so that it binds pods, and evicts others for them.
     pub(crate) fn run_evicting(&self) {
         let mut args = self.args.clone();
@@ -143,6 +152,11 @@ impl Apportion {
             answer.status().is_success().then_some(())
         })
         .await;
+    }
+
+    /// CPU time since it was started.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.process.borrow().as_ref().map(Process::cpu).unwrap_or_default()
     }
 
     /// SIGKILL.
@@ -197,6 +211,18 @@ impl Apportion {
             .find_map(|list| Some(answer[*list][node].as_str()?.to_owned()))
     }
 
+    /// The same as the chart has it, for a scheduler that asks over loopback.
+    pub(crate) fn extenders_beside_the_scheduler(&self) -> Value {
+        let mut extenders = self.extenders();
+        let one = extenders[0].as_object_mut().unwrap();
+        one.insert(
+            "urlPrefix".to_owned(),
+            json!(format!("http://127.0.0.1:{}", self.extender)),
+        );
+        one.retain(|key, _| !["enableHTTPS", "tlsConfig"].contains(&key.as_str()));
+        extenders
+    }
+
     /// The part of a scheduler's configuration that brings us in, over TLS with client certificates.
     pub(crate) fn extenders(&self) -> Value {
         let managed: Vec<Value> = MANAGED
@@ -206,8 +232,6 @@ impl Apportion {
         json!([{
             "urlPrefix": format!("https://127.0.0.1:{}", self.extender),
             "filterVerb": "filter",
-            "prioritizeVerb": "prioritize",
-            "weight": 1,
             "enableHTTPS": true,
             "tlsConfig": {
                 "caFile": self.authority.file(),

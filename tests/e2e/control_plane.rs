@@ -17,7 +17,7 @@ pub(crate) struct ControlPlane {
     scheduler: RefCell<Option<Process>>,
     _controller_manager: Process,
     apiserver: RefCell<Process>,
-    _etcd: Process,
+    etcd: Process,
     apiserver_args: Vec<String>,
     url: String,
     authority_file: PathBuf,
@@ -103,7 +103,7 @@ impl ControlPlane {
             scheduler: RefCell::new(None),
             _controller_manager: manager,
             apiserver: RefCell::new(apiserver),
-            _etcd: etcd,
+            etcd,
             apiserver_args,
             url,
             authority_file: authority.file(),
@@ -177,6 +177,16 @@ impl ControlPlane {
             args,
             dir: self.dir().to_owned(),
         }
+    }
+
+    /// CPU time so far of the scheduler, the API server and etcd.
+    pub(crate) fn cpu(&self) -> [Duration; 3] {
+        let scheduler = self.scheduler.borrow();
+        [
+            scheduler.as_ref().map(Process::cpu).unwrap_or_default(),
+            self.apiserver.borrow().cpu(),
+            self.etcd.cpu(),
+        ]
     }
 
     pub(crate) fn stop_scheduler(&self) {

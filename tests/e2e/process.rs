@@ -50,6 +50,16 @@ impl Process {
         Some(format!("{status}; the end of {}:\n{tail}", self.log.display()))
     }
 
+    /// CPU time so far, of all its threads: `schedstat` counts nanoseconds where `stat` counts hundredths of a second.
+    pub(crate) fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let spent = tasks.into_iter().flatten().flatten().filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(spent.sum())
+    }
+
     /// SIGKILL: no goodbye.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -166,8 +166,6 @@ impl Replica {
         let mut extender = json!({
             "urlPrefix": format!("http://127.0.0.1:{}", self.port),
             "filterVerb": "filter",
-            "prioritizeVerb": "prioritize",
-            "weight": 1,
             "httpTimeout": "10s",
             "nodeCacheCapable": true,
             "ignorable": false,

@@ -14,7 +14,7 @@ use crate::world::World;
 
 const NAMESPACE: &str = "throughput-e2e";
 /// Pods of one run.
-const PODS: usize = 600;
+const PODS: usize = 1000;
 /// Runs of each setup, in turns, so that a machine that gets busier slows all of them down.
 const ROUNDS: usize = 3;
 
@@ -34,48 +34,119 @@ pub(crate) async fn measure(world: &World) {
         .await;
     println!("      {count} nodes in {:.0} s", start.elapsed().as_secs_f64());
     world.cluster.governed(NAMESPACE, "development").await;
-    let with = world.apportion.extenders();
-    let mut binding = with.clone();
-    binding[0]["bindVerb"] = json!("bind");
-    let setups: [(&str, &[&str], Value); 4] = [
-        ("without an extender", &[], json!([])),
-        ("with it, 20 names an answer", &[], with.clone()),
-        ("with it, full answers", &["--filter-answer-size=all"], with),
-        ("with it, binding, 20 names", &["--bind"], binding),
-    ];
-    let mut rates = vec![Vec::new(); setups.len()];
+    let setups = setups(world);
+    let mut turns: Vec<Vec<Turn>> = setups.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
-        for ((_, flags, extenders), rates) in setups.iter().zip(&mut rates) {
+        for (setup, turns) in setups.iter().zip(&mut turns) {
             world.apportion.kill();
-            world.apportion.run_also(flags);
+            match setup.wire {
+                Wire::Loopback => world.apportion.run_beside_the_scheduler(setup.flags),
+                Wire::Tls => world.apportion.run_also(setup.flags),
+            }
             world.apportion.ready().await;
-            if flags.contains(&"--bind") {
+            if setup.flags.contains(&"--bind") {
                 // The Lease of the run before has to end, 15 s after it was renewed last.
                 tokio::time::sleep(Duration::from_secs(22)).await;
             }
-            rates.push(rate(world, extenders).await);
+            turns.push(run(world, &setup.extenders).await);
         }
     }
+    world.apportion.kill();
+    world.apportion.run();
+    world.apportion.ready().await;
     world.plane.schedule(&world.apportion.extenders());
-    let median = |rates: &Vec<f64>| {
-        let mut sorted = rates.clone();
-        sorted.sort_unstable_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
-    };
-    let bare = median(&rates[0]);
-    for ((name, ..), rates) in setups.iter().zip(&rates) {
-        let shown: Vec<String> = rates.iter().map(|rate| format!("{rate:.0}")).collect();
+    let bare = median(turns[0].iter().map(|turn| turn.rate));
+    for (Setup { name, .. }, turns) in setups.iter().zip(&turns) {
+        let rates = || turns.iter().map(|turn| turn.rate);
+        let shown: Vec<String> = rates().map(|rate| format!("{rate:.0}")).collect();
         println!(
-            "      {name:28} {:>5.0} pods/s, {:.2} of that without ({})",
-            median(rates),
-            median(rates) / bare,
+            "      {name:44} {:>5.0} pods/s, {:.2} of that without ({})",
+            median(rates()),
+            median(rates()) / bare,
             shown.join(", ")
         );
     }
+    println!("      CPU for each pod, ms:");
+    for (Setup { name, .. }, turns) in setups.iter().zip(&turns) {
+        let spender = |(at, who)| format!("{who} {:.2}", median(turns.iter().map(|turn: &Turn| turn.cpu[at])));
+        let spent: Vec<String> = SPENDERS.iter().enumerate().map(spender).collect();
+        println!("      {name:44} {}", spent.join(", "));
+    }
 }
 
-/// Pods bound in a second by a scheduler that finds all of them waiting.
-async fn rate(world: &World, extenders: &Value) -> f64 {
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// How scheduler and extender talk.
+enum Wire {
+    /// In the clear, in one pod, as the chart has it.
+    Loopback,
+    /// With client certificates.
+    Tls,
+}
+
+/// One way to schedule.
+struct Setup {
+    name: &'static str,
+    wire: Wire,
+    flags: &'static [&'static str],
+    extenders: Value,
+}
+
+fn setups(world: &World) -> Vec<Setup> {
+    let beside = world.apportion.extenders_beside_the_scheduler();
+    // A weight is needed to prioritize, and does no harm else.
+    let and = |verb: &str| {
+        let mut more = beside.clone();
+        more[0][format!("{verb}Verb")] = json!(verb);
+        more[0]["weight"] = json!(5);
+        more
+    };
+    let all: &[&str] = &["--filter-answer-size=all"];
+    let setup = |name, wire, flags, extenders: &Value| Setup {
+        name,
+        wire,
+        flags,
+        extenders: extenders.clone(),
+    };
+    let (scoring, binding) = (and("prioritize"), and("bind"));
+    vec![
+        setup("without an extender", Wire::Loopback, &[], &json!([])),
+        setup("20 names an answer", Wire::Loopback, &[], &beside),
+        setup("full answers", Wire::Loopback, all, &beside),
+        setup("20 names an answer, binding", Wire::Loopback, &["--bind"], &binding),
+        setup(
+            "20 names an answer, prioritize asked too",
+            Wire::Loopback,
+            &[],
+            &scoring,
+        ),
+        setup("full answers, prioritize asked too", Wire::Loopback, all, &scoring),
+        setup(
+            "20 names an answer, over TLS",
+            Wire::Tls,
+            &[],
+            &world.apportion.extenders(),
+        ),
+    ]
+}
+
+/// Who shares the machine.
+const SPENDERS: [&str; 4] = ["apportion", "kube-scheduler", "kube-apiserver", "etcd"];
+
+/// What came of one run.
+struct Turn {
+    /// Pods bound in a second.
+    rate: f64,
+    /// Milliseconds of CPU for each pod, in the order of [`SPENDERS`].
+    cpu: Vec<f64>,
+}
+
+/// Has a scheduler bind pods that finds all of them waiting.
+async fn run(world: &World, extenders: &Value) -> Turn {
     world.plane.stop_scheduler();
     let pods: Api<Pod> = world.cluster.pods(NAMESPACE);
     futures::stream::iter(0..PODS)
@@ -105,12 +176,17 @@ async fn rate(world: &World, extenders: &Value) -> f64 {
         let bound = PODS - left.items.len();
         last = (Instant::now(), bound);
         if bound > 0 && first.is_none() {
-            first = Some(last);
+            first = Some((last, spent(world)));
         }
     }
-    let (begun, already) = first.unwrap();
+    let ((begun, already), before) = first.unwrap();
     #[allow(clippy::cast_precision_loss, reason = "some hundreds")]
-    let rate = (PODS - already) as f64 / (last.0 - begun).as_secs_f64();
+    let bound = (PODS - already) as f64;
+    let millis = |(after, before): (&Duration, &Duration)| (*after - *before).as_secs_f64() * 1000.0 / bound;
+    let turn = Turn {
+        rate: bound / (last.0 - begun).as_secs_f64(),
+        cpu: spent(world).iter().zip(&before).map(millis).collect(),
+    };
     let now = DeleteParams::default().grace_period(0);
     pods.delete_collection(&now, &ListParams::default()).await.unwrap();
     crate::cluster::until("the pods to be gone", async || {
@@ -122,5 +198,11 @@ async fn rate(world: &World, extenders: &Value) -> f64 {
             .then_some(())
     })
     .await;
-    rate
+    turn
+}
+
+/// CPU time so far, in the order of [`SPENDERS`].
+fn spent(world: &World) -> [Duration; 4] {
+    let [scheduler, apiserver, etcd] = world.plane.cpu();
+    [world.apportion.cpu(), scheduler, apiserver, etcd]
 }
