@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use apportion::decision::{OnUnknown, Promises};
-use apportion::extender::{self, prioritize};
+use apportion::extender::{self, AnswerSize};
 use apportion::inventory::{Inventory, Ledger, NodeEntry, PodRecord, Reserved};
 use apportion::object::text::Labels;
 use apportion::policy::PolicySet;
@@ -19,12 +19,9 @@ pub(crate) enum Scoring {
     Spread,
     /// kube-scheduler's own plugins as they are set by default, which look at CPU and memory.
     InTree,
-    /// The same with apportion's prioritize beside them, at the chart's weight.
+    /// The same among the nodes of apportion's short answer.
     Apportion,
 }
-
-/// `scheduler.extender.weight` of the chart.
-const WEIGHT: f64 = 5.0;
 
 /// A node's CPU and memory.
 #[derive(Clone, Copy, Debug)]
@@ -127,23 +124,19 @@ impl Cluster {
             reserved: &reserved,
             on_unknown: OnUnknown::Refuse,
         };
-        let fitting = extender::filter(&args, &context, extender::AnswerSize::All, |result| {
+        let size = match scoring {
+            Scoring::Apportion => AnswerSize::default(),
+            Scoring::Spread | Scoring::InTree => AnswerSize::All,
+        };
+        let fitting = extender::filter(&args, &context, size, |result| {
             let names = result.node_names.as_deref().unwrap_or_default();
             names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()
         });
-        let question = json!({"Pod": pod(id, job, None), "NodeNames": fitting}).to_string();
-        let args = serde_json::from_str(&question)?;
-        let ours: Vec<i64> = prioritize(&args, &context, |scores| {
-            scores.iter().map(|score| score.score).collect()
-        })
-        .map_err(anyhow::Error::msg)?;
         let mut best: Option<(f64, &String)> = None;
-        for (name, ours) in fitting.iter().zip(ours) {
+        for name in &fitting {
             let score = match scoring {
                 Scoring::Spread => self.free(name),
-                Scoring::InTree => self.in_tree(name, job),
-                #[allow(clippy::cast_precision_loss, reason = "from 0 to 10")]
-                Scoring::Apportion => self.in_tree(name, job) + ours as f64 * WEIGHT * 10.0,
+                Scoring::InTree | Scoring::Apportion => self.in_tree(name, job),
             };
             if best.is_none_or(|(most, _)| score > most) {
                 best = Some((score, name));

@@ -89,7 +89,7 @@ pub struct Args {
     /// What to do with GPU pods whose namespace is not known yet, or names a policy that does not exist
     #[arg(long, value_enum, default_value_t = Unknown::Refuse, help_heading = "Decisions")]
     on_unknown: Unknown,
-    /// How many nodes a filter call answers, best first: a number, or `all`
+    /// How many nodes a filter call answers: at most a number, and of these only the best; or `all`
     #[arg(long, value_name = "N", default_value = "20", value_parser = answer_size, help_heading = "Decisions")]
     filter_answer_size: AnswerSize,
     /// Our own namespace, whose pods pass untouched

@@ -1,8 +1,8 @@
 //! Which nodes can hold a pod.
 
 use super::asked::Asked;
-use super::prioritize::worth;
 use super::question::{Ask, Context};
+use super::shortlist::Shortlist;
 use super::survey::Survey;
 use super::victims::waits_for_leavers;
 use super::wire::{Args, Empty, FilterResult, Nodes};
@@ -10,12 +10,13 @@ use super::wire::{Args, Empty, FilterResult, Nodes};
 /// How many of the nodes that fit are answered.
 ///
 /// The scheduler decodes the answer and scores every node in it; at 5,000 nodes a full answer costs a third of its throughput, and a
-/// short one nothing. A short one is the best by our score, so in-tree scores choose among these.
+/// short one nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerSize {
-    /// At most so many.
+    /// At most so many: those that are as good as the best by our own score, among which in-tree scores choose. A pod that prefers some
+    /// nodes to others is given somewhat worse ones too.
     Best(usize),
-    /// All of them, with a reason for each of the others.
+    /// All of them, with a reason for each of the others. What packs then is `/prioritize`, if the scheduler asks it.
     All,
 }
 
@@ -56,26 +57,27 @@ pub fn filter_for<T>(
         }
     };
     let mut result = FilterResult::default();
-    let ranking = match (ask, size) {
-        (Ask::Hold { newcomer, .. }, AnswerSize::Best(most)) if nodes.len() > most => Some(newcomer),
+    let mut fitting: Vec<usize> = Vec::new();
+    let mut shortlist = match (ask, size) {
+        (Ask::Hold { newcomer, .. }, AnswerSize::Best(_)) => Some(Shortlist::new(newcomer, &args.pod, nodes.len())),
         _ => None,
     };
-    let mut fitting: Vec<Fit> = Vec::with_capacity(nodes.len());
     let mut lacking: Vec<usize> = Vec::new();
     let mut survey = Survey::new(ask);
     for at in 0..nodes.len() {
         let node = nodes.node(at);
-        match survey.check(node) {
+        match (survey.check(node), &mut shortlist, node) {
             // What a node is worth is found out while it is at hand.
-            Ok(()) => fitting.push(Fit {
-                worth: ranking.zip(node).map_or(0.0, |(newcomer, node)| worth(node, newcomer)),
-                at,
-            }),
-            Err(lack) => {
+            (Ok(()), Some(shortlist), Some(node)) => shortlist.add(at, node),
+            (Ok(()), ..) => fitting.push(at),
+            (Err(lack), ..) => {
                 result.lacks[lack.kind().index()] += 1;
                 lacking.push(at);
             }
         }
+    }
+    if let (Some(shortlist), AnswerSize::Best(most)) = (shortlist, size) {
+        fitting = shortlist.best(most);
     }
     if let Ask::Refuse(reason) = ask {
         fitting.clear();
@@ -100,41 +102,18 @@ pub fn filter_for<T>(
             list.insert(name, lack.to_string());
         }
     }
-    if let (Some(_), AnswerSize::Best(most)) = (ranking, size) {
-        keep_best(&mut fitting, most);
-    }
     if args.node_names.is_some() {
-        result.node_names = Some(fitting.iter().map(|fit| nodes.name(fit.at)).collect());
+        result.node_names = Some(fitting.iter().map(|at| nodes.name(*at)).collect());
     } else if let Some(items) = args
         .nodes
         .as_ref()
         .map(|list| list.items.as_deref().unwrap_or_default())
     {
-        let items = fitting.iter().map(|fit| items[fit.at]).collect();
+        let items = fitting.iter().map(|at| items[*at]).collect();
         result.nodes = Some(Nodes {
             metadata: Empty {},
             items,
         });
     }
     write(&result)
-}
-
-/// A node that fits.
-#[derive(Clone, Copy, Debug)]
-struct Fit {
-    /// What it is worth, where that is to be known.
-    worth: f64,
-    /// Its place in the question.
-    at: usize,
-}
-
-/// Leaves the best, in their order, where there are more. Among equals the scheduler's own rotation is kept.
-fn keep_best(fitting: &mut Vec<Fit>, most: usize) {
-    if fitting.len() <= most {
-        return;
-    }
-    let better = |a: &Fit, b: &Fit| b.worth.total_cmp(&a.worth).then(a.at.cmp(&b.at));
-    fitting.select_nth_unstable_by(most, better);
-    fitting.truncate(most);
-    fitting.sort_unstable_by(better);
 }

@@ -9,6 +9,7 @@ pub mod filter;
 pub mod preempt;
 pub mod prioritize;
 pub mod question;
+mod shortlist;
 mod survey;
 pub mod victims;
 pub mod wire;

@@ -21,6 +21,8 @@ pub struct NodeEntry {
     pub labels: Arc<Labels>,
     /// Its taints.
     pub taints: Arc<[Taint<'static>]>,
+    /// Whether some taint asks pods to go elsewhere if they can.
+    pub spared: bool,
     /// Whether it takes new pods: ready and not cordoned.
     pub open: bool,
     /// Whether an administrator keeps new pods away. Such a node is not open; one that is neither open nor cordoned is not ready.
@@ -42,6 +44,7 @@ impl NodeEntry {
             open: node.is_ready() && !node.is_cordoned(),
             cordoned: node.is_cordoned(),
             labels: Arc::new(Labels::from(&node.metadata.labels)),
+            spared: node.spec.taints.iter().any(Taint::discourages),
             taints: node.spec.taints.into_iter().map(Taint::into_owned).collect(),
             held: Holdings::default(),
             pods: Vec::new(),

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod node;
 pub mod packed;
 pub mod pod;
+pub mod preference;
 pub mod quantity;
 pub mod request;
 pub mod selector;

@@ -1,9 +1,10 @@
 //! A borrowed view of a `v1.Pod`.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
+use serde::de::{Deserializer, Error as _, IgnoredAny};
 
 use super::container::{Container, ContainerKind};
+use super::preference::{PodAffinity, TopologySpread};
 use super::quantity::RawQuantity;
 use super::selector::{Operator, Requirement};
 use super::taint::Toleration;
@@ -103,6 +104,9 @@ pub struct PodSpec<'a> {
     /// Affinity; present and empty differ for a patch.
     #[serde(default, borrow)]
     pub affinity: Option<Affinity<'a>>,
+    /// How it is to be spread.
+    #[serde(default, borrow, deserialize_with = "null_as_default")]
+    pub topology_spread_constraints: Vec<TopologySpread<'a>>,
     /// Taints that it accepts.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub tolerations: Vec<Toleration<'a>>,
@@ -123,21 +127,34 @@ pub struct PodSpec<'a> {
     pub preemption_policy: Option<Text<'a>>,
 }
 
-/// A `v1.Affinity`: node affinity alone concerns us.
+/// A `v1.Affinity`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Affinity<'a> {
     /// Node affinity.
     #[serde(default, borrow)]
     pub node_affinity: Option<NodeAffinity<'a>>,
+    /// To be near other pods.
+    #[serde(default)]
+    pub pod_affinity: Option<PodAffinity>,
+    /// To be away from them.
+    #[serde(default)]
+    pub pod_anti_affinity: Option<PodAffinity>,
 }
 
-/// A `v1.NodeAffinity`: preferences do not bind, so we read the required part alone.
+/// A `v1.NodeAffinity`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct NodeAffinity<'a> {
     /// The binding part.
     #[serde(default, borrow, rename = "requiredDuringSchedulingIgnoredDuringExecution")]
     pub required: Option<NodeSelector<'a>>,
+    /// Preferences do not bind: which they are is the scheduler's to read, that there are some is ours.
+    #[serde(
+        default,
+        rename = "preferredDuringSchedulingIgnoredDuringExecution",
+        deserialize_with = "null_as_default"
+    )]
+    pub preferred: Vec<IgnoredAny>,
 }
 
 /// A `v1.NodeSelector`: a list of alternatives.

@@ -26,6 +26,11 @@ impl Taint<'_> {
         matches!(&*self.effect, "NoSchedule" | "NoExecute")
     }
 
+    /// Whether the taint asks pods that do not tolerate it to go elsewhere, if they can.
+    pub fn discourages(&self) -> bool {
+        &*self.effect == "PreferNoSchedule"
+    }
+
     /// A copy that owns its strings.
     pub fn into_owned(self) -> Taint<'static> {
         Taint {

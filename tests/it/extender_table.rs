@@ -290,22 +290,44 @@ fn nulls_of_the_wire_format() {
 
 #[test]
 fn a_short_answer_is_the_best_of_the_long_one() {
-    let nodes: Vec<Node> = (0..30u64).map(|n| a100().named(format!("n{n:02}"))).collect();
-    let others: Vec<Value> = [7, 11, 23]
+    let mut nodes: Vec<Node> = (0..30u64).map(|n| a100().named(format!("n{n:02}"))).collect();
+    let others: Vec<Value> = [7, 11, 23, 29]
         .iter()
         .map(|n| taken(&format!("n{n:02}"), "gpu", "4"))
         .collect();
+    nodes[29] = nodes[29].clone().tainted("PreferNoSchedule");
     let world = World::shipped(&nodes, &others);
-    let fit = |size| world.filter_names("training", &gpu("2"), &nodes, size);
-    assert_eq!(fit(AnswerSize::default()).len(), 20);
+    let fit = |pod: &Value, size| world.filter_names("training", pod, &nodes, size);
+    let (two, busy) = (gpu("2"), ["n07", "n11", "n23"]);
+    assert_eq!(fit(&two, AnswerSize::All).len(), 30);
     assert_eq!(
-        fit(AnswerSize::Best(3)),
-        ["n07", "n11", "n23"],
+        fit(&two, AnswerSize::default()),
+        busy,
         "whole GPUs go where they leave the fewest behind"
     );
-    assert_eq!(fit(AnswerSize::All).len(), 30);
+    assert_eq!(fit(&two, AnswerSize::Best(2)), busy[..2]);
+    assert_eq!(
+        fit(&gpu("5"), AnswerSize::default()).len(),
+        20,
+        "of equals the first that were asked about"
+    );
+    assert_eq!(
+        fit(&gpu("5"), AnswerSize::Best(99)).len(),
+        26,
+        "the one that is to be spared comes last"
+    );
+
+    let tolerant = with(two.clone(), "/spec/tolerations", json!([{"operator": "Exists"}]));
+    assert_eq!(fit(&tolerant, AnswerSize::default()), ["n07", "n11", "n23", "n29"]);
+    let picky = json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]);
+    let picky = with(two, "/spec/topologySpreadConstraints", picky);
+    let choice = fit(&picky, AnswerSize::default());
+    assert_eq!((choice.len(), &choice[..3]), (20, &busy.map(str::to_owned)[..]));
+
     let quiet = world.filter(&args("training", &gpu("5"), &["n00", "n07"]), AnswerSize::default());
     assert_eq!(show(&quiet), "n00 | ", "reasons are for when nothing fits");
+    let last = world.filter(&args("training", &gpu("4"), &["n29"]), AnswerSize::default());
+    assert_eq!(show(&last), "n29 | ", "and is better than none");
 }
 
 #[test]

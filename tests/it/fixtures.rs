@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use apportion::admission::{self, Outcome, admit};
 use apportion::admission::{response::Refusal, review};
 use apportion::decision::{OnUnknown, promised};
-use apportion::extender::{self, AnswerSize, filter};
+use apportion::extender::{self, AnswerSize, filter, prioritize};
 use apportion::gpu::Strategy;
 use apportion::inventory::{Claim, Claims, Inventory, Ledger, NodeEntry, PodRecord, Reserved};
 use apportion::object::text::Labels;
@@ -19,6 +19,7 @@ pub struct Node {
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub allocatable: BTreeMap<String, u64>,
+    pub taints: Vec<Value>,
 }
 
 impl Node {
@@ -37,6 +38,7 @@ impl Node {
             name: name.to_owned(),
             labels: pairs(labels).into_iter().collect(),
             allocatable: allocatable.collect(),
+            taints: Vec::new(),
         }
     }
 
@@ -120,12 +122,18 @@ impl Node {
         self
     }
 
+    /// One more taint, `mark` without a value.
+    pub fn tainted(mut self, effect: &str) -> Self {
+        self.taints.push(json!({"key": "mark", "effect": effect}));
+        self
+    }
+
     /// The object that the API server has.
     pub fn to_json(&self) -> Value {
         let allocatable: BTreeMap<&String, String> = self.allocatable.iter().map(|(k, v)| (k, v.to_string())).collect();
         json!({
             "metadata": {"name": self.name, "labels": self.labels, "managedFields": [{"manager": "kubelet"}]},
-            "spec": {},
+            "spec": {"taints": self.taints},
             "status": {"allocatable": allocatable, "conditions": [{"type": "Ready", "status": "True"}]},
         })
     }
@@ -317,6 +325,17 @@ impl World {
         let answer = self.filter(&args(namespace, pod, &names), size);
         assert_eq!(answer["Error"], "");
         serde_json::from_value(answer["NodeNames"].clone()).unwrap()
+    }
+
+    /// What prioritize gives each, from 0 to 10.
+    pub fn scores(&self, namespace: &str, pod: &Value, names: &[String]) -> Vec<i64> {
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let text = args(namespace, pod, &names).to_string();
+        let args = serde_json::from_str(&text).unwrap();
+        prioritize(&args, &self.extender(), |scores| {
+            scores.iter().map(|score| score.score).collect()
+        })
+        .unwrap()
     }
 
     pub fn admission(&self) -> admission::Context<'_, '_> {

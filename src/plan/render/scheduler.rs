@@ -30,8 +30,6 @@ pub(super) fn render(plan: &Plan) -> Rendered {
          # In the same pod, so neither TLS nor a name to resolve.\n\
          - urlPrefix: http://127.0.0.1:8444\n  \
            filterVerb: filter\n  \
-           prioritizeVerb: prioritize\n  \
-           weight: 5\n  \
            httpTimeout: 2s\n  \
            # Names of nodes instead of nodes: with whole nodes kube-scheduler scores every node as if it were empty.\n  \
            nodeCacheCapable: true\n  \
