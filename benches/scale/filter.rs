@@ -1,7 +1,7 @@
 //! Filter calls beside the floor's: by names, by size of the cluster, by pods.
 
 use crate::duel::{Cost, Effort, Outcome, Side, duel};
-use crate::synthetic::Cluster;
+use crate::synthetic::{Cluster, SORTS};
 use crate::table;
 use crate::world::{Apportion, Floor, World};
 use crate::{Scale, calls};
@@ -30,6 +30,7 @@ const HEADS: &[&str] = &[
 pub(crate) fn measure(world: &World) -> anyhow::Result<()> {
     let mut growth = Vec::new();
     let mut full = Vec::new();
+    let mut kinds = Vec::new();
     let mut points = Vec::new();
     let largest = *world.scale.clusters.last().unwrap_or(&0);
     for &nodes in world.scale.clusters {
@@ -41,11 +42,21 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<()> {
             .chain([nodes]);
         let (short, floor) = (world.apportion(&api, &[])?, world.floor(nodes, Some(SHORT))?);
         for names in names {
-            let outcome = contest(&short, &floor, &cluster, names, world.scale)?;
+            let outcome = contest(&short, &floor, &cluster.filter_question(names), names, world.scale)?;
             if nodes == largest {
                 points.push((f64::from(names), outcome.first.cpu));
             }
             growth.push(row(&cluster, names, &outcome));
+        }
+        if nodes == world.scale.nodes {
+            for (sort, kind) in SORTS {
+                let names = SAMPLE.min(nodes / 10);
+                let question = cluster.question_of_a_kind(kind, names);
+                let outcome = contest(&short, &floor, &question, names, world.scale)?;
+                let mut cells = row(&cluster, names, &outcome);
+                cells.insert(0, sort.to_owned());
+                kinds.push(cells);
+            }
         }
         drop((short, floor));
         if nodes == world.scale.nodes {
@@ -54,11 +65,8 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<()> {
                 world.floor(nodes, None)?,
             );
             for names in [SAMPLE.min(nodes), nodes] {
-                full.push(row(
-                    &cluster,
-                    names,
-                    &contest(&all, &floor, &cluster, names, world.scale)?,
-                ));
+                let outcome = contest(&all, &floor, &cluster.filter_question(names), names, world.scale)?;
+                full.push(row(&cluster, names, &outcome));
             }
         }
     }
@@ -72,6 +80,8 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<()> {
         "\nLinear in names: at {largest} nodes {:.0} ns for each more, R² {fit:.4}.",
         slope * 1000.0
     );
+    let heads: Vec<&str> = ["asks for"].iter().chain(HEADS).copied().collect();
+    table::print("Filter, nodes of the pod's own kind alone", &heads, &kinds);
     table::print(
         "Filter, everything answered: all names that fit, a reason for each of the others",
         HEADS,
@@ -80,14 +90,8 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<()> {
     flatness(world)
 }
 
-fn contest(
-    apportion: &Apportion,
-    floor: &Floor,
-    cluster: &Cluster,
-    names: u32,
-    scale: Scale,
-) -> anyhow::Result<Outcome> {
-    let request = calls::post("/filter", &cluster.filter_question(names));
+fn contest(apportion: &Apportion, floor: &Floor, question: &str, names: u32, scale: Scale) -> anyhow::Result<Outcome> {
+    let request = calls::post("/filter", question);
     let ours = Side {
         process: &apportion.process,
         target: apportion.extender.clone(),

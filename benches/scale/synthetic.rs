@@ -21,6 +21,13 @@ const KINDS: [&str; 10] = [
     "t4-mps",
     "a100-1",
 ];
+/// What the GPUs of a kind are given as: its place among [`KINDS`].
+pub(crate) const SORTS: [(&str, usize); 4] = [
+    ("whole GPUs", 0),
+    ("MIG devices", 2),
+    ("time slices", 4),
+    ("MPS shares", 8),
+];
 /// Of this many pods one has GPUs.
 const GPU_EVERY: u32 = 5;
 /// Bytes that an object has at least: what was seen of nodes with 50 images, and of pods with one manager of fields.
@@ -225,24 +232,42 @@ impl Cluster {
 
     /// What the scheduler asks of an extender: the pod, and so many of the nodes, from all over the cluster and in no order.
     pub(crate) fn filter_question(&self, names: u32) -> String {
-        let mut question = format!(
-            r#"{{"Pod":{},"Nodes":null,"NodeNames":["#,
-            self.gpu_pod(0, Stage::Waiting, 1)
-        );
+        let nodes = self.in_no_order().take(names as usize);
+        question(&self.gpu_pod(0, Stage::Waiting, 1), nodes)
+    }
+
+    /// The same of a pod for nodes of one kind, and of these alone, as in-tree filters leave them.
+    pub(crate) fn question_of_a_kind(&self, kind: usize, names: u32) -> String {
+        let alike = self
+            .in_no_order()
+            .filter(|node| KINDS[*node as usize % KINDS.len()] == KINDS[kind]);
+        let pod = self.gpu_pod(u32::try_from(kind).unwrap_or_default(), Stage::Waiting, 1);
+        question(&pod, alike.take(names as usize))
+    }
+
+    /// Every node once.
+    fn in_no_order(&self) -> impl Iterator<Item = u32> {
         // A step that shares no factor with the count visits each node once.
         let far = self.nodes * 5 / 8;
         let step = (far..far + self.nodes)
             .find(|step| gcd(*step, self.nodes) == 1)
             .unwrap_or(1);
-        for at in 0..names {
+        (0..self.nodes).map(move |at| {
             let node = u64::from(at) * u64::from(step) % u64::from(self.nodes);
-            let comma = if at == 0 { "" } else { "," };
-            let node = u32::try_from(node).unwrap_or_default();
-            let _ = write!(question, r#"{comma}"{}""#, Self::node_name(node));
-        }
-        question.push_str("]}");
-        question
+            u32::try_from(node).unwrap_or_default()
+        })
     }
+}
+
+/// `ExtenderArgs` of a scheduler with `nodeCacheCapable: true`.
+fn question(pod: &str, nodes: impl Iterator<Item = u32>) -> String {
+    let mut question = format!(r#"{{"Pod":{pod},"Nodes":null,"NodeNames":["#);
+    for (at, node) in nodes.enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let _ = write!(question, r#"{comma}"{}""#, Cluster::node_name(node));
+    }
+    question.push_str("]}");
+    question
 }
 
 /// The creation of a pod as kube-apiserver tells of it, dry: a dry run leaves nothing behind, so that each call meets the same state.
