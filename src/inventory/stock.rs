@@ -36,8 +36,9 @@ pub struct Inventory {
 pub(super) struct OfferStock {
     /// The nodes that have one.
     pub(super) nodes: OrdMap<Arc<str>, Arc<NodeEntry>>,
-    /// One offer of each sort that the class has, and on how many nodes: same product label, profile and memory.
-    sorts: Vec<(Offer, usize)>,
+    /// One offer of each sort that the class has, and on how many nodes: same product label, profile and memory. Shared among copies, since
+    /// pods come and go and sorts stay.
+    sorts: Arc<Vec<(Offer, usize)>>,
     /// Shares that waiting pods ask for and could be given now.
     awaited: u64,
 }
@@ -209,18 +210,20 @@ impl Inventory {
 impl OfferStock {
     fn add(&mut self, node: &Arc<NodeEntry>, offer: &Offer) {
         self.nodes.insert(Arc::clone(&node.name), Arc::clone(node));
-        match self.sorts.iter_mut().find(|(sort, _)| same_sort(sort, offer)) {
+        let sorts = Arc::make_mut(&mut self.sorts);
+        match sorts.iter_mut().find(|(sort, _)| same_sort(sort, offer)) {
             Some((_, count)) => *count += 1,
-            None => self.sorts.push((offer.clone(), 1)),
+            None => sorts.push((offer.clone(), 1)),
         }
     }
 
     fn remove(&mut self, node: &str, offer: &Offer) {
         self.nodes.remove(node);
-        if let Some(at) = self.sorts.iter().position(|(sort, _)| same_sort(sort, offer)) {
-            self.sorts[at].1 -= 1;
-            if self.sorts[at].1 == 0 {
-                self.sorts.remove(at);
+        let sorts = Arc::make_mut(&mut self.sorts);
+        if let Some(at) = sorts.iter().position(|(sort, _)| same_sort(sort, offer)) {
+            sorts[at].1 -= 1;
+            if sorts[at].1 == 0 {
+                sorts.remove(at);
             }
         }
     }
