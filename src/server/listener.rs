@@ -144,7 +144,9 @@ impl Listener {
     ) -> io::Result<()> {
         let (role, limits) = (self.role, self.limits);
         let failing = Warning::default();
-        let mut server = Server::<Peer>::from_listener(Door::new(self.socket, limits.connections, role))
+        // It was bound in another runtime, perhaps: this one is to be told of its connections.
+        let socket = TcpListener::from_std(self.socket.into_std()?)?;
+        let mut server = Server::<Peer>::from_listener(Door::new(socket, limits.connections, role))
             .handle(handle)
             .first_request_timeout(limits.first_request)
             .accept_error_handler(move |peer, error| failed(role, peer, error, observer.as_ref(), &failing));

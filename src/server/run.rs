@@ -94,9 +94,31 @@ impl Serving {
     fn start(listener: Listener, site: Site, observer: Arc<dyn Observer>) -> Self {
         let (role, handle) = (listener.role(), Handle::new());
         tracing::info!(listener = role.as_str(), address = %listener.local_addr(), "serving");
-        let task = tokio::spawn(listener.serve(router(Arc::new(site)), observer, handle.clone()));
+        let serve = listener.serve(router(Arc::new(site)), observer, handle.clone());
+        let task = if role == Role::Extender {
+            tokio::spawn(on_a_thread_of_its_own(role, serve))
+        } else {
+            tokio::spawn(serve)
+        };
         Serving { role, handle, task }
     }
+}
+
+/// Runs `serve` on a thread that does nothing else, to its end.
+///
+/// A scheduler asks one thing after the other, and all pods wait meanwhile: nothing is won by more threads, which only wake each other up, and
+/// nothing that takes the other threads' time - a page of a list, a burst of pods - may hold it up.
+async fn on_a_thread_of_its_own(
+    role: Role,
+    serve: impl Future<Output = io::Result<()>> + Send + 'static,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name(role.as_str().to_owned())
+        .spawn(move || ended.send(runtime.block_on(serve)))?;
+    end.await
+        .unwrap_or_else(|_| Err(io::Error::other("its thread ended by a panic")))
 }
 
 impl Drop for Serving {

@@ -8,6 +8,8 @@ use std::time::Instant;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response, StatusCode, Version};
 
+use tokio::runtime::Handle;
+
 use super::body;
 use super::drain::Draining;
 use super::endpoints::Endpoints;
@@ -26,9 +28,12 @@ pub(super) struct Site {
     endpoints: Arc<dyn Endpoints>,
     observer: Arc<dyn Observer>,
     draining: Draining,
+    /// What outlives a connection runs here, whatever runs the listener.
+    background: Handle,
 }
 
 impl Site {
+    /// To be called inside a tokio runtime that lives as long as the process.
     pub(super) fn new(
         role: Role,
         limits: Limits,
@@ -43,6 +48,7 @@ impl Site {
             endpoints,
             observer,
             draining,
+            background: Handle::current(),
         }
     }
 
@@ -100,7 +106,7 @@ impl Site {
 
     /// Goes on to its end in a task of its own: a scheduler that hangs up must not leave a binding half done.
     async fn bind(&self, bytes: Bytes) -> Reply {
-        let task = tokio::spawn(Arc::clone(&self.endpoints).bind(bytes));
+        let task = self.background.spawn(Arc::clone(&self.endpoints).bind(bytes));
         match task.await {
             Ok(answer) => answer.into(),
             Err(error) => self.caught(Route::Bind, || match error.try_into_panic() {
