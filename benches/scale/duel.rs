@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::calls::{Connection, Target, hammer};
-use crate::process::Process;
+use crate::process::{Process, ask_from_one_core};
 
 /// One side.
 pub(crate) struct Side<'p> {
@@ -94,8 +94,17 @@ impl<'s> Corner<'s> {
     }
 }
 
-/// Sends both the same request, A B A B.
+/// Sends both the same request, A B A B, from a core that neither stands on.
 pub(crate) fn duel(first: &Side<'_>, second: &Side<'_>, request: &[u8], effort: Effort) -> anyhow::Result<Outcome> {
+    let fight = || {
+        ask_from_one_core();
+        take_turns(first, second, request, effort)
+    };
+    std::thread::scope(|scope| scope.spawn(fight).join())
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that asked panicked")))
+}
+
+fn take_turns(first: &Side<'_>, second: &Side<'_>, request: &[u8], effort: Effort) -> anyhow::Result<Outcome> {
     let mut a = Corner::new(first, request, effort)?;
     let mut b = Corner::new(second, request, effort)?;
     let mut ratios = Vec::new();

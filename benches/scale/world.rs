@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::Scale;
 use crate::calls::{Connection, Target, get, trusting};
-use crate::process::Process;
+use crate::process::{Process, ask_from_one_core};
 
 /// How long it may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -77,10 +77,15 @@ impl World {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let day = jiff::Zoned::now().date();
         format!(
-            "apportion {}, {day}: {cores} cores of {model}, Linux {}, {} rounds",
+            "apportion {}, {day}: {cores} cores of {model}, Linux {}, {} rounds, {}",
             env!("CARGO_PKG_VERSION"),
             kernel.trim(),
-            self.scale.rounds
+            self.scale.rounds,
+            if std::thread::scope(|scope| scope.spawn(ask_from_one_core).join().unwrap_or(false)) {
+                "the servers on one core"
+            } else {
+                "the servers where the kernel puts them (there is no taskset)"
+            }
         )
     }
 
@@ -116,6 +121,7 @@ impl World {
         ];
         flags.extend(most.map(|most| format!("--most={most}")));
         let (process, addresses) = Process::start_role("floor", &flags)?;
+        process.keep_on_one_core();
         let (secure, plain) = (
             *addresses.first().context("no address")?,
             *addresses.get(1).context("no address")?,
@@ -159,6 +165,8 @@ impl World {
             tls: None,
         };
         self.await_ready(&mut process, &admin)?;
+        let ready_after = started.elapsed();
+        process.keep_on_one_core();
         Ok(Apportion {
             process,
             webhook: Target {
@@ -170,7 +178,7 @@ impl World {
                 tls: None,
             },
             admin,
-            ready_after: started.elapsed(),
+            ready_after,
         })
     }
 
