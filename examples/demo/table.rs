@@ -24,7 +24,7 @@ pub(crate) fn head(cluster: &Inventory) {
     println!();
     println!(
         "{BOLD}Apportion on the example cluster{BOLD:#}: {} nodes, {gpu_nodes} of them with GPUs to offer",
-        cluster.nodes().len()
+        cluster.node_count()
     );
     println!(
         "{DIM}Each pod goes to POST /mutate as kube-apiserver sends it, and what comes back to POST /filter.{DIM:#}"

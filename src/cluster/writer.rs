@@ -350,7 +350,7 @@ impl Writer {
             // The first state that is published is right in every part.
             self.ledger.refresh_awaited();
             tracing::info!(
-                nodes = self.ledger.inventory().nodes().len(),
+                nodes = self.ledger.inventory().node_count(),
                 "the cluster has been seen whole"
             );
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use super::allowance::Allowance;
 use super::by_name::ByName;
@@ -19,9 +19,9 @@ use crate::object::text::Labels;
 /// Everything that decisions read of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
-    nodes: OrdMap<Arc<str>, Arc<NodeEntry>>,
-    /// The same again, for those who ask by name.
-    by_name: ByName<Arc<NodeEntry>>,
+    nodes: ByName<Arc<NodeEntry>>,
+    /// Their names in order, which no pod changes.
+    names: OrdSet<Arc<str>>,
     /// Pods with GPUs, by `namespace/name`.
     pods: OrdMap<Arc<str>, Arc<PodEntry>>,
     classes: BTreeMap<OfferClass, OfferStock>,
@@ -45,13 +45,18 @@ pub(super) struct OfferStock {
 
 impl Inventory {
     /// Every node, by name.
-    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &NodeEntry> {
-        self.nodes.values().map(|node| &**node)
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeEntry> {
+        self.names.iter().filter_map(|name| self.node(name))
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.names.len()
     }
 
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&NodeEntry> {
-        self.by_name.get(name).map(|node| &**node)
+        self.nodes.get(name).map(|node| &**node)
     }
 
     /// The pod of that `namespace/name`, if it holds a GPU or waits for one.
@@ -133,7 +138,6 @@ impl Inventory {
     /// Adds a node, or replaces it.
     pub(super) fn put_node(&mut self, node: NodeEntry) {
         let node = Arc::new(node);
-        self.by_name.insert(Arc::clone(&node.name), Arc::clone(&node));
         let before = self.nodes.insert(Arc::clone(&node.name), Arc::clone(&node));
         if before.as_ref().is_some_and(|before| before.offers == node.offers) {
             for offer in &node.offers.offers {
@@ -143,8 +147,9 @@ impl Inventory {
             }
             return;
         }
-        if let Some(before) = before {
-            self.withdraw(&before);
+        match before {
+            Some(before) => self.withdraw(&before),
+            None => drop(self.names.insert(Arc::clone(&node.name))),
         }
         for offer in &node.offers.offers {
             self.classes.entry(offer.class()).or_default().add(&node, offer);
@@ -153,7 +158,7 @@ impl Inventory {
 
     /// Takes a node away.
     pub(super) fn remove_node(&mut self, name: &str) -> bool {
-        self.by_name.remove(name);
+        self.names.remove(name);
         let gone = self.nodes.remove(name);
         if let Some(node) = &gone {
             self.withdraw(node);

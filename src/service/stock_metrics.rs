@@ -110,7 +110,7 @@ impl StockGauges {
     }
 
     fn show_inventory(&self, inventory: &Inventory) {
-        self.nodes.set(gauge(inventory.nodes().len() as u64));
+        self.nodes.set(gauge(inventory.node_count() as u64));
         for (class, resource) in inventory.device_classes().iter() {
             let labels = ServedLabels {
                 class: class.to_owned(),
