@@ -11,9 +11,14 @@
 //! [`bindings::PATIENCE`]: apportion::cluster::bindings::PATIENCE
 
 mod api;
+mod calls;
 mod dice;
+mod habits;
 mod promises;
+mod quiet;
 mod replica;
+mod tally;
+mod tenancy;
 mod world;
 
 use std::time::Instant;
@@ -31,7 +36,7 @@ fn number(name: &str) -> Option<u64> {
 fn no_order_of_events_breaks_a_promise() {
     let (first, cases) = (number("SEED").unwrap_or(1), number("CASES").unwrap_or(CASES));
     let start = Instant::now();
-    let mut seen = world::Tally::default();
+    let mut seen = tally::Tally::default();
     for seed in first..first + cases {
         let mut world = World::new(seed);
         match world.run() {
