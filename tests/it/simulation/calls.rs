@@ -22,6 +22,13 @@ pub struct Call {
     pub is_awaited: bool,
 }
 
+impl Call {
+    /// Whether it binds a pod, and the API server does not have it yet.
+    pub fn is_on_its_way(&self) -> bool {
+        self.applied.is_none() && matches!(self.asked, Asked::Bind { .. })
+    }
+}
+
 impl World {
     /// Time passes, and calls that it has run out for end.
     pub(super) fn pass(&mut self, time: u64) -> Found {
@@ -116,14 +123,14 @@ impl World {
         }
         let at = self.dice.place(self.calls.len());
         let replica = self.calls[at].replica;
-        if self.calls[at].applied.is_none() && matches!(self.calls[at].asked, Asked::Bind { .. }) {
-            if self.dice.percent(12) {
-                // It never arrives; whoever waits, waits until patience ends.
+        if self.calls[at].is_on_its_way() {
+            if self.dice.percent(self.habits.slow) {
+                // It arrives later or never; whoever waits, waits until patience ends.
                 return Ok(());
             }
             return self.apply(at);
         }
-        if self.dice.percent(15) {
+        if self.dice.percent(self.habits.slow) {
             // The answer is on its way for longer.
             return Ok(());
         }
@@ -138,9 +145,20 @@ impl World {
         let (key, node) = (key.clone(), node.clone());
         let bound = self.api.bind(&key, uid, &node);
         self.note(|| format!("the API server binds {key} to {node}: {bound:?}"));
-        self.calls[at].applied = Some(bound.clone());
+        let is_doubled = bound == Bound::Done && self.dice.percent(self.habits.doubled);
+        self.calls[at].applied = Some(if is_doubled {
+            self.note(|| "it arrives a second time".to_owned());
+            self.tally.doubled += 1;
+            let Asked::Bind { key, uid, node, .. } = &self.calls[at].asked else {
+                return Ok(());
+            };
+            self.api.bind(key, uid, node)
+        } else {
+            bound.clone()
+        });
         if bound == Bound::Done {
             self.tally.bound += 1;
+            self.tally.orphaned += u64::from(!self.calls[at].is_awaited);
             if let ([promises], Some(machine)) = (&*self.promises, MACHINES.iter().find(|m| m.name == node))
                 && let Some(why) = promises::broken(promises, machine, &self.api.on(&node))
             {

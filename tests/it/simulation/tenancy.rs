@@ -7,6 +7,17 @@ use super::replica::{Stage, millis, rest};
 use super::world::{NAMES, World};
 
 impl World {
+    /// Writes of the Lease that nobody waits for any more arrive, or never will.
+    pub(super) fn late_leases(&mut self) {
+        let now = self.now();
+        self.late_leases.retain(|(until, _)| now <= *until);
+        if !self.late_leases.is_empty() && self.dice.percent(30) {
+            let at = self.dice.place(self.late_leases.len());
+            let (_, lease) = self.late_leases.swap_remove(at);
+            self.tally.unheard += u64::from(self.api.write_lease(lease));
+        }
+    }
+
     /// The next step of the task that holds the Lease. Requests and answers may get lost where `loses`. Returns whether there was one.
     pub(super) fn lease(&mut self, at: usize, loses: bool) -> bool {
         let now = self.now();
@@ -38,7 +49,10 @@ impl World {
             Stage::Rest { .. } => Stage::Look { begun: now },
             Stage::Notice { leave: false, .. } => rest(now),
             Stage::Notice { leave: true, .. } => Stage::Leave { begun: now },
-            Stage::Look { begun } if lost => Stage::Look { begun },
+            Stage::Look { begun } if lost => {
+                replica.stage = Stage::Look { begun };
+                return false;
+            }
             Stage::Look { begun } => {
                 let stamp = Timestamp::from_millisecond(i64::try_from(now).unwrap()).unwrap();
                 let wants = replica.is_wanted();
@@ -48,22 +62,29 @@ impl World {
                     Move::Write(lease, became) => Stage::Write { begun, lease, became },
                 }
             }
-            Stage::Write { begun, .. } if lost && self.dice.percent(50) => Stage::Look { begun },
+            Stage::Write { begun, lease, became }
+                if lost || (loses && became == Attempt::Taken && self.dice.percent(self.habits.deaf)) =>
+            {
+                if !lost || self.dice.percent(self.habits.unheard) {
+                    self.tally.unheard += u64::from(self.api.write_lease(*lease));
+                } else if self.dice.percent(50) {
+                    self.late_leases.push((begun + limit, *lease));
+                }
+                // It waits for the answer in vain, or is told at once that the connection is gone.
+                rest(if self.dice.percent(50) { begun + limit } else { now })
+            }
             Stage::Write { begun, lease, became } => {
                 let written = self.api.write_lease(*lease);
                 let became = if written { became } else { Attempt::Elsewhere };
-                if lost {
-                    // Written, and nobody hears of it.
-                    rest(begun + limit)
-                } else {
-                    Stage::Answer { begun, became }
-                }
+                Stage::Answer { begun, became }
             }
             Stage::Answer { begun, became } => {
                 replica.conclude(became, begun, now);
                 if matches!(became, Attempt::Taken | Attempt::Resumed) {
                     self.tally.terms += 1;
                 }
+                self.tally.resumed += u64::from(became == Attempt::Resumed);
+                self.tally.handed_over += u64::from(became == Attempt::AskedFor);
                 if !matches!(became, Attempt::Elsewhere | Attempt::Renewed) {
                     self.note(|| format!("{}: the lease is {became:?}", NAMES[at]));
                 }

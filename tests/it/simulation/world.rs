@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use k8s_openapi::api::coordination::v1::Lease;
+
 use super::api::{Api, Object};
 use super::calls::Call;
 use super::dice::Dice;
-use super::habits::Habits;
+use super::habits::{Action, Habits};
 use super::promises::{self, MACHINES, Promises, SPACES};
 use super::replica::{Asked, Replica};
 use super::tally::Tally;
 
-/// Moves in one run, before all comes to rest.
-const MOVES: u64 = 160;
-/// All of that takes less than a reservation lasts: whoever's watch is silent for longer has been told that it is broken.
 const LONGEST_PAUSE: u64 = 1200;
 pub(super) const NAMES: [&str; 2] = ["a", "b"];
 
@@ -24,6 +23,8 @@ pub struct World {
     pub(super) api: Api,
     pub(super) replicas: Vec<Replica>,
     pub(super) calls: Vec<Call>,
+    /// Writes of the Lease whose sender has given up on them, and until when they may arrive.
+    pub(super) late_leases: Vec<(u64, Lease)>,
     pub(super) promises: Vec<Promises>,
     made: u64,
     pub(super) tally: Tally,
@@ -49,6 +50,7 @@ impl World {
             api: Api::default(),
             replicas,
             calls: Vec::new(),
+            late_leases: Vec::new(),
             promises,
             made: 0,
             tally: Tally::default(),
@@ -87,7 +89,7 @@ impl World {
             replica.deliver(&self.api, 0);
             replica.publish();
         }
-        for _ in 0..MOVES {
+        for _ in 0..self.habits.moves {
             self.make_a_move()?;
         }
         self.come_to_rest()?;
@@ -96,31 +98,31 @@ impl World {
 
     fn make_a_move(&mut self) -> Found {
         let (replica, now) = (self.dice.place(2), self.now());
-        match self.dice.below(100) {
-            0..14 => self.make_pod(),
-            14..40 => self.schedule(replica)?,
-            40..55 => self.api_moves()?,
-            55..65 if self.dice.percent(self.habits.lazy) => {}
-            55..65 => {
+        match self.habits.action(&mut self.dice) {
+            Action::MakePod => self.make_pod(),
+            Action::Schedule => self.schedule(replica)?,
+            Action::Api => self.api_moves()?,
+            Action::Deliver if self.dice.percent(self.habits.lazy) => {}
+            Action::Deliver => {
                 let most = self.dice.place(4) + 1;
                 self.replicas[replica].deliver(&self.api, most);
             }
-            65..72 => self.replicas[replica].publish(),
-            72..82 => drop(self.lease(replica, true)),
-            82..86 => drop(self.replicas[replica].open(&self.api, now)),
-            86..91 => self.pod_ends(),
-            91 => self.crash(replica),
-            92..94 => {
+            Action::Publish => self.replicas[replica].publish(),
+            Action::Lease => drop(self.lease(replica, true)),
+            Action::Open => drop(self.replicas[replica].open(&self.api, now)),
+            Action::EndPod => self.pod_ends(),
+            Action::Crash => self.crash(replica),
+            Action::Break => {
                 self.note(|| format!("the watch of {} breaks", NAMES[replica]));
                 self.replicas[replica].break_watch();
             }
-            94 if self.dice.percent(30) => self.policies_change(),
-            95 => self.replicas[replica].tick(),
-            96 => {
+            Action::ChangePolicies => self.policies_change(),
+            Action::Tick => self.replicas[replica].tick(),
+            Action::Learn => {
                 let last = self.promises.len() - 1;
                 self.replicas[replica].learn(last, &self.promises[last]);
             }
-            _ => {
+            Action::Pause => {
                 let pause = self.dice.below(LONGEST_PAUSE);
                 self.pass(pause)?;
             }
@@ -132,9 +134,18 @@ impl World {
             self.note(|| format!("{} does not reach the Lease for a while", NAMES[replica]));
         }
         self.pass(little)?;
+        self.late_leases();
+        let mut on_its_way = self.calls.iter().filter(|call| call.is_on_its_way() && call.is_awaited);
+        if let Some(sender) = on_its_way.next().map(|call| call.replica)
+            && self.dice.percent(self.habits.dies)
+        {
+            self.crash(sender);
+        }
         let now = self.now();
         for replica in 0..2 {
-            if self.dice.percent(self.habits.busy) {
+            if self.habits.busy == 100 {
+                while self.lease(replica, true) || self.replicas[replica].open(&self.api, now) {}
+            } else if self.dice.percent(self.habits.busy) {
                 self.lease(replica, true);
                 self.replicas[replica].open(&self.api, now);
             }
@@ -235,14 +246,22 @@ impl World {
             }
             self.dice.one_of(&fitting).clone()
         } else {
-            // As if the answer of a filter were old.
-            (*self.dice.one_of(&nodes)).to_owned()
+            // As if the answer of a filter were old. Where something is on its way already is where it is decided.
+            let contested = self.calls.iter().find_map(|call| match &call.asked {
+                Asked::Bind { node, .. } if call.is_on_its_way() && nodes.contains(&&**node) => Some(node.clone()),
+                _ => None,
+            });
+            let drawn = *self.dice.one_of(&nodes);
+            contested
+                .filter(|_| self.dice.percent(self.habits.contests))
+                .unwrap_or_else(|| drawn.to_owned())
         };
         self.note(|| format!("{} is asked to bind {} to {node}", NAMES[replica], pod.key()));
         self.replicas[replica].bind(&pod, &node);
         self.go_on(replica)
     }
 
+    /// A replica is gone, and another process takes its place under its name. What it had sent goes its way.
     fn crash(&mut self, at: usize) {
         self.note(|| format!("{} crashes", NAMES[at]));
         self.tally.crashes += 1;
@@ -253,5 +272,9 @@ impl World {
         }
         let last = self.promises.len() - 1;
         self.replicas[at] = Replica::start(NAMES[at], &self.clock, last, &self.promises[last]);
+        if self.dice.percent(self.habits.quick) {
+            self.replicas[at].deliver(&self.api, 0);
+            self.replicas[at].publish();
+        }
     }
 }
