@@ -125,7 +125,7 @@ pub struct Holder {
     seat: Seat,
     watched: Watched,
     terms: u64,
-    /// Whether it was ours when we heard of it last.
+    /// Whether it is ours as far as we know, and has been since the term began.
     holds: bool,
 }
 
@@ -154,6 +154,19 @@ pub enum Attempt {
     Elsewhere,
 }
 
+impl Attempt {
+    /// Whether what was begun has to be over before anything else is done about the lease: what we began ourselves, or what may have been
+    /// begun in our name.
+    pub fn lets_pass(self) -> bool {
+        matches!(self, Attempt::AskedFor | Attempt::Resumed)
+    }
+
+    /// Whether the lease is given up then.
+    pub fn leaves(self) -> bool {
+        self == Attempt::AskedFor
+    }
+}
+
 impl Holder {
     /// Somebody who has not looked yet.
     pub fn new(seat: Seat) -> Self {
@@ -172,13 +185,18 @@ impl Holder {
     /// What to do about the lease as it is; `wants` is whether we need it even from a holder that lives, `stamp` what a calendar says now.
     pub fn look(&mut self, lease: Option<Lease>, wants: bool, now: Duration, stamp: Timestamp) -> Move {
         let Some(mut lease) = lease else {
+            self.holds = false;
             return Move::Write(Box::new(fresh(&self.seat, stamp)), Attempt::Taken);
         };
         let own = &self.seat.holder;
         let annotations = lease.metadata.annotations.as_ref();
         let wanted_by = annotations.and_then(|all| all.get(WANTED_BY)).cloned();
         let spec = lease.spec.get_or_insert_default();
-        let became = match self.watched.step(spec, own, now) {
+        let step = self.watched.step(spec, own, now);
+        // Whoever sees that it is not ours knows, whatever becomes of this attempt: should it take the lease and never hear so, then what
+        // is found in our name later is another term.
+        self.holds &= step == Step::Renew;
+        let became = match step {
             Step::Wait if wants && wanted_by.as_ref() != Some(own) => {
                 let annotations = lease.metadata.annotations.get_or_insert_default();
                 annotations.insert(WANTED_BY.to_owned(), own.clone());
@@ -210,7 +228,7 @@ impl Holder {
 
     /// The term that an attempt leads to, if the lease is ours now. It was begun at `begun`.
     pub fn term(&mut self, attempt: Attempt, begun: Duration) -> Option<Term> {
-        self.holds = !matches!(attempt, Attempt::Elsewhere);
+        self.holds = !matches!(attempt, Attempt::Elsewhere | Attempt::AskedFor);
         match attempt {
             Attempt::Elsewhere | Attempt::AskedFor => return None,
             Attempt::Resumed | Attempt::Taken => self.terms += 1,
@@ -257,10 +275,10 @@ pub async fn hold(
                 if let (Some(_), Some(handover)) = (term, &handover) {
                     handover.wanted.store(false, Ordering::Relaxed);
                 }
-                if matches!(attempt, Attempt::AskedFor | Attempt::Resumed) {
+                if attempt.lets_pass() {
                     tokio::time::sleep(notice).await;
                 }
-                if attempt == Attempt::AskedFor
+                if attempt.leaves()
                     && let Ok(Err(error)) = timeout(PATIENCE, leave(&leases, &holder)).await
                 {
                     complain(&mut complained, &seat, &Refusal::from(error).to_string());
@@ -379,6 +397,100 @@ mod tests {
             let at = start + Duration::from_secs(second);
             assert_eq!(watched.step(&spec(holder, renewed), "us", at), step, "at {second} s");
         }
+    }
+
+    /// Looks at `lease`, and writes what is to be written where the write is to arrive.
+    fn look(holder: &mut Holder, lease: &mut Option<Lease>, second: u64, arrives: bool) -> Attempt {
+        let stamp = Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
+        match holder.look(lease.clone(), false, Duration::from_secs(second), stamp) {
+            Move::Rest(became) => became,
+            Move::Write(written, became) => {
+                if arrives {
+                    *lease = Some(*written);
+                }
+                became
+            }
+        }
+    }
+
+    fn term(holder: &mut Holder, attempt: Attempt) -> Option<u64> {
+        holder.term(attempt, Duration::ZERO).map(|term| term.number)
+    }
+
+    fn holder(name: &str) -> Holder {
+        Holder::new(Seat {
+            namespace: "n".to_owned(),
+            name: "l".to_owned(),
+            holder: name.to_owned(),
+        })
+    }
+
+    #[test]
+    fn whoever_finds_it_in_its_own_name_leads_with_the_renewal_after() {
+        let mut lease = None;
+        look(&mut holder("us"), &mut lease, 100, true);
+        // The process that took it is gone; this is the next of that name.
+        let mut next = holder("us");
+        let first = look(&mut next, &mut lease, 101, true);
+        assert_eq!((first, first.lets_pass()), (Attempt::Resumed, true));
+        assert_eq!(
+            term(&mut next, first),
+            None,
+            "what its predecessor sent may be on its way"
+        );
+        let second = look(&mut next, &mut lease, 106, true);
+        assert_eq!((second, second.lets_pass()), (Attempt::Renewed, false));
+        assert_eq!(term(&mut next, second), Some(1));
+    }
+
+    #[test]
+    fn a_term_that_was_never_heard_of_is_another_one() {
+        // Whether anybody heard that it was somebody else's meanwhile.
+        for told in [true, false] {
+            let (mut us, mut other, mut lease) = (holder("us"), holder("other"), None);
+            let taken = look(&mut us, &mut lease, 100, true);
+            assert_eq!(term(&mut us, taken), Some(1));
+            look(&mut other, &mut lease, 101, true);
+            assert_eq!(look(&mut other, &mut lease, 117, true), Attempt::Taken);
+            if told {
+                let elsewhere = look(&mut us, &mut lease, 118, true);
+                assert_eq!(term(&mut us, elsewhere), None);
+            }
+            lease = lease.and_then(|lease| other.leave(lease));
+            // Taken, and the answer gets lost.
+            assert_eq!(look(&mut us, &mut lease, 120, true), Attempt::Taken);
+            let found = look(&mut us, &mut lease, 125, true);
+            assert_eq!(found, Attempt::Resumed, "told: {told}");
+            assert_eq!(term(&mut us, found), None);
+            let renewed = look(&mut us, &mut lease, 130, true);
+            assert_eq!(term(&mut us, renewed), Some(2), "told: {told}");
+            // A write that never arrives changes nothing.
+            look(&mut us, &mut lease, 132, false);
+            let renewed = look(&mut us, &mut lease, 134, true);
+            assert_eq!(term(&mut us, renewed), Some(2));
+        }
+    }
+
+    #[test]
+    fn whoever_was_asked_to_hand_over_begins_anew() {
+        let (mut us, mut other, mut lease) = (holder("us"), holder("other"), None);
+        let taken = look(&mut us, &mut lease, 100, true);
+        assert_eq!(term(&mut us, taken), Some(1));
+        let Move::Write(asked, Attempt::Elsewhere) =
+            other.look(lease.clone(), true, Duration::from_secs(101), Timestamp::UNIX_EPOCH)
+        else {
+            panic!("it asks");
+        };
+        lease = Some(*asked);
+        let asked = look(&mut us, &mut lease, 102, true);
+        assert_eq!(
+            (asked, asked.lets_pass(), asked.leaves()),
+            (Attempt::AskedFor, true, true)
+        );
+        assert_eq!(term(&mut us, asked), None);
+        // Somebody takes the request away by hand.
+        lease.as_mut().unwrap().metadata.annotations = None;
+        assert_eq!(look(&mut us, &mut lease, 110, true), Attempt::Resumed);
     }
 
     #[test]

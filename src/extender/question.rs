@@ -90,9 +90,9 @@ impl<'c> Ask<'c> {
 
     /// What a pod means that is known already.
     pub fn of_record(pod: &PodRecord, context: &Context<'c>) -> Self {
-        let read = match &pod.wish.demand {
-            Ok(wished) => Ok((wished.is_empty(), pod.memory)),
-            Err(error) => Err((**error).clone()),
+        let read = match (&pod.wish.demand, &pod.declared) {
+            (Ok(wished), Ok(memory)) => Ok((wished.is_empty(), *memory)),
+            (Err(error), _) | (_, Err(error)) => Err((**error).clone()),
         };
         Self::about(&pod.namespace, &pod.wish.labels, &pod.demand, read, context)
     }

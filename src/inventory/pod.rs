@@ -20,7 +20,7 @@ impl PodEntry {
     pub fn holding(&self) -> Holding<'_> {
         Holding {
             demand: &self.record.demand,
-            memory: self.record.memory,
+            memory: self.record.memory(),
             terms: &self.terms,
         }
     }
@@ -29,7 +29,7 @@ impl PodEntry {
     pub fn newcomer(&self) -> Newcomer {
         Newcomer {
             demand: self.record.demand.clone(),
-            memory: self.record.memory,
+            memory: self.record.memory(),
             terms: Arc::clone(&self.terms),
         }
     }

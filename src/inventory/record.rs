@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::wish::Wish;
 use crate::gpu::MiB;
-use crate::gpu::demand::{Demand, declared_memory, effective_demand};
+use crate::gpu::demand::{Demand, DemandError, declared_memory, effective_demand};
 use crate::object::{Pod, Text};
 
 /// A pod that holds GPUs or waits for them.
@@ -16,8 +16,8 @@ pub struct PodRecord {
     pub name: Box<str>,
     /// Its effective request.
     pub demand: Demand,
-    /// Memory that it declares for each share; `None` also where it can not be read.
-    pub memory: Option<MiB>,
+    /// Memory that it declares for each share. Pods are admitted only where it can be read, but annotations may be changed later.
+    pub declared: Result<Option<MiB>, Box<DemandError>>,
     /// `spec.priority`: who may be evicted for whom.
     pub priority: i32,
     /// Whether it is on its way out: it still holds what it has.
@@ -61,7 +61,7 @@ impl PodRecord {
             namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
             name: pod.metadata.name.as_deref().unwrap_or_default().into(),
             demand,
-            memory: declared_memory(pod).ok().flatten(),
+            declared: declared_memory(pod).map_err(Box::new),
             priority: pod.spec.priority.unwrap_or(0),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             wish: Box::new(Wish::of(pod)),
@@ -76,6 +76,11 @@ impl PodRecord {
 }
 
 impl PodRecord {
+    /// What of its declared memory somebody could be held to: nothing where it can not be read.
+    pub fn memory(&self) -> Option<MiB> {
+        self.declared.as_ref().map_or(None, |memory| *memory)
+    }
+
     /// Whether it has a node.
     pub fn is_on_a_node(&self) -> bool {
         matches!(self.place, Place::Node(_))

@@ -457,6 +457,28 @@ async fn somebody_else_was_quicker() {
 }
 
 #[tokio::test]
+async fn a_declaration_that_can_not_be_read_any_more_is_refused_as_by_the_filter() {
+    let stage = Stage::new();
+    for (name, is_seen) in [("p", true), ("q", false)] {
+        stage.unseen(name);
+        let key = format!("ns/{name}");
+        let annotations = json!({"apportion.dev/gpu-memory": "much"});
+        let changed = with(stage.api.get(&key).unwrap(), "/metadata/annotations", annotations);
+        stage.api.put(&key, changed.clone());
+        if is_seen {
+            stage.see(name);
+        }
+        let args = json!({"Pod": changed, "NodeNames": ["a"], "Nodes": null});
+        let answer = stage.app.filter(args.to_string().as_bytes());
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        let reason = answer["FailedAndUnresolvableNodes"]["a"].as_str().unwrap();
+        assert!(reason.contains("apportion.dev/gpu-memory"), "{reason}");
+        assert_eq!(stage.bind(name, "a").await, format!("apportion: {reason}"));
+        assert_eq!((stage.node_of(name), stage.reserved()), (Value::Null, 0));
+    }
+}
+
+#[tokio::test]
 async fn without_the_seat_nobody_is_bound() {
     let stage = Stage::new();
     stage.pod("p");

@@ -24,6 +24,7 @@ mod generate;
 mod governance_table;
 mod isolation_table;
 mod layering;
+mod lease;
 mod limits_oracle;
 mod limits_properties;
 mod limits_table;

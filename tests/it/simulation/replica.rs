@@ -247,15 +247,14 @@ impl Replica {
 
     /// What the Lease has led to.
     pub fn conclude(&mut self, became: apportion::cluster::lease::Attempt, begun: u64, now: u64) {
-        use apportion::cluster::lease::Attempt;
         self.led = self.holder.term(became, Duration::from_millis(begun));
         if self.led.is_some() {
             self.wanted.store(false, Ordering::Relaxed);
         }
         self.stage = match became {
-            Attempt::AskedFor | Attempt::Resumed => Stage::Notice {
+            became if became.lets_pass() => Stage::Notice {
                 until: now + millis(bindings::PATIENCE),
-                leave: became == Attempt::AskedFor,
+                leave: became.leaves(),
             },
             _ => rest(now),
         };
