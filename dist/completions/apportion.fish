@@ -53,7 +53,7 @@ complete -c apportion -n "__fish_apportion_using_subcommand serve" -l tls-manage
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l extender-client-ca -d 'Take extender calls only from clients with a certificate of these authorities (PEM)' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l on-unknown -d 'What to do with GPU pods whose namespace is not known yet, or names a policy that does not exist' -r -f -a "refuse\t'Turn them away; controllers try again'
 admit\t'Let them pass as they are'"
-complete -c apportion -n "__fish_apportion_using_subcommand serve" -l filter-answer-size -d 'How many nodes a filter call answers, best first: a number, or `all`' -r
+complete -c apportion -n "__fish_apportion_using_subcommand serve" -l filter-answer-size -d 'How many nodes a filter call answers: at most a number, and of these only the best; or `all`' -r
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l own-namespace -d 'Our own namespace, whose pods pass untouched' -r
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l lease-name -d 'The Lease in our own namespace that one replica holds at a time: the one that writes Events and statuses of policies' -r
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l pod-name -d 'What this replica calls itself in the Lease' -r
