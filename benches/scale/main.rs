@@ -3,14 +3,15 @@
 //! `make bench`, or `cargo bench --bench scale -- --only filter,memory`. Without `--bench`, as `cargo test` runs it, everything is
 //! tried once on a tiny cluster, and nothing is measured in earnest. docs/performance.md explains every number.
 //!
-//! One program in three roles, so that each stands in a process of its own whose CPU time the kernel counts: the driver (this one),
-//! the floor server ([`floor`]) and a stand-in for the API server ([`api`]). Apportion itself is the release binary.
+//! One program in four roles, so that each stands in a process of its own whose CPU time the kernel counts: the driver (this one),
+//! the floor server ([`floor`]), a stand-in for the API server ([`api`]) and the floor of verbs on files ([`dump`]). Apportion itself is the release binary.
 
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 
 mod api;
 mod calls;
 mod duel;
+mod dump;
 mod event;
 mod filter;
 mod floor;
@@ -56,6 +57,8 @@ enum Role {
     Floor(floor::Args),
     /// Be the API server
     Api(api::Args),
+    /// Be the floor of verbs that read a dump
+    Parse(dump::Args),
 }
 
 /// What is measured.
@@ -69,6 +72,8 @@ enum Suite {
     Event,
     /// Memory, and the time to be ready
     Memory,
+    /// Verbs that read a dump, `replay` above all
+    Replay,
 }
 
 /// How much is measured.
@@ -86,6 +91,8 @@ struct Scale {
     calls: usize,
     /// Events.
     events: usize,
+    /// Nodes of the clusters of which dumps are read; the second is looked at more closely.
+    dumps: &'static [u32],
 }
 
 const EARNEST: Scale = Scale {
@@ -95,6 +102,7 @@ const EARNEST: Scale = Scale {
     rounds: 7,
     calls: 2000,
     events: 250_000,
+    dumps: &[100, 1000, 5000],
 };
 
 const TRIAL: Scale = Scale {
@@ -104,6 +112,7 @@ const TRIAL: Scale = Scale {
     rounds: 1,
     calls: 20,
     events: 2000,
+    dumps: &[10, 20],
 };
 
 fn main() -> anyhow::Result<()> {
@@ -111,6 +120,7 @@ fn main() -> anyhow::Result<()> {
     match args.role {
         Some(Role::Floor(args)) => return floor::run(&args),
         Some(Role::Api(args)) => return api::run(&args),
+        Some(Role::Parse(args)) => return dump::parse(&args),
         None => {}
     }
     let scale = if args.bench { EARNEST } else { TRIAL };
@@ -128,6 +138,9 @@ fn main() -> anyhow::Result<()> {
     }
     if asked(Suite::Memory) {
         memory::measure(&world)?;
+    }
+    if asked(Suite::Replay) {
+        dump::measure(&world)?;
     }
     Ok(())
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 /// Masks of cores: the one that asks, and the one that answers.
 const CALLER: &str = "1";
@@ -24,6 +24,13 @@ pub(crate) struct Memory {
     pub(crate) now: u64,
     /// The most that was.
     pub(crate) peak: u64,
+}
+
+/// What a process took that has ended.
+pub(crate) struct Spent {
+    pub(crate) status: ExitStatus,
+    pub(crate) cpu: Duration,
+    pub(crate) memory: Memory,
 }
 
 impl Process {
@@ -79,6 +86,25 @@ impl Process {
             sum += nanos.parse::<u64>()?;
         }
         Ok(Duration::from_nanos(sum))
+    }
+
+    /// Waits until it has ended, and says what it took: the CPU time of its first thread, and memory as of the last look, which is
+    /// at most some milliseconds before its end.
+    pub(crate) fn to_its_end(mut self, limit: Duration) -> anyhow::Result<Spent> {
+        let started = Instant::now();
+        let mut memory = Memory { now: 0, peak: 0 };
+        loop {
+            // Of a process that has ended and was not waited for yet the kernel still knows the time, and no more the memory.
+            match self.memory() {
+                Ok(seen) => memory = seen,
+                Err(_) => break,
+            }
+            ensure!(started.elapsed() < limit, "it did not end within {limit:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let cpu = self.cpu()?;
+        let status = self.child.wait()?;
+        Ok(Spent { status, cpu, memory })
     }
 
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {

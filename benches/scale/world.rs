@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +87,11 @@ impl World {
                 "the servers where the kernel puts them (there is no taskset)"
             }
         )
+    }
+
+    /// The program that is measured.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
     }
 
     fn file(&self, name: &str) -> String {

@@ -316,7 +316,7 @@ impl<'a> Subject<'a> {
         [
             Gap::NodesWithoutMetrics.of(inventory
                 .nodes()
-                .filter(|node| !node.offers.offers.is_empty() && !measured.contains(&*node.name))
+                .filter(|node| node.offers.has_gpus() && !measured.contains(&*node.name))
                 .map(|node| node.name.to_string())),
             Gap::NodesNotInCluster.of(pools
                 .iter()

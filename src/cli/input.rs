@@ -129,12 +129,14 @@ fn look_at<T>(
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = client::connect().await?;
-        let (policies, wrong) = look::policies(&client, files).await?;
+        let (client, server) = client::connect_by_name().await?;
+        // A kubeconfig has many clusters, and the current one may be another than was meant.
+        let asked = || format!("the cluster at {}", server.trim_end_matches('/'));
+        let (policies, wrong) = look::policies(&client, files).await.with_context(asked)?;
         for complaint in wrong {
             writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
         }
-        Ok((policies, look(&client).await?))
+        Ok((policies, look(&client).await.with_context(asked)?))
     })
 }
 

@@ -20,8 +20,15 @@ pub enum ConnectError {
 
 /// Connects as the kubeconfig says (`KUBECONFIG`, `~/.kube/config`), else as the pod's service account.
 pub async fn connect() -> Result<Client, ConnectError> {
+    Ok(connect_by_name().await?.0)
+}
+
+/// The same, and the address of the server, to tell people of.
+pub async fn connect_by_name() -> Result<(Client, String), ConnectError> {
     let config = Config::infer()
         .await
         .map_err(|error| ConnectError::Config(error.to_string()))?;
-    Client::try_from(config).map_err(|error| ConnectError::Client(error.to_string()))
+    let server = config.cluster_url.to_string();
+    let client = Client::try_from(config).map_err(|error| ConnectError::Client(error.to_string()))?;
+    Ok((client, server))
 }

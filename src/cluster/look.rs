@@ -11,16 +11,29 @@ use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
 use super::policies::{PolicyBook, Verdict};
 use crate::inventory::Ledger;
 use crate::policy::{Policy, PolicySet};
+use crate::prometheus::causes;
+
+/// What whoever looks must be allowed to do.
+const NEEDED: &str = "to look at a cluster takes the right to list nodes, namespaces, pods and gpusharingpolicies.apportion.dev in all of it";
 
 /// Objects in one page of a list.
 const PAGE: u32 = 500;
 
-/// Why the cluster could not be seen.
+/// Why the cluster could not be seen. Displayed whole, as what kube says repeats itself.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot list {resource}: {error}")]
+#[error("cannot list {resource}: {}", words(.error))]
 pub struct LookError {
     resource: &'static str,
     error: kube::Error,
+}
+
+/// An answer of the API server in its own words, without the object that they came in; else what went wrong on the way there.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => format!("{}; {NEEDED}", status.message),
+        kube::Error::Api(status) => status.message.clone(),
+        other => causes(other),
+    }
 }
 
 /// The nodes, namespaces, pods and device classes that there are now.

@@ -15,35 +15,33 @@ use crate::object::allowance::{LimitRange, ResourceQuota};
 use crate::object::device_class::DeviceClass;
 use crate::object::manifest::{self, ManifestError};
 use crate::object::node::Namespace;
-use crate::object::pod::Metadata;
-use crate::object::text::{Labels, null_as_default};
+use crate::object::text::Labels;
 use crate::object::{Node, Pod, Text};
 
 /// The command that makes such a file.
 pub const COMMAND: &str = "kubectl get nodes,namespaces,pods -A -o json";
 
-/// Why a text is no such dump.
+/// Why a text is no such dump. Displayed whole: a cause that is printed behind it would be there twice.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     /// Not JSON.
     #[error("not a cluster file: {0}; make one with `{COMMAND}`")]
-    Json(#[source] serde_json::Error),
+    Json(serde_json::Error),
     /// Not YAML either.
     #[error("not a cluster file: {0}; make one with `{COMMAND}`")]
-    Yaml(#[source] ManifestError),
+    Yaml(ManifestError),
     /// Another document.
     #[error("not a cluster file: its kind is `{0}`, not List; make one with `{COMMAND}`")]
     NotAList(String),
     /// One item can not be read.
-    #[error("items[{index}] ({kind}): {source}")]
+    #[error("items[{index}] ({kind}): {mistake}")]
     Item {
         /// Its place.
         index: usize,
         /// Its kind.
         kind: String,
         /// What is wrong.
-        #[source]
-        source: serde_json::Error,
+        mistake: serde_json::Error,
     },
     /// A list without nodes: something was left out of the command.
     #[error("the cluster file holds no {0}; make one with `{COMMAND}`")]
@@ -61,40 +59,21 @@ pub fn to_json(text: &str) -> Result<Cow<'_, str>, DumpError> {
     }
 }
 
-/// The documents of the pods of a dump, which is JSON, by `namespace/name`.
-pub fn pods(json: &str) -> Result<HashMap<String, &str>, DumpError> {
-    #[derive(Deserialize)]
-    struct List<'a> {
-        #[serde(default, borrow)]
-        items: Option<Vec<&'a RawValue>>,
-    }
-    #[derive(Deserialize)]
-    struct Head<'a> {
-        #[serde(default, borrow)]
-        kind: Text<'a>,
-        #[serde(default, borrow, deserialize_with = "null_as_default")]
-        metadata: Metadata<'a>,
-    }
-    let list: List<'_> = serde_json::from_str(json).map_err(DumpError::Json)?;
-    let mut found = HashMap::new();
-    for item in list.items.unwrap_or_default() {
-        let head: Head<'_> = serde_json::from_str(item.get()).map_err(DumpError::Json)?;
-        if &*head.kind == "Pod" {
-            // As records have it.
-            let namespace = head.metadata.namespace.as_deref().unwrap_or("default");
-            let name = head.metadata.name.as_deref().unwrap_or_default();
-            found.insert(format!("{namespace}/{name}"), item.get());
-        }
-    }
-    Ok(found)
-}
-
 /// Reads a dump. Items of other kinds are passed over.
 pub fn read(text: &str) -> Result<Ledger, DumpError> {
-    read_json(&to_json(text)?)
+    read_json(&to_json(text)?, |_, _| {})
 }
 
-fn read_json(text: &str) -> Result<Ledger, DumpError> {
+/// Reads a dump, which is JSON, and the documents of its pods with GPUs, by `namespace/name`.
+pub fn read_with_pods(json: &str) -> Result<(Ledger, HashMap<String, &str>), DumpError> {
+    let mut documents = HashMap::new();
+    let ledger = read_json(json, |key, document| {
+        documents.insert(key, document);
+    })?;
+    Ok((ledger, documents))
+}
+
+fn read_json<'t>(text: &'t str, mut take: impl FnMut(String, &'t str)) -> Result<Ledger, DumpError> {
     #[derive(Deserialize)]
     struct List<'a> {
         #[serde(default, borrow)]
@@ -107,7 +86,7 @@ fn read_json(text: &str) -> Result<Ledger, DumpError> {
         #[serde(default, borrow)]
         kind: Text<'a>,
     }
-    let list: List<'_> = serde_json::from_str(text).map_err(DumpError::Json)?;
+    let list: List<'t> = serde_json::from_str(text).map_err(DumpError::Json)?;
     if &*list.kind != "List" {
         return Err(DumpError::NotAList(list.kind.to_string()));
     }
@@ -117,10 +96,10 @@ fn read_json(text: &str) -> Result<Ledger, DumpError> {
         let kind = serde_json::from_str::<Kind<'_>>(item.get())
             .map(|k| k.kind)
             .unwrap_or_default();
-        let wrong = |source| DumpError::Item {
+        let wrong = |mistake| DumpError::Item {
             index,
             kind: kind.to_string(),
-            source,
+            mistake,
         };
         match &*kind {
             "Node" => {
@@ -139,6 +118,7 @@ fn read_json(text: &str) -> Result<Ledger, DumpError> {
                 if let Some(record) = PodRecord::of(&pod) {
                     let key = format!("{}/{}", record.namespace, record.name);
                     ledger.put_pod(&key, Some(record));
+                    take(key, item.get());
                 }
             }
             "ResourceQuota" => {

@@ -48,7 +48,7 @@ pub struct Holding<'h> {
 }
 
 /// What a pod would hold, kept for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Newcomer {
     /// What a node must give.
     pub demand: Counts,

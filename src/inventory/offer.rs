@@ -68,6 +68,11 @@ impl NodeOffers {
         self.offers.iter().find(|offer| offer.resource == resource)
     }
 
+    /// Whether the node has GPUs, also such that nobody can be given now.
+    pub fn has_gpus(&self) -> bool {
+        !self.offers.is_empty() || !self.problems.is_empty() || self.paused.is_some()
+    }
+
     /// Why nothing is offered under a resource name that the node advertises.
     pub fn problem(&self, resource: GpuResource) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.resource == Some(resource))

@@ -255,7 +255,8 @@ impl Client {
     }
 }
 
-fn causes(error: &dyn std::error::Error) -> String {
+/// An error with what brought it about, each thing once.
+pub fn causes(error: &dyn std::error::Error) -> String {
     let first = error.to_string();
     // kube's name for whatever its HTTP stack says.
     let mut all = vec![first.strip_prefix("ServiceError: ").unwrap_or(&first).to_owned()];

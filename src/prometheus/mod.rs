@@ -3,4 +3,4 @@
 pub mod answer;
 pub mod client;
 
-pub use client::{Client, ClientError, Endpoint, Login};
+pub use client::{Client, ClientError, Endpoint, Login, causes};

@@ -221,6 +221,12 @@ impl ControlPlane {
         kubeconfig(self.dir(), &self.url, &self.authority_file, user, &user_of)
     }
 
+    /// A kubeconfig that leads to another server.
+    pub(crate) fn kubeconfig_elsewhere(&self, url: &str) -> PathBuf {
+        let nobody = serde_json::json!({"token": "none"});
+        kubeconfig(self.dir(), url, &self.authority_file, "elsewhere", &nobody)
+    }
+
     pub(crate) fn binaries(&self) -> &Binaries {
         &self.binaries
     }

@@ -20,6 +20,7 @@ mod checker;
 mod cluster;
 mod control_plane;
 mod dra;
+mod insight;
 mod isolation;
 mod kubectl;
 mod kubelet;
@@ -29,12 +30,14 @@ mod pki;
 mod policies;
 mod preemption;
 mod process;
+mod prometheus;
 mod race;
 mod replica;
 mod resource;
 mod throughput;
 mod traps;
 mod untouched;
+mod verbs;
 mod workloads;
 mod world;
 
@@ -140,6 +143,21 @@ fn nodes_without_a_device_plugin() {
             dra::whole_gpus_and_partitions(world),
         )
         .await;
+    });
+}
+
+#[test]
+fn what_verbs_say_of_a_live_cluster() {
+    in_a_world(async |world, run| {
+        insight::prepare(world).await;
+        run.scenario("live: map", insight::map(world)).await;
+        run.scenario("live: explain and lint", insight::explain_and_lint(world))
+            .await;
+        run.scenario("live: audit, with a real Prometheus", insight::audit(world))
+            .await;
+        run.scenario("live: rights of a reader", insight::rights(world)).await;
+        run.scenario("live: what replay forecasts comes true", insight::replay(world))
+            .await;
     });
 }
 

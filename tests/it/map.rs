@@ -1,8 +1,8 @@
 //! `apportion map`, as people and programs call it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::command::{CLUSTER, Run, apportion};
+use crate::command::{CLUSTER, Run, apportion, apportion_reading};
 
 fn map(args: &[&str]) -> Run {
     apportion(&[&["map", "--cluster", CLUSTER], args].concat())
@@ -90,6 +90,35 @@ fn nodes_and_namespaces_are_picked() {
             .iter()
             .all(|pod| pod["namespace"] == "acme")
     );
+}
+
+#[test]
+fn a_node_whose_gpus_are_being_cut_anew_is_drawn() {
+    let picked = picture(&["--node", "a100-paused"]);
+    assert_eq!(
+        (
+            &picked["groups"][0]["title"],
+            &picked["groups"][0]["nodes"][0]["closed"]
+        ),
+        (&json!("Offered to nobody"), &json!("MIG reconfiguration pending")),
+        "{picked}"
+    );
+}
+
+#[test]
+fn what_is_no_dump_is_said_once() {
+    for (text, words) in [
+        ("[package]\nname: x", "did not find expected <document start>"),
+        ("{\"kind\":", "EOF while parsing"),
+        (
+            r#"{"kind":"List","items":[{"kind":"Node","metadata":7}]}"#,
+            "invalid type",
+        ),
+    ] {
+        let run = apportion_reading(text, &["map", "--cluster", "-"]);
+        assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+        assert_eq!(run.stderr.matches(words).count(), 1, "{}", run.stderr);
+    }
 }
 
 #[test]

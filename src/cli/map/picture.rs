@@ -172,7 +172,7 @@ impl Picture {
 
 /// Nodes without GPUs are not worth a place.
 fn is_shown(node: &NodeEntry, selection: &Selection) -> bool {
-    let has_gpus = !node.offers.offers.is_empty() || !node.offers.problems.is_empty() || !node.pods.is_empty();
+    let has_gpus = node.offers.has_gpus() || !node.pods.is_empty();
     let is_of = |pod: &PodEntry| Glob::any(&selection.namespaces, &pod.record.namespace);
     has_gpus
         && Glob::any(&selection.nodes, &node.name)

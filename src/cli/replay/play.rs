@@ -2,27 +2,26 @@
 //!
 //! Nothing is really moved, and no scheduler is asked: nodes are filtered and scored as the extender does it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
 use super::report::{Change, Missing, Outcome, Report, Share, workload};
-use super::restored::restore;
+use super::restored::{self, restore};
 use crate::cli::verdict::Verdict;
 use crate::decision::{OnUnknown, Promises, breach, governing};
 use crate::extender::prioritize::worth;
 use crate::extender::question::{Ask, Context};
 use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::record::Place;
-use crate::inventory::{Inventory, Ledger, NodeEntry, PodEntry, PodRecord, Reserved, dump};
-use crate::policy::{Governed, Policy, PolicySet};
+use crate::inventory::{Inventory, Ledger, Newcomer, NodeEntry, PodEntry, PodRecord, Reserved, Whereabouts, dump};
+use crate::policy::{Governed, Policy, PolicyName, PolicySet};
 
 /// Plays `new` against a dump, in JSON. `old` are the policies so far, where they are known.
 pub fn play(text: &str, old: Option<&PolicySet>, new: &PolicySet) -> anyhow::Result<Report> {
-    let full = dump::read(text)?;
-    let documents = dump::pods(text)?;
+    let (full, documents) = dump::read_with_pods(text)?;
     let cluster = full.inventory().clone();
     let mut ledger = empty_of_pods(&cluster);
     ledger.promise(Arc::new(Promises(Arc::new(new.clone()))));
@@ -36,6 +35,7 @@ pub fn play(text: &str, old: Option<&PolicySet>, new: &PolicySet) -> anyhow::Res
         report: Report::default(),
         changes: BTreeMap::new(),
         missing: BTreeMap::new(),
+        hopeless: HashSet::new(),
     };
     let mut again: Vec<(&str, &Arc<PodEntry>, Why)> = Vec::new();
     let mut staying: Vec<(&str, &Arc<PodEntry>)> = Vec::new();
@@ -63,8 +63,7 @@ pub fn play(text: &str, old: Option<&PolicySet>, new: &PolicySet) -> anyhow::Res
         let document = documents
             .get(key)
             .with_context(|| format!("pod {key} is not in the list"))?;
-        let document: Value = serde_json::from_str(document)?;
-        play.again(key, pod, document, why)?;
+        play.again(key, pod, restored::read(document)?, why)?;
     }
     Ok(play.end())
 }
@@ -136,7 +135,12 @@ struct Play<'p> {
     changes: BTreeMap<Alike, (usize, usize, String)>,
     /// Shares and pods.
     missing: BTreeMap<(Option<&'static str>, String), (u64, usize)>,
+    /// For whom there is no place any more: nodes only fill up, so who is like one that found none finds none either.
+    hopeless: HashSet<Sort>,
 }
+
+/// All that finding a place depends on, besides the nodes. The policy is named, as its rules count.
+type Sort = (Whereabouts<'static>, Newcomer, Option<PolicyName>);
 
 impl Play<'_> {
     /// Whether a pod gets what it has: nobody governs it, or its policy is as it was and it keeps to it.
@@ -185,12 +189,18 @@ impl Play<'_> {
         let restored = restore(&mut made);
         let verdict =
             Verdict::of(&made, namespace, self.new, self.ledger.inventory()).with_context(|| key.to_owned())?;
+        let record = verdict.record()?;
         let from = self.share(pod);
         let same_under_old = match self.old {
             Some(old) if why == Why::Judged => {
                 let before =
                     Verdict::of(&made, namespace, old, self.ledger.inventory()).with_context(|| key.to_owned())?;
-                Some(before.denied == verdict.denied && (verdict.denied || resources(&before)? == resources(&verdict)?))
+                let alike = |record: &Option<PodRecord>| record.as_ref().map(counts).unwrap_or_default();
+                Some(
+                    before.denied == verdict.denied
+                        && (verdict.denied
+                            || before.strategy == verdict.strategy && alike(&before.record()?) == alike(&record)),
+                )
             }
             _ => None,
         };
@@ -206,12 +216,11 @@ impl Play<'_> {
             );
             return Ok(());
         }
-        let Some(record) = verdict.record()? else {
+        let Some(record) = record else {
             self.report.unchanged += 1;
             return Ok(());
         };
-        let at_home = pod.node().filter(|node| self.does(&record, node)).map(Box::from);
-        let node: Option<Box<str>> = at_home.or_else(|| self.best(&record));
+        let node = self.place(&record, pod.node());
         let to = Share {
             strategy: self.strategy_on(node.as_deref(), &record).or(verdict.strategy),
             resources: counts(&record),
@@ -251,25 +260,33 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Whether a node can hold a pod now.
-    fn does(&self, record: &PodRecord, name: &str) -> bool {
-        let Some(node) = self.ledger.inventory().node(name) else {
-            return false;
-        };
-        let enough = |(resource, needs)| node.offers.get(resource).is_some_and(|offer| node.free(offer) >= needs);
-        node.is_reachable(&record.wish.whereabouts)
-            && record.demand.iter().all(enough)
-            && Ask::of_record(record, &self.context()).check(Some(node)).is_ok()
-    }
-
-    fn best(&self, record: &PodRecord) -> Option<Box<str>> {
-        let (first, _) = record.demand.iter().next()?;
+    /// A node for a pod: the one that it was on, else the best.
+    fn place(&mut self, record: &PodRecord, home: Option<&str>) -> Option<Box<str>> {
         let ask = Ask::of_record(record, &self.context());
         let newcomer = ask.newcomer()?;
+        let policy = match &ask {
+            Ask::Hold { policy, .. } => Some(policy.name.clone()),
+            _ => None,
+        };
+        let sort = (record.wish.whereabouts.clone(), newcomer.clone(), policy);
+        if self.hopeless.contains(&sort) {
+            return None;
+        }
+        let inventory = self.ledger.inventory();
+        let at_home = home.filter(|home| inventory.node(home).is_some_and(|node| does(node, record, &ask)));
+        let found = at_home.map(Box::from).or_else(|| self.best(record, newcomer, &ask));
+        if found.is_none() {
+            self.hopeless.insert(sort);
+        }
+        found
+    }
+
+    fn best(&self, record: &PodRecord, newcomer: &Newcomer, ask: &Ask<'_>) -> Option<Box<str>> {
+        let (first, _) = record.demand.iter().next()?;
         let nodes = self.by_resource.get(&first)?.iter();
         let fitting = nodes
-            .filter(|name| self.does(record, name))
-            .filter_map(|name| self.ledger.inventory().node(name));
+            .filter_map(|name| self.ledger.inventory().node(name))
+            .filter(|node| does(node, record, ask));
         // The first of equals, so that the same dump gives the same answer.
         let mut best: Option<(f64, &NodeEntry)> = None;
         for node in fitting {
@@ -368,12 +385,10 @@ fn counts(record: &PodRecord) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn resources(verdict: &Verdict) -> anyhow::Result<(Option<&'static str>, BTreeMap<String, u64>)> {
-    let record = verdict.record()?;
-    Ok((
-        verdict.strategy,
-        record.map(|record| counts(&record)).unwrap_or_default(),
-    ))
+/// Whether a node can hold a pod now. What is cheap to find out, and most nodes fail, comes first.
+fn does(node: &NodeEntry, record: &PodRecord, ask: &Ask<'_>) -> bool {
+    let enough = |(resource, needs)| node.offers.get(resource).is_some_and(|offer| node.free(offer) >= needs);
+    record.demand.iter().all(enough) && node.is_reachable(&record.wish.whereabouts) && ask.check(Some(node)).is_ok()
 }
 
 /// Whether two policies say the same of the pods that they govern, wherever they stand and whatever they are called.

@@ -4,11 +4,40 @@
 //! annotation `apportion.dev/decision` says what was asked for before. It is no evidence, and here none is needed: it is taken where it
 //! agrees with the pod, and all that depends on it is a forecast.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::gpu::GpuResource;
 use crate::gpu::names::{DECISION_ANNOTATION, NVIDIA_DOMAIN, SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::rewrite::DecisionRecord;
+
+/// The pod of a document, without what the server keeps about it: its status, and who wrote which field, which is most of the text.
+pub fn read(document: &str) -> serde_json::Result<Value> {
+    let parts: BTreeMap<String, &RawValue> = serde_json::from_str(document)?;
+    let mut pod = Map::new();
+    for (key, part) in parts {
+        let value = match &*key {
+            "status" => continue,
+            "metadata" => without(part, "managedFields")?,
+            _ => serde_json::from_str(part.get())?,
+        };
+        pod.insert(key, value);
+    }
+    Ok(Value::Object(pod))
+}
+
+fn without(object: &RawValue, left_out: &str) -> serde_json::Result<Value> {
+    let mut parts: BTreeMap<String, &RawValue> = serde_json::from_str(object.get())?;
+    parts.remove(left_out);
+    let parts = parts
+        .into_iter()
+        .map(|(key, part)| Ok((key, serde_json::from_str(part.get())?)));
+    parts
+        .collect::<serde_json::Result<Map<String, Value>>>()
+        .map(Value::Object)
+}
 
 /// Takes away what scheduling and admission have added. Returns whether admission had added anything.
 ///
@@ -68,7 +97,7 @@ fn agrees(pod: &Value, record: &DecisionRecord) -> bool {
     })
 }
 
-fn ask_for(container: &mut Value, counts: &std::collections::BTreeMap<String, u64>) {
+fn ask_for(container: &mut Value, counts: &BTreeMap<String, u64>) {
     for list in ["limits", "requests"] {
         let resources = container
             .pointer_mut("/resources")
@@ -154,6 +183,16 @@ mod tests {
                 "containers": [{"name": "c", "resources": {"limits": {"cpu": "1", "nvidia.com/gpu": "2"}}}],
                 "affinity": {"nodeAffinity": {}}}})
         );
+    }
+
+    #[test]
+    fn what_the_server_keeps_is_not_read() {
+        let mut document = pod("1");
+        document["metadata"]["managedFields"] = json!([{"manager": "kubelet"}]);
+        let mut expected = pod("1");
+        expected.as_object_mut().unwrap().remove("status");
+        assert_eq!(read(&document.to_string()).unwrap(), expected);
+        assert!(read(r#"{"metadata":7}"#).is_err());
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn one(page: &mut Page, label: &str, change: &Change) {
     page.styled_field("", FAINT, &change.because);
     match change.without_place {
         0 => {}
+        1 if change.pods == 1 => page.styled_field("", DOUBTFUL, "no place for it"),
         lost if lost == change.pods => page.styled_field("", DOUBTFUL, "no place for any of them"),
         lost => page.styled_field("", DOUBTFUL, &format!("no place for {lost} of them")),
     }
