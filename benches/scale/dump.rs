@@ -119,7 +119,7 @@ fn row(world: &World, name: &str, nodes: u32, mut verb: Command, json: &Path) ->
 
 /// Findings are no failure.
 fn spent(command: &mut Command) -> anyhow::Result<Spent> {
-    let spent = Process::start(command.stdout(Stdio::null()))?.to_its_end(Duration::from_mins(10))?;
+    let spent = Process::start(command.stdout(Stdio::null()))?.await_end(Duration::from_mins(10))?;
     ensure!(
         matches!(spent.status.code(), Some(0 | 1)),
         "{command:?} ended with {}",

@@ -90,7 +90,7 @@ impl Process {
 
     /// Waits until it has ended, and says what it took: the CPU time of its first thread, and memory as of the last look, which is
     /// at most some milliseconds before its end.
-    pub(crate) fn to_its_end(mut self, limit: Duration) -> anyhow::Result<Spent> {
+    pub(crate) fn await_end(mut self, limit: Duration) -> anyhow::Result<Spent> {
         let started = Instant::now();
         let mut memory = Memory { now: 0, peak: 0 };
         loop {

@@ -49,7 +49,7 @@ mod tests {
         let preferred = r#""preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1,"preference":{}}]"#;
         let required = r#""requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone"}]"#;
         for (spec, prefers) in [
-            (r#"{}"#.to_owned(), false),
+            ("{}".to_owned(), false),
             (format!(r#"{{"affinity":{{"nodeAffinity":{{{preferred}}}}}}}"#), true),
             (format!(r#"{{"affinity":{{"podAffinity":{{{preferred}}}}}}}"#), true),
             (format!(r#"{{"affinity":{{"podAntiAffinity":{{{preferred}}}}}}}"#), true),

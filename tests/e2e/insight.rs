@@ -76,6 +76,13 @@ pub(crate) async fn prepare(world: &World) {
     .await;
 }
 
+/// Below the scenario that it came of.
+fn show(text: &str) {
+    for line in text.lines() {
+        println!("      {line}");
+    }
+}
+
 async fn pods(world: &World) -> Vec<Value> {
     let all: Api<Pod> = Api::all(world.cluster.client.clone());
     let list = all.list(&ListParams::default()).await.unwrap();
@@ -233,10 +240,7 @@ pub(crate) async fn map(world: &World) {
     );
     assert!(!on.is_empty());
     let text = verbs.run(&["map", "--namespace", TURNS]).await.with(0).out;
-    println!(
-        "{}",
-        text.lines().map(|line| format!("      {line}\n")).collect::<String>()
-    );
+    show(&text);
 }
 
 /// What is forecast of a changed policy comes true when it is changed.
@@ -300,13 +304,7 @@ pub(crate) async fn replay(world: &World) {
         "{}",
         told.out
     );
-    println!(
-        "{}",
-        told.out
-            .lines()
-            .map(|line| format!("      {line}\n"))
-            .collect::<String>()
-    );
+    show(&told.out);
 
     // The policy is changed, and every pod is made again.
     world
@@ -522,13 +520,7 @@ pub(crate) async fn audit(world: &World) {
             told.out
         );
         if form == "text" {
-            println!(
-                "{}",
-                told.out
-                    .lines()
-                    .map(|line| format!("      {line}\n"))
-                    .collect::<String>()
-            );
+            show(&told.out);
         }
     }
 }

@@ -63,11 +63,11 @@ impl Prometheus {
     pub(crate) async fn start(tools: &Tools, sampled: &[Sampled], dir: &Path) -> Self {
         let dir = dir.join("prometheus");
         std::fs::create_dir(&dir).unwrap();
-        let (samples, data) = (dir.join("samples.txt"), dir.join("data"));
-        std::fs::write(&samples, open_metrics(sampled)).unwrap();
+        let (file, data) = (dir.join("samples.txt"), dir.join("data"));
+        std::fs::write(&file, open_metrics(sampled)).unwrap();
         let loaded = Command::new(&tools.promtool)
             .args(["tsdb", "create-blocks-from", "--max-block-duration=360h", "openmetrics"])
-            .args([&samples, &data])
+            .args([&file, &data])
             .output()
             .unwrap();
         assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));

@@ -15,7 +15,7 @@ use crate::world::World;
 const NAMESPACE: &str = "throughput-e2e";
 /// Pods of one run.
 const PODS: usize = 1000;
-/// Runs of each setup, in turns, so that a machine that gets busier slows all of them down.
+/// Runs of each setup, in turns, so that a machine that gets busier slows all of them down; `APPORTION_ROUNDS` asks for more or fewer.
 const ROUNDS: usize = 5;
 
 /// The nodes, if somebody asks for this.
@@ -34,9 +34,14 @@ pub(crate) async fn measure(world: &World) {
         .await;
     println!("      {count} nodes in {:.0} s", start.elapsed().as_secs_f64());
     world.cluster.governed(NAMESPACE, "development").await;
-    let setups = setups(world);
+    let mut setups = setups(world);
+    // To look at one more closely: those alone whose names hold the words, and the one that all are held against.
+    if let Ok(words) = std::env::var("APPORTION_SETUPS") {
+        setups.retain(|setup| setup.name.contains(&words) || setup.extenders == json!([]));
+    }
+    let rounds = std::env::var("APPORTION_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut turns: Vec<Vec<Turn>> = setups.iter().map(|_| Vec::new()).collect();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (setup, turns) in setups.iter().zip(&mut turns) {
             world.apportion.kill();
             match setup.wire {
@@ -177,7 +182,7 @@ async fn run(world: &World, extenders: &Value) -> Turn {
     let ((begun, already), before) = first.unwrap();
     #[allow(clippy::cast_precision_loss, reason = "some hundreds")]
     let bound = (PODS - already) as f64;
-    let millis = |(after, before): (&Duration, &Duration)| (*after - *before).as_secs_f64() * 1000.0 / bound;
+    let millis = |(after, before): (&Duration, &Duration)| after.saturating_sub(*before).as_secs_f64() * 1000.0 / bound;
     let turn = Turn {
         rate: bound / (last.0 - begun).as_secs_f64(),
         cpu: spent(world).iter().zip(&before).map(millis).collect(),
