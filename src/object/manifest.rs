@@ -18,7 +18,18 @@ pub struct ManifestError {
 ///
 /// Only `true` and `false` are booleans, as `kubectl` has it: a node may be called `n`.
 pub fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
-    let options = serde_saphyr::options! { strict_booleans: true };
+    // A dump of a large cluster has more in it than the parser takes for sound. What stands in a text has at most as many parts as the text
+    // has bytes; more would be aliases that multiply, whose own limits stay.
+    let usual = serde_saphyr::Budget::default();
+    let all = |usual: usize| usual.max(text.len());
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        budget: serde_saphyr::budget! {
+            max_events: all(usual.max_events),
+            max_nodes: all(usual.max_nodes),
+            max_total_scalar_bytes: all(usual.max_total_scalar_bytes),
+        },
+    };
     serde_saphyr::from_multiple_with_options::<Value>(text, options)
         .map(|documents| documents.into_iter().filter(|document| !document.is_null()).collect())
         .map_err(|error| {
@@ -38,6 +49,22 @@ mod tests {
         let found = documents("a: n\nb: yes\nc: true\n---\n---\nd: 010\n").unwrap();
         assert_eq!(found[0], serde_json::json!({"a":"n","b":"yes","c":true}));
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn a_large_list_is_read_and_one_that_multiplies_is_not() {
+        let mut text = "items:\n".to_owned();
+        for number in 0..300_000 {
+            text.push_str(&format!("- {number}\n"));
+        }
+        let found = documents(&text).unwrap();
+        assert_eq!(found[0]["items"].as_array().map(Vec::len), Some(300_000));
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let below = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+        }
+        assert!(documents(&bomb).is_err());
     }
 
     #[test]
