@@ -50,6 +50,11 @@ impl<'q> Asked<'q> {
         self.nodes[at].as_deref()
     }
 
+    /// Whether the node at a place is as the inventory has it, with nothing reserved there.
+    pub(super) fn is_as_known(&self, at: usize) -> bool {
+        matches!(self.nodes[at], Some(NodeRef::Known(_)))
+    }
+
     /// The name of the node at a place.
     pub(super) fn name(&self, at: usize) -> &str {
         match (self.names.get(at), &self.nodes[at]) {

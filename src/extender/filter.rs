@@ -6,6 +6,7 @@ use super::shortlist::Shortlist;
 use super::survey::Survey;
 use super::victims::waits_for_leavers;
 use super::wire::{Args, Empty, FilterResult, Nodes};
+use crate::inventory::LackKind;
 
 /// How many of the nodes that fit are answered.
 ///
@@ -72,6 +73,7 @@ pub fn filter_for<T>(
             (Ok(()), ..) => fitting.push(at),
             (Err(lack), ..) => {
                 result.lacks[lack.kind().index()] += 1;
+                result.behind |= lack.kind() == LackKind::Taken && nodes.is_as_known(at);
                 lacking.push(at);
             }
         }

@@ -51,6 +51,10 @@ pub struct FilterResult<'a> {
     /// How many nodes were left out for each kind of lack, by [`LackKind::index`]. For counting; not sent.
     #[serde(skip)]
     pub lacks: [u64; LackKind::ALL.len()],
+    /// Whether a node has no share free by our count, with nothing reserved there. The scheduler counts shares as well, and asks about
+    /// nodes alone where it found enough: so what we know is behind, or what it knows. Not sent.
+    #[serde(skip)]
+    pub behind: bool,
 }
 
 /// A `v1.NodeList` to send.

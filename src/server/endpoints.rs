@@ -12,6 +12,10 @@ pub trait Endpoints: Send + Sync + 'static {
     fn mutate(&self, body: &[u8]) -> Answer;
     /// `POST /filter`: `ExtenderArgs`.
     fn filter(&self, body: &[u8]) -> Answer;
+    /// The same, or nothing where what is known is seen to lag behind the question: it had better be asked again in a moment.
+    fn filter_unless_behind(&self, body: &[u8]) -> Option<Answer> {
+        Some(self.filter(body))
+    }
     /// `POST /prioritize`: `ExtenderArgs`.
     fn prioritize(&self, body: &[u8]) -> Answer;
     /// `POST /preempt`: `ExtenderPreemptionArgs`.

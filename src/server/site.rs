@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response, StatusCode, Version};
@@ -19,6 +19,14 @@ use super::observer::Observer;
 use super::reply::Reply;
 use super::role::Role;
 use super::route::Route;
+
+/// How long a watch that is behind is waited for, again and again. All pods of a scheduler wait as long.
+const CATCHING_UP: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(30),
+    Duration::from_millis(80),
+    Duration::from_millis(180),
+];
 
 /// One listener's part of the server, shared by its connections.
 pub(super) struct Site {
@@ -86,6 +94,7 @@ impl Site {
         };
         match body::read(&mut body, &self.limits, &mut share).await {
             Ok(bytes) if route == Route::Bind => self.bind(bytes).await,
+            Ok(bytes) if route == Route::Filter => self.filter(&bytes).await,
             Ok(bytes) => self.caught(route, || self.call(route, &bytes)),
             Err(error) => {
                 body::linger(body);
@@ -102,6 +111,26 @@ impl Site {
             Route::Preempt => self.endpoints.preempt(bytes).into(),
             Route::Bind | Route::Livez | Route::Readyz | Route::Metrics | Route::Breaches => self.look(route),
         }
+    }
+
+    /// Waits a little where what is known lags behind the scheduler: a pod that is told that it has no place is not asked about again
+    /// before something else happens in the cluster, which in a quiet one takes minutes.
+    async fn filter(&self, bytes: &[u8]) -> Reply {
+        for pause in CATCHING_UP {
+            let mut answered = true;
+            let reply = self.caught(Route::Filter, || match self.endpoints.filter_unless_behind(bytes) {
+                Some(answer) => answer.into(),
+                None => {
+                    answered = false;
+                    Reply::text(StatusCode::OK, "")
+                }
+            });
+            if answered {
+                return reply;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.caught(Route::Filter, || self.call(Route::Filter, bytes))
     }
 
     /// Goes on to its end in a task of its own: a scheduler that hangs up must not leave a binding half done.

@@ -182,6 +182,43 @@ impl App {
         }
     }
 
+    /// Answers a filter call; `None` where nothing fits, what is known is behind and the caller may ask again.
+    fn filter_now(&self, body: &[u8], may_wait: bool) -> Option<Answer> {
+        let answered = self.extend(body, "ExtenderArgs", |args: &Args<'_>, context| {
+            let ask = Ask::of(&args.pod, context);
+            let passed = matches!(ask, Ask::Nothing);
+            extender::filter_for(&ask, args, context, self.settings.answer_size, |result| {
+                let fits = result.node_names.as_ref().is_some_and(|names| !names.is_empty())
+                    || result.nodes.as_ref().is_some_and(|nodes| !nodes.items.is_empty());
+                let counted = match (passed, fits, result.error.is_empty()) {
+                    (_, _, false) => FilterResult::Error,
+                    (true, ..) => FilterResult::Passed,
+                    (false, true, _) => FilterResult::Fits,
+                    (false, false, _) => FilterResult::NoFit,
+                };
+                if counted == FilterResult::NoFit && result.behind && may_wait {
+                    return None;
+                }
+                if counted == FilterResult::NoFit {
+                    self.keep_room(args, &ask, result);
+                    if let Some(evictions) = self.evictions.get() {
+                        evictions.wish(args, context, self.now());
+                    }
+                }
+                Some((counted, result.lacks, serde_json::to_vec(result)))
+            })
+        });
+        match answered {
+            Err(answer) => Some(answer),
+            Ok(None) => None,
+            Ok(Some((counted, lacks, json))) => {
+                self.metrics.filtered(counted);
+                self.metrics.left_out(&lacks);
+                Some(json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json))
+            }
+        }
+    }
+
     /// Reads extender arguments, of the kind that Kubernetes calls `what`, and answers them, or says why not.
     fn extend<'b, A: serde::Deserialize<'b>, T>(
         &self,
@@ -238,35 +275,12 @@ impl Endpoints for App {
     }
 
     fn filter(&self, body: &[u8]) -> Answer {
-        let answered = self.extend(body, "ExtenderArgs", |args: &Args<'_>, context| {
-            let ask = Ask::of(&args.pod, context);
-            let passed = matches!(ask, Ask::Nothing);
-            extender::filter_for(&ask, args, context, self.settings.answer_size, |result| {
-                let fits = result.node_names.as_ref().is_some_and(|names| !names.is_empty())
-                    || result.nodes.as_ref().is_some_and(|nodes| !nodes.items.is_empty());
-                let counted = match (passed, fits, result.error.is_empty()) {
-                    (_, _, false) => FilterResult::Error,
-                    (true, ..) => FilterResult::Passed,
-                    (false, true, _) => FilterResult::Fits,
-                    (false, false, _) => FilterResult::NoFit,
-                };
-                if counted == FilterResult::NoFit {
-                    self.keep_room(args, &ask, result);
-                    if let Some(evictions) = self.evictions.get() {
-                        evictions.wish(args, context, self.now());
-                    }
-                }
-                (counted, result.lacks, serde_json::to_vec(result))
-            })
-        });
-        match answered {
-            Err(answer) => answer,
-            Ok((counted, lacks, json)) => {
-                self.metrics.filtered(counted);
-                self.metrics.left_out(&lacks);
-                json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json)
-            }
-        }
+        self.filter_now(body, false)
+            .unwrap_or_else(|| Answer::refusal(503, "what is known of the cluster is behind"))
+    }
+
+    fn filter_unless_behind(&self, body: &[u8]) -> Option<Answer> {
+        self.filter_now(body, true)
     }
 
     fn prioritize(&self, body: &[u8]) -> Answer {

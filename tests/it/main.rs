@@ -9,6 +9,7 @@
     reason = "a test that can not go on should stop"
 )]
 
+mod behind;
 mod bind;
 mod change_table;
 mod command;
