@@ -39,8 +39,8 @@ pub struct Writer {
     unwatched: BTreeSet<&'static str>,
     /// Whether something has changed since the last state.
     changed: bool,
-    /// Pods that have come since what is awaited was found out last, by namespace and demand.
-    arrived: Vec<(Box<str>, Counts)>,
+    /// Pods that have come since what is awaited was found out last and wait, by `namespace/name`: their namespace and demand.
+    arrived: BTreeMap<Box<str>, (Box<str>, Counts)>,
     /// Those before: with the next state they count in full.
     counted: Vec<(Box<str>, Counts)>,
     /// UIDs of pods that have come to their node, or are gone, since the last state.
@@ -63,7 +63,7 @@ impl Writer {
             broken: BTreeMap::new(),
             unwatched: BTreeSet::new(),
             changed: false,
-            arrived: Vec::new(),
+            arrived: BTreeMap::new(),
             counted: Vec::new(),
             placed: Vec::new(),
             rounds,
@@ -102,7 +102,7 @@ impl Writer {
         if self.is_whole() {
             self.changed |= self.rounds.go(&self.ledger, &self.book, self.app.metrics_registry());
         }
-        self.counted.append(&mut self.arrived);
+        self.counted.extend(std::mem::take(&mut self.arrived).into_values());
         if self.is_whole() && self.broken.is_empty() {
             let now = self.app.now();
             self.app.reservations().expire(now);
@@ -186,7 +186,12 @@ impl Writer {
 
     fn put_pod(&mut self, key: &str, record: Option<PodRecord>) {
         if let Some(record) = record.as_ref().filter(|_| self.ledger.pod(key).is_none()) {
-            self.arrived.push((record.namespace.clone(), record.demand.clone()));
+            let claimed = (record.namespace.clone(), record.demand.clone());
+            self.arrived.insert(key.into(), claimed);
+        }
+        // On its node it counts there with the next state, and in what is awaited no more: its claim would make it count twice.
+        if record.as_ref().is_none_or(PodRecord::is_on_a_node) {
+            self.counted.extend(self.arrived.remove(key));
         }
         let (before, after) = (self.ledger.pod(key), record.as_ref());
         if after.is_none_or(PodRecord::is_on_a_node)
