@@ -42,6 +42,8 @@ pub fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -55,14 +57,14 @@ mod tests {
     fn a_large_list_is_read_and_one_that_multiplies_is_not() {
         let mut text = "items:\n".to_owned();
         for number in 0..300_000 {
-            text.push_str(&format!("- {number}\n"));
+            let _ = writeln!(text, "- {number}");
         }
         let found = documents(&text).unwrap();
         assert_eq!(found[0]["items"].as_array().map(Vec::len), Some(300_000));
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+            let _ = writeln!(bomb, "a{level}: &a{level} [{below}]");
         }
         assert!(documents(&bomb).is_err());
     }

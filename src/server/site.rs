@@ -118,12 +118,10 @@ impl Site {
     async fn filter(&self, bytes: &[u8]) -> Reply {
         for pause in CATCHING_UP {
             let mut answered = true;
-            let reply = self.caught(Route::Filter, || match self.endpoints.filter_unless_behind(bytes) {
-                Some(answer) => answer.into(),
-                None => {
-                    answered = false;
-                    Reply::text(StatusCode::OK, "")
-                }
+            let reply = self.caught(Route::Filter, || {
+                let answer = self.endpoints.filter_unless_behind(bytes);
+                answered = answer.is_some();
+                answer.map_or_else(|| Reply::text(StatusCode::OK, ""), Reply::from)
             });
             if answered {
                 return reply;
