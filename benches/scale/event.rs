@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use apportion::cli::input;
-use apportion::decision::Promises;
-use apportion::inventory::{Inventory, Ledger, NodeEntry, PodRecord};
-use apportion::object::node::Namespace;
-use apportion::object::text::Labels;
+use apportion_core::inventory::{Inventory, Ledger, NodeEntry, PodRecord};
+use apportion_core::k8s::node::Namespace;
+use apportion_core::k8s::text::Labels;
 
 use crate::Scale;
 use crate::duel::{micros, quantile};
@@ -124,7 +123,7 @@ fn filled(cluster: &Cluster) -> anyhow::Result<Ledger> {
     let mut ledger = Ledger::default();
     // Those that ship, as the one who writes has them.
     let policies = input::policy_set(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")))?;
-    ledger.promise(Arc::new(Promises(Arc::new(policies))));
+    ledger.set_policies(Arc::new(policies));
     for namespace in cluster.namespaces() {
         let namespace: Namespace<'_> = serde_json::from_str(namespace)?;
         let name = namespace

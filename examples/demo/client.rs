@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
-use apportion::gpu::{Counts, PodDemand};
-use apportion::inventory::{Inventory, Whereabouts};
+use apportion_core::gpu::{Counts, PodDemand};
+use apportion_core::inventory::{Inventory, Whereabouts};
 use base64::Engine as _;
 use serde_json::{Value, json};
 

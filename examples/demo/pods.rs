@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use apportion::object::manifest;
+use apportion_core::k8s::manifest;
 use serde_json::{Value, json};
 
 /// A pod on its way to the webhook.

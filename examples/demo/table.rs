@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anstream::println;
 use anstyle::{AnsiColor, Style};
-use apportion::gpu::Counts;
-use apportion::inventory::Inventory;
+use apportion_core::gpu::Counts;
+use apportion_core::inventory::Inventory;
 
 use crate::client::Told;
 use crate::pods::Pod;

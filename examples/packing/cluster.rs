@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use apportion::decision::{OnUnknown, Promises};
-use apportion::extender::{self, AnswerSize};
-use apportion::inventory::{Inventory, Ledger, NodeEntry, PodRecord, Reserved};
-use apportion::object::text::Labels;
-use apportion::policy::PolicySet;
+use apportion_core::extender;
+use apportion_core::extender::AnswerSize;
+use apportion_core::inventory::{Inventory, Ledger, NodeEntry, PodRecord, Reserved};
+use apportion_core::k8s::text::Labels;
+use apportion_core::policy::PolicySet;
+use apportion_core::policy::governance::OnUnknown;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ impl Cluster {
     pub(crate) fn new(policies: PolicySet) -> Self {
         let policies = Arc::new(policies);
         let mut ledger = Ledger::default();
-        ledger.promise(Arc::new(Promises(Arc::clone(&policies))));
+        ledger.set_policies(Arc::clone(&policies));
         for (name, policy) in NAMESPACES {
             ledger.put_namespace(name, Labels::from_iter([("apportion.dev/policy", policy)]));
         }

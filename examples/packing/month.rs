@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use apportion::policy::PolicySet;
+use apportion_core::policy::PolicySet;
 
 use super::arrivals::{HOURS, Job};
 use super::cluster::{BIG, Cluster, Scoring};

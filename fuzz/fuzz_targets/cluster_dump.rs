@@ -1,7 +1,7 @@
 //! Any text: an inventory, or a sentence that says how to make a dump.
 #![no_main]
 
-use apportion::inventory::dump;
+use apportion_core::inventory::dump;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -1,9 +1,9 @@
 //! Any body: no panic, and answers that are JSON and hold no node that was not asked about.
 #![no_main]
 
-use apportion::decision::OnUnknown;
-use apportion::extender::wire::Args;
-use apportion::extender::{AnswerSize, Context, filter, prioritize};
+use apportion_core::policy::governance::OnUnknown;
+use apportion_core::extender::wire::Args;
+use apportion_core::extender::{AnswerSize, Context, filter, prioritize};
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

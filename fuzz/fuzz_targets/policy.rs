@@ -1,7 +1,7 @@
 //! Any text: policies that can be used, or findings with a place; never both, and never a policy without a strategy.
 #![no_main]
 
-use apportion::policy::parse;
+use apportion_core::policy::parse;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

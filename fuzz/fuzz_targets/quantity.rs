@@ -1,8 +1,8 @@
 //! Any text: what is read is written so that it is read as the same.
 #![no_main]
 
-use apportion::gpu::MiB;
-use apportion::object::Quantity;
+use apportion_mig::memory::MiB;
+use apportion_core::k8s::Quantity;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -1,9 +1,9 @@
 //! Any body: no panic, and an answer that is JSON. A patch applies, and a second pass finds nothing to change.
 #![no_main]
 
-use apportion::admission::{Context, admit, review};
-use apportion::decision::OnUnknown;
-use apportion::inventory::Claims;
+use apportion_core::admission::{Context, admit, review};
+use apportion_core::policy::governance::OnUnknown;
+use apportion_core::inventory::Claims;
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -37,7 +37,7 @@ fuzz_target!(|body: &[u8]| {
     }
     let text = pod.to_string();
     let object = serde_json::from_str(&text).expect("JSON");
-    let again = apportion::admission::Request {
+    let again = apportion_core::admission::Request {
         object: Some(object),
         ..request
     };

@@ -11,8 +11,8 @@
 
 use std::sync::LazyLock;
 
-use apportion::inventory::{Inventory, dump};
-use apportion::policy::{PolicySet, parse};
+use apportion_core::inventory::{Inventory, dump};
+use apportion_core::policy::{PolicySet, parse};
 
 /// The example cluster, whose namespaces `dev`, `train` and `tenants` of the recorded bodies are governed too.
 pub static CLUSTER: LazyLock<Inventory> = LazyLock::new(|| {

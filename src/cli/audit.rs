@@ -1,15 +1,11 @@
 //! `apportion audit`: how GPUs were used and wasted, by DCGM metrics in Prometheus, and what would waste less.
 
 pub mod ask;
-pub mod chart;
-pub mod figure;
-pub mod html;
-pub mod markdown;
 pub mod progress;
-pub mod style;
-pub mod table;
 pub mod text;
 
+use apportion_audit::render::html;
+use apportion_audit::render::markdown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,8 +18,8 @@ use self::progress::Progress;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Color};
-use crate::audit::{Asking, PriceList, Subject, Window, assemble};
-use crate::prometheus::{Client, Endpoint, Login};
+use apportion_audit::prometheus::{Client, Endpoint, Login};
+use apportion_audit::{Asking, PriceList, Subject, Window, assemble};
 
 /// Flags.
 #[derive(Debug, clap::Args)]

@@ -1,24 +1,19 @@
 //! `apportion explain`: what would become of pods, step by step, and where they would fit.
 
-pub mod diff;
-pub mod governance;
-pub mod inquiry;
-pub mod nodes;
-pub mod report;
 pub mod text;
-pub mod workload;
 
+use apportion_analysis::explain::workload;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
-use self::inquiry::Inquiry;
-use self::report::Report;
-use self::workload::Found;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
+use apportion_analysis::explain::inquiry::Inquiry;
+use apportion_analysis::explain::report::Report;
+use apportion_analysis::explain::workload::Found;
 
 /// Flags.
 #[derive(Debug, clap::Args)]

@@ -9,9 +9,9 @@ use kube::Client;
 
 use crate::cluster::client;
 use crate::cluster::look::{self, LookError};
-use crate::decision::promised;
-use crate::inventory::{Inventory, Ledger, dump};
-use crate::policy::{Finding, Policy, PolicySet, parse};
+use apportion_core::diagnostics::Finding;
+use apportion_core::inventory::{Inventory, Ledger, dump};
+use apportion_core::policy::{Policy, PolicySet, parse};
 
 /// The texts of all policies in a directory, by file name: `*.yaml`, `*.yml` and `*.json`, without its subdirectories.
 ///
@@ -82,7 +82,9 @@ pub fn cluster(file: &Path, policies: &PolicySet) -> anyhow::Result<Inventory> {
 
 /// The cluster of a dump's text, under these policies.
 pub fn cluster_of(file: &str, text: &str, policies: &PolicySet) -> anyhow::Result<Inventory> {
-    Ok(promised(dump::read(text).with_context(|| file.to_owned())?, policies))
+    Ok(dump::read(text)
+        .with_context(|| file.to_owned())?
+        .into_inventory(policies))
 }
 
 /// The pods, too, of a dump.
@@ -103,7 +105,7 @@ pub fn dumped_or_live(cluster: Option<&Path>, policies: Option<&Path>) -> anyhow
 /// The live cluster, and its policies beside those of a directory.
 pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
     let (policies, ledger) = live_ledger(policies)?;
-    let inventory = promised(ledger, &policies);
+    let inventory = ledger.into_inventory(&policies);
     Ok((policies, inventory))
 }
 

@@ -3,6 +3,7 @@
 pub mod files;
 pub mod snippet;
 
+use apportion_core::diagnostics::counted;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,10 +11,11 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
-use crate::gpu::Product;
-use crate::inventory::Inventory;
-use crate::lint::{lint, lint_cluster};
-use crate::policy::{Finding, Policy, PolicySet, Severity};
+use apportion_analysis::lint::{lint, lint_cluster};
+use apportion_core::diagnostics::{Finding, Severity};
+use apportion_core::inventory::Inventory;
+use apportion_core::policy::{Policy, PolicySet};
+use apportion_mig::product::Product;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -107,11 +109,6 @@ fn joined(parts: &[String]) -> String {
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
-}
-
-/// `1 node`, `2 nodes`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A finding as `--output json` prints it; the answer is a list of them.

@@ -1,19 +1,17 @@
 //! `apportion map`: who shares which GPU node with whom.
 
-pub mod glob;
-pub mod html;
-pub mod picture;
-pub mod svg;
 pub mod text;
-pub mod waiting;
 
+use apportion_analysis::map::html;
+use apportion_analysis::map::picture::Selection;
+use apportion_analysis::map::svg;
 use std::path::PathBuf;
 
-use self::glob::Glob;
-use self::picture::Picture;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Color};
+use apportion_analysis::map::glob::Glob;
+use apportion_analysis::map::picture::Picture;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -53,15 +51,6 @@ pub enum Format {
     Html,
     /// One picture.
     Svg,
-}
-
-/// Which nodes and pods are shown.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// Names of nodes; all where empty.
-    pub nodes: Vec<Glob>,
-    /// Namespaces; all where empty.
-    pub namespaces: Vec<Glob>,
 }
 
 /// Runs the verb.

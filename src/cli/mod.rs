@@ -18,7 +18,6 @@ pub mod render;
 pub mod replay;
 pub mod serve;
 pub mod test;
-pub mod verdict;
 
 use std::io::Write as _;
 use std::process::ExitCode;

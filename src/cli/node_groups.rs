@@ -9,9 +9,10 @@ use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
 use super::page::{FAINT, Page};
-use crate::decision::node_group::{NodeGroup, node_groups};
-use crate::gpu::{Product, SharingRule};
-use crate::policy::Policy;
+use apportion_core::decision::node_group::{NodeGroup, node_groups};
+use apportion_core::policy::Policy;
+use apportion_core::policy::SharingRule;
+use apportion_mig::product::Product;
 
 /// In front of the tags of an Auto Scaling group from which Cluster Autoscaler makes the labels of a node to come (its `aws` provider).
 const AWS_LABEL: &str = "k8s.io/cluster-autoscaler/node-template/label/";

@@ -11,9 +11,10 @@ use super::exit::Exit;
 use super::lint::snippet;
 use super::output::{self, Color};
 use super::{input, page};
-use crate::plan::render::NAMES;
-use crate::plan::{Plan, Rendered, parse, policies, render};
-use crate::policy::{Finding, PolicySet, Severity};
+use apportion_core::diagnostics::{Finding, Severity};
+use apportion_core::policy::PolicySet;
+use apportion_nvidia::plan::render::NAMES;
+use apportion_nvidia::plan::{Plan, Rendered, parse, policies, render};
 
 /// Flags.
 #[derive(Debug, clap::Args)]

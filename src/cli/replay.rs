@@ -1,19 +1,17 @@
 //! `apportion replay`: what a change of policies would change for the pods of a cluster, and whether they would still fit.
 
-pub mod play;
-pub mod report;
-pub mod restored;
 pub mod text;
 
+use apportion_analysis::replay::play;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use self::report::Report;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
-use crate::inventory::dump;
+use apportion_analysis::replay::report::Report;
+use apportion_core::inventory::dump;
 
 /// Flags.
 #[derive(Debug, clap::Args)]

@@ -19,9 +19,6 @@ use crate::cluster::feed::Feed;
 use crate::cluster::lease::Seat;
 use crate::cluster::rounds::Rounds;
 use crate::cluster::writer::Writer;
-use crate::decision::OnUnknown;
-use crate::extender::AnswerSize;
-use crate::policy::{Policy, PolicySet};
 use crate::server::drain::DrainTimes;
 use crate::server::limits::{ByteCount, Limits};
 use crate::server::listener::{Listener, Transport};
@@ -32,6 +29,9 @@ use crate::service::telemetry::{self, LogFormat};
 use crate::service::{App, Metrics, Settings, State};
 use crate::tls::config::ServerTls;
 use crate::tls::resolver::Resolver;
+use apportion_core::extender::AnswerSize;
+use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::{Policy, PolicySet};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]

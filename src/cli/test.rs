@@ -1,21 +1,21 @@
 //! `apportion test`: expected outcomes beside policies, to be held against them in a pipeline.
 
-pub mod case;
-pub mod document;
 pub mod text;
 
+use apportion_analysis::policy_test::case;
+use apportion_analysis::policy_test::document;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use self::case::Outcome;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
-use crate::inventory::{Ledger, dump};
-use crate::policy::PolicySet;
+use apportion_analysis::policy_test::case::Outcome;
+use apportion_core::inventory::{Ledger, dump};
+use apportion_core::policy::PolicySet;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -38,6 +38,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         let name = file.display().to_string();
         let document = document::read(&name, &input::text(&file)?)?;
         let beside = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
+        let read = |path: &str| {
+            let there = beside(path);
+            Ok((there.display().to_string(), input::text(&there)?))
+        };
         let policies = document
             .policies
             .as_ref()
@@ -45,7 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         let cluster = document.cluster.as_ref().map(|path| beside(&path.value));
         for case in &document.cases {
             let (policies, ledger) = shelf.take(&policies, cluster.as_deref())?;
-            outcomes.push(case::run(&name, &case.value, policies, ledger, &beside)?);
+            outcomes.push(case::run(&name, &case.value, policies, ledger, &read)?);
         }
     }
     match args.printing.output {

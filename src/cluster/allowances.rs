@@ -5,8 +5,8 @@ use serde::de::{Deserialize as _, Deserializer};
 
 use super::kind::{Kind, meta};
 use super::watch::Change;
-use crate::inventory::Allowance;
-use crate::object::allowance::{LimitRange, ResourceQuota};
+use apportion_core::inventory::Allowance;
+use apportion_core::k8s::allowance::{LimitRange, ResourceQuota};
 
 /// Quotas.
 #[derive(Clone, Debug)]

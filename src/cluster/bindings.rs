@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use super::kind::{Pods, Trimmed};
 use super::lease::{self, Handover, Seat, Term};
 use super::look;
-use crate::extender::bind::BindingArgs;
-use crate::inventory::{PodEntry, PodRecord, Purpose};
 use crate::service::App;
 use crate::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
+use apportion_core::extender::bind::BindingArgs;
+use apportion_core::inventory::{PodEntry, PodRecord, Purpose};
 
 /// The longest that one call may take. The seat is given up long enough before the Lease ends for a call to be over by then.
 pub const PATIENCE: Duration = Duration::from_secs(3);
@@ -196,7 +196,7 @@ impl Binder for ApiServer {
 
 /// `POST pods/<name>/binding`, with the UID as a precondition.
 fn request(args: &BindingArgs<'_>) -> Result<axum::http::Request<Vec<u8>>, BindError> {
-    let text = |text: &crate::object::Text<'_>| Some((**text).to_owned());
+    let text = |text: &apportion_core::k8s::Text<'_>| Some((**text).to_owned());
     let binding = Object {
         metadata: ObjectMeta {
             name: text(&args.pod_name),

@@ -2,7 +2,7 @@
 
 use kube::{Client, Config};
 
-use crate::inventory::dump;
+use apportion_core::inventory::dump;
 
 /// Why there is no connection. Displayed whole: what kube says repeats itself when its causes are printed behind it.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{Deserialize as _, Deserializer};
 
 use super::kind::{Kind, meta};
-use crate::gpu::GpuResource;
-use crate::inventory::delegation::served_by;
-use crate::object::device_class::DeviceClass;
+use apportion_core::gpu::GpuResource;
+use apportion_core::inventory::delegation::served_by;
+use apportion_core::k8s::device_class::DeviceClass;
 
 /// Device classes.
 #[derive(Clone, Debug)]

@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::notice::{Notice, publish};
-use crate::extender::evict::Wish;
-use crate::inventory::PodEntry;
 use crate::service::App;
 use crate::service::bind::BindingSeat;
 use crate::service::evict::{Evictions, Evictor};
+use apportion_core::extender::evict::Wish;
+use apportion_core::inventory::PodEntry;
 
 /// The longest that one call may take: no longer than a seat that was ours at its begin.
 const PATIENCE: Duration = Duration::from_secs(3);

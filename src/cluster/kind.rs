@@ -9,12 +9,12 @@ use kube::Resource;
 use kube::core::NamespaceResourceScope;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
-use crate::inventory::{NodeEntry, PodRecord};
-use crate::object::node::Namespace;
-use crate::object::pod::Metadata;
-use crate::object::text::Labels;
-use crate::object::{Node, Pod};
-use crate::policy::model;
+use apportion_core::inventory::{NodeEntry, PodRecord};
+use apportion_core::k8s::node::Namespace;
+use apportion_core::k8s::pod::Metadata;
+use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::{Node, Pod};
+use apportion_core::policy::model;
 
 /// A kind of object, and what is kept of one.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
@@ -101,7 +101,7 @@ impl<K: Kind> Resource for Trimmed<K> {
 
 /// The part of the metadata that a watch needs to go on.
 pub(super) fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
-    let own = |text: &Option<crate::object::Text<'_>>| text.as_deref().map(str::to_owned);
+    let own = |text: &Option<apportion_core::k8s::Text<'_>>| text.as_deref().map(str::to_owned);
     ObjectMeta {
         name: own(&metadata.name),
         namespace: own(&metadata.namespace),

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use super::device_classes::Classes;
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
 use super::policies::{PolicyBook, Verdict};
-use crate::inventory::Ledger;
-use crate::policy::{Policy, PolicySet};
-use crate::prometheus::causes;
+use apportion_audit::prometheus::causes;
+use apportion_core::inventory::Ledger;
+use apportion_core::policy::{Policy, PolicySet};
 
 /// What whoever looks must be allowed to do.
 const NEEDED: &str = "to look at a cluster takes the right to list nodes, namespaces, pods and gpusharingpolicies.apportion.dev in all of it";
@@ -89,7 +89,7 @@ pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet,
     Ok((PolicySet::clone(&book.set()), wrong))
 }
 
-/// The nodes, namespaces and pods that there are now as one list in JSON: what `kubectl` prints, see [`crate::inventory::dump`].
+/// The nodes, namespaces and pods that there are now as one list in JSON: what `kubectl` prints, see [`apportion_core::inventory::dump`].
 pub async fn dump(client: &Client) -> Result<String, LookError> {
     #[derive(Deserialize)]
     struct Page<'a> {

@@ -165,7 +165,7 @@ pub(super) async fn publish(client: &Client, notice: &Notice, instance: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{Breach, BreachKind};
+    use apportion_core::decision::{Breach, BreachKind};
 
     #[test]
     fn one_breach_makes_one_event_whoever_writes_it() {

@@ -10,10 +10,10 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::notice::Notice;
-use crate::decision::{BreachKind, breach, governing};
-use crate::inventory::Ledger;
-use crate::policy::{Governed, PolicySet};
 use crate::service::{Sighting, Sightings};
+use apportion_core::decision::{BreachKind, breach};
+use apportion_core::inventory::Ledger;
+use apportion_core::policy::{Governed, PolicySet};
 
 /// Pods that are looked at in one round: a millisecond where they are right, twenty where all of them break a long policy.
 const ROUND: usize = 1024;
@@ -108,7 +108,7 @@ impl Patrol {
             return None;
         }
         let wish = &record.wish;
-        let governed = governing(policies, ledger.inventory(), &record.namespace, &wish.labels);
+        let governed = ledger.inventory().governing(policies, &record.namespace, &wish.labels);
         let Governed::By(policy) = governed else { return None };
         let breach = breach(wish, policy)?;
         let before = self.found.get(key);
@@ -165,9 +165,9 @@ impl Patrol {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::PodRecord;
-    use crate::object::text::Labels;
-    use crate::policy::parse;
+    use apportion_core::inventory::PodRecord;
+    use apportion_core::k8s::text::Labels;
+    use apportion_core::policy::parse;
 
     fn set(strategy: &str) -> PolicySet {
         let text = format!(

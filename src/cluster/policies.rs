@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::kind::PolicyObject;
-use crate::policy::{Policy, PolicySet, parse};
+use apportion_core::policy::{Policy, PolicySet, parse};
 
 /// The policies of files and of the cluster.
 #[derive(Clone, Debug, Default)]

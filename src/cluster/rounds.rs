@@ -9,8 +9,8 @@ use super::desk::Desk;
 use super::patrol::Patrol;
 use super::policies::PolicyBook;
 use super::status::Statuses;
-use crate::inventory::Ledger;
 use crate::service::Metrics;
+use apportion_core::inventory::Ledger;
 
 /// How often statuses are looked at, and Events handed over.
 const REPORT_EVERY: Duration = Duration::from_secs(1);

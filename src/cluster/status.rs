@@ -14,9 +14,9 @@ use super::kind::{Kind as _, Policies, PolicyObject};
 use super::lease::Tenure;
 use super::policies::{PolicyBook, Verdict};
 use super::refusal::patiently;
-use crate::decision::{governing, is_exempt};
-use crate::inventory::Ledger;
-use crate::policy::{Governed, Policy, PolicySet};
+use apportion_core::inventory::Ledger;
+use apportion_core::policy::governance::is_exempt;
+use apportion_core::policy::{Governed, Policy, PolicySet};
 
 /// Counts are at least so old before they are made anew.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub fn reaches(ledger: &Ledger, policies: &PolicySet, own_namespace: Option<&str
     }
     for (_, record) in ledger.pods().filter(|(_, record)| is_ours(&record.namespace)) {
         let labels = &record.wish.labels;
-        if let Governed::By(policy) = governing(policies, ledger.inventory(), &record.namespace, labels) {
+        if let Governed::By(policy) = ledger.inventory().governing(policies, &record.namespace, labels) {
             reaches.entry(policy.name.to_string()).or_default().pods += 1;
         }
     }
@@ -221,9 +221,9 @@ pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, tenure: Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::PodRecord;
-    use crate::object::text::Labels;
-    use crate::policy::parse;
+    use apportion_core::inventory::PodRecord;
+    use apportion_core::k8s::text::Labels;
+    use apportion_core::policy::parse;
 
     fn policy(name: &str, rest: &str) -> Policy {
         let text = format!(

@@ -14,12 +14,11 @@ use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
 use super::policies::PolicyBook;
 use super::rounds::Rounds;
 use super::watch::Change;
-use crate::decision::Promises;
-use crate::gpu::Counts;
-use crate::inventory::{Ledger, PodRecord};
-use crate::object::Text;
-use crate::policy::Policy;
 use crate::service::{App, State};
+use apportion_core::gpu::Counts;
+use apportion_core::inventory::{Ledger, PodRecord};
+use apportion_core::k8s::Text;
+use apportion_core::policy::Policy;
 
 /// How often what waiting pods await is found out anew. A hint may be this old.
 const AWAITED_EVERY: Duration = Duration::from_millis(250);
@@ -53,7 +52,7 @@ impl Writer {
     pub fn new(app: Arc<App>, files: Vec<Policy>, rounds: Rounds) -> Self {
         let book = PolicyBook::of_files(files);
         let mut ledger = Ledger::default();
-        ledger.promise(Arc::new(Promises(book.set())));
+        ledger.set_policies(book.set());
         Writer {
             app,
             ledger,
@@ -123,7 +122,7 @@ impl Writer {
     }
 
     fn policies_changed(&mut self) {
-        self.ledger.promise(Arc::new(Promises(self.book.set())));
+        self.ledger.set_policies(self.book.set());
         self.rounds.patrol.policies_changed();
         self.changed = true;
     }

@@ -12,14 +12,17 @@ use super::clock::Clock;
 use super::evict::Evictions;
 use super::metrics::{FilterResult, Metrics};
 use super::state::State;
-use crate::admission::{self, Admission, Outcome};
-use crate::decision::{OnUnknown, Promises};
-use crate::extender::wire::{Args, PreemptionArgs};
-use crate::extender::{self, AnswerSize, Ask};
-use crate::gpu::Counts;
-use crate::inventory::{Claims, PodRecord, Promising, Reservations, Reserved, Terms};
 use crate::server::endpoints::{Answer, Endpoints};
 use crate::tls::resolver::Resolver;
+use apportion_core::admission;
+use apportion_core::admission::{Admission, Outcome};
+use apportion_core::extender;
+use apportion_core::extender::wire::{Args, PreemptionArgs};
+use apportion_core::extender::{AnswerSize, Ask};
+use apportion_core::gpu::Counts;
+use apportion_core::inventory::{Claims, PodRecord, Reservations, Reserved};
+use apportion_core::policy::Terms;
+use apportion_core::policy::governance::OnUnknown;
 
 /// What an administrator sets.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +132,7 @@ impl App {
             .inventory
             .as_ref()
             .and_then(|inventory| inventory.namespace(&pod.namespace));
-        Promises(Arc::clone(&state.policies)).terms(pod, namespace)
+        Terms::from_set(&state.policies, &pod.namespace, namespace, &pod.wish.labels)
     }
 
     /// What the extender judges by, in a state and beside what is reserved; or why it can not yet.
@@ -154,7 +157,7 @@ impl App {
     fn record(&self, uid: &str, admission: &Admission<'_>) {
         self.metrics.admitted(admission);
         let policy = admission.policy.map_or("", |policy| policy.name.as_str());
-        let strategy = admission.strategy.map_or("", crate::gpu::Strategy::as_str);
+        let strategy = admission.strategy.map_or("", apportion_core::gpu::Strategy::as_str);
         let (outcome, pod, because) = (
             admission.outcome.as_str(),
             admission.pod.as_str(),

@@ -8,9 +8,10 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::app::App;
-use crate::extender::bind::{BindingArgs, BindingResult, judge};
-use crate::inventory::{PodRecord, Purpose, Ticket, record::Place};
 use crate::server::endpoints::Answer;
+use apportion_core::extender::bind::{BindingArgs, BindingResult, judge};
+use apportion_core::inventory::record::Place;
+use apportion_core::inventory::{PodRecord, Purpose, Ticket};
 
 /// Who asks the API server.
 pub trait Binder: std::fmt::Debug + Send + Sync {

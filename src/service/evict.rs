@@ -12,10 +12,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::app::App;
 use super::bind::BindingSeat;
-use crate::extender::Context;
-use crate::extender::evict::{Plan, Wish, plan, wish};
-use crate::extender::wire::Args;
-use crate::inventory::{PodEntry, Purpose};
+use apportion_core::extender::Context;
+use apportion_core::extender::evict::{Plan, Wish, plan, wish};
+use apportion_core::extender::wire::Args;
+use apportion_core::inventory::{PodEntry, Purpose};
 
 /// Wishes that may wait. One that finds no place is made again by the next filter call.
 const WISHES: usize = 32;
@@ -189,7 +189,7 @@ fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::reservations::KEPT_LIFETIME;
+    use apportion_core::inventory::reservations::KEPT_LIFETIME;
 
     #[test]
     fn room_is_kept_for_longer_than_it_takes_to_notice_who_leaves() {

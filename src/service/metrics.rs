@@ -16,13 +16,13 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::state::State;
 use super::stock_metrics::StockGauges;
-use crate::admission::Admission;
-use crate::gpu::Strategy;
-use crate::inventory::{LackKind, Reservations};
-use crate::policy::Mode;
 use crate::server::observer::Observer;
 use crate::server::role::Role;
 use crate::server::route::Route;
+use apportion_core::admission::Admission;
+use apportion_core::gpu::Strategy;
+use apportion_core::inventory::{LackKind, Reservations};
+use apportion_core::policy::Mode;
 
 /// From a tenth of a millisecond, about what an answer takes, to the extender's default timeout of 5 s.
 const BUCKETS: [f64; 12] = [

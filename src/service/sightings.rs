@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::decision::{Breach, BreachKind};
+use apportion_core::decision::{Breach, BreachKind};
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

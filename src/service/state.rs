@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::inventory::Inventory;
-use crate::policy::PolicySet;
+use apportion_core::inventory::Inventory;
+use apportion_core::policy::PolicySet;
 
 use super::sightings::Sightings;
 

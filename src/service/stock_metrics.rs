@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 
 use super::sightings::Sightings;
 use super::state::State;
-use crate::inventory::{Inventory, OfferClass};
+use apportion_core::inventory::{Inventory, OfferClass};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabels {

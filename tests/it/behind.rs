@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apportion::gpu::{Counts, GpuResource};
-use apportion::inventory::{Newcomer, Purpose, Terms};
 use apportion::server::endpoints::{Answer, Endpoints as _};
 use apportion::service::{App, Metrics, Settings, State};
+use apportion_core::gpu::{Counts, GpuResource};
+use apportion_core::inventory::{Newcomer, Purpose};
+use apportion_core::policy::Terms;
 use serde_json::Value;
 
 use super::fixtures::{Node, World, args, pod, t4};

@@ -5,10 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use apportion::decision::Promises;
-use apportion::extender::bind::BindingArgs;
-use apportion::inventory::{Ledger, NodeEntry, PodRecord};
-use apportion::policy::PolicySet;
 use apportion::server::drain::DrainTimes;
 use apportion::server::endpoints::Endpoints;
 use apportion::server::limits::Limits;
@@ -17,6 +13,9 @@ use apportion::server::role::Role;
 use apportion::server::run::run;
 use apportion::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
 use apportion::service::{App, Metrics, Settings, State};
+use apportion_core::extender::bind::BindingArgs;
+use apportion_core::inventory::{Ledger, NodeEntry, PodRecord};
+use apportion_core::policy::PolicySet;
 use axum::body::Bytes;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
@@ -141,7 +140,7 @@ impl Stage {
             "{limits: {sharesPerGPU: 2}, strategies: [{strategy: time-slicing}]}",
         )]));
         let mut ledger = Ledger::default();
-        ledger.promise(Arc::new(Promises(Arc::clone(&policies))));
+        ledger.set_policies(Arc::clone(&policies));
         for name in ["a", "b"] {
             let node = Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", true).named(name);
             ledger.put_node(NodeEntry::of(

@@ -1,6 +1,6 @@
 //! What a change of a running pod can bring, row by row: ephemeral containers and annotations.
 
-use apportion::admission::Outcome;
+use apportion_core::admission::Outcome;
 use serde_json::{Value, json};
 
 use super::fixtures::{review, with};

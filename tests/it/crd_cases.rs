@@ -1,6 +1,6 @@
 //! What the API server refuses of a policy, the reader of files refuses too, and the other way round.
 
-use apportion::policy::parse::parse;
+use apportion_core::policy::parse::parse;
 use serde_json::{Value, json};
 
 #[test]

@@ -1,6 +1,6 @@
 //! Nodes that DRA serves where no device plugin does: what the webhook says of them, and what the filter makes of them.
 
-use apportion::extender::AnswerSize;
+use apportion_core::extender::AnswerSize;
 use serde_json::Value;
 
 use super::fixtures::{Node, World, a100, args, ledger, pod, shipped};

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use apportion::extender::evict::Wish;
-use apportion::inventory::{Ledger, PodEntry, PodRecord};
 use apportion::server::endpoints::Endpoints as _;
 use apportion::service::bind::BindingSeat;
 use apportion::service::evict::{Evictions, Evictor};
 use apportion::service::{App, Metrics, Settings, State};
+use apportion_core::extender::evict::Wish;
+use apportion_core::inventory::{Ledger, PodEntry, PodRecord};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;

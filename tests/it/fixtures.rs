@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use apportion::admission::{self, Outcome, admit};
-use apportion::admission::{response::Refusal, review};
-use apportion::decision::{OnUnknown, promised};
-use apportion::extender::{self, AnswerSize, filter, prioritize};
-use apportion::gpu::Strategy;
-use apportion::inventory::{Claim, Claims, Inventory, Ledger, NodeEntry, PodRecord, Reserved};
-use apportion::object::text::Labels;
-use apportion::policy::{PolicySet, parse};
+use apportion_core::admission;
+use apportion_core::admission::response::Refusal;
+use apportion_core::admission::review;
+use apportion_core::admission::{Outcome, admit};
+use apportion_core::extender;
+use apportion_core::extender::{AnswerSize, filter, prioritize};
+use apportion_core::gpu::Strategy;
+use apportion_core::inventory::{Claim, Claims, Inventory, Ledger, NodeEntry, PodRecord, Reserved};
+use apportion_core::k8s::text::Labels;
+use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::{PolicySet, parse};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
@@ -243,7 +246,7 @@ pub struct World {
 
 impl World {
     pub fn new(policies: PolicySet, ledger: Ledger) -> Self {
-        let inventory = promised(ledger, &policies);
+        let inventory = ledger.into_inventory(&policies);
         let (claims, on_unknown) = (Claims::default(), OnUnknown::Refuse);
         World {
             policies,

@@ -5,11 +5,15 @@ mod pods;
 
 use std::num::NonZeroU32;
 
-use apportion::gpu::{Limits, MemoryLimit, MiB, ProductPattern, SharingRule, Strategy as Sharing};
-use apportion::object::{LabelSelector, Operator, Requirement};
-use apportion::policy::isolation::{Isolation, IsolationBlock};
-use apportion::policy::model::Rule;
-use apportion::policy::{Location, Mode, Policy, PolicyName, PolicySet};
+use apportion_core::diagnostics::Location;
+use apportion_core::gpu::Strategy as Sharing;
+use apportion_core::k8s::{LabelSelector, Operator, Requirement};
+use apportion_core::policy::isolation::{Isolation, IsolationBlock};
+use apportion_core::policy::model::Rule;
+use apportion_core::policy::{Limits, MemoryLimit, SharingRule};
+use apportion_core::policy::{Mode, Policy, PolicyName, PolicySet};
+use apportion_mig::memory::MiB;
+use apportion_mig::product::ProductPattern;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::{collection::vec, option};
@@ -118,7 +122,7 @@ fn policy(name: &str, mode: Mode, priority: i32, rules: Vec<SharingRule>) -> Pol
         mode,
         pods: LabelSelector::default(),
         priority,
-        limits: apportion::gpu::Limits::default(),
+        limits: apportion_core::policy::Limits::default(),
         tenant_label: None,
         rules: rules
             .into_iter()

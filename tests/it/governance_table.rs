@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use apportion::admission::Outcome;
-use apportion::decision::OnUnknown;
-use apportion::decision::breach;
-use apportion::inventory::Wish;
-use apportion::policy::PolicySet;
+use apportion_core::admission::Outcome;
+use apportion_core::decision::breach;
+use apportion_core::inventory::Wish;
+use apportion_core::policy::PolicySet;
+use apportion_core::policy::governance::OnUnknown;
 use serde_json::json;
 
 use super::fixtures::{Node, World, a100, a100_mixed, ledger, pod, policies, review, shipped, t4, with};

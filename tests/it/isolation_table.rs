@@ -1,7 +1,7 @@
 //! Ways to GPUs that a pod was not given, row by row: those that are shut, and the ordinary pods that pass beside them. The policy is
 //! the one that ships for tenants; the letter is the section of the facts.
 
-use apportion::admission::Outcome;
+use apportion_core::admission::Outcome;
 use serde_json::{Value, json};
 
 use super::change_table::debug;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use apportion::gpu::{Limits, MemoryLimit};
-use apportion::object::{LabelSelector, Operator};
-use apportion::policy::{Mode, Policy};
+use apportion_core::k8s::{LabelSelector, Operator};
+use apportion_core::policy::{Limits, MemoryLimit};
+use apportion_core::policy::{Mode, Policy};
 use serde_json::Value;
 
 use super::fixtures::Node;

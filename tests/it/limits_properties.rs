@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use apportion::extender::AnswerSize;
-use apportion::extender::Ask;
-use apportion::extender::bind::judge;
-use apportion::inventory::{PodRecord, Purpose, Reservations};
+use apportion_core::extender::AnswerSize;
+use apportion_core::extender::Ask;
+use apportion_core::extender::bind::judge;
+use apportion_core::inventory::{PodRecord, Purpose, Reservations};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use apportion::decision::{OnUnknown, Promises};
-use apportion::extender::AnswerSize;
-use apportion::inventory::{Claims, Ledger, NodeEntry, PodRecord, Reserved};
-use apportion::object::text::Labels;
-use apportion::policy::PolicySet;
+use apportion_core::extender::AnswerSize;
+use apportion_core::inventory::{Claims, Ledger, NodeEntry, PodRecord, Reserved};
+use apportion_core::k8s::text::Labels;
+use apportion_core::policy::PolicySet;
+use apportion_core::policy::governance::OnUnknown;
 use serde_json::{Value, json};
 
 use super::fixtures::{Node, World, a100, a100_mixed, a100_single, args, ledger, on, pod, policies, with};
@@ -767,7 +767,7 @@ impl Alive {
     }
 
     fn govern(&mut self, policies: PolicySet) {
-        self.ledger.promise(Arc::new(Promises(Arc::new(policies.clone()))));
+        self.ledger.set_policies(Arc::new(policies.clone()));
         self.policies = policies;
     }
 

@@ -24,7 +24,6 @@ mod fixtures;
 mod generate;
 mod governance_table;
 mod isolation_table;
-mod layering;
 mod lease;
 mod limits_oracle;
 mod limits_properties;

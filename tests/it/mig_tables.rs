@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apportion::gpu::MigProfile;
-use apportion::gpu::geometry::{MODELS, Model};
+use apportion_mig::geometry::{MODELS, Model};
+use apportion_mig::profile::MigProfile;
 
 /// What one listing says: names of products, and its lines.
 const LISTINGS: &[(&[&str], &str)] = &[

@@ -1,9 +1,9 @@
 //! `apportion node-groups`: labels for empty node groups, and that rewritten pods fit what carries them.
 
-use apportion::decision::node_group::node_groups;
-use apportion::gpu::Product;
-use apportion::object::text::Labels;
-use apportion::object::{Constraints, Pod};
+use apportion_core::decision::node_group::node_groups;
+use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::{Constraints, Pod};
+use apportion_mig::product::Product;
 use serde_json::Value;
 
 use super::command::apportion;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use apportion::gpu::SharingRule;
+use apportion_core::policy::SharingRule;
 use serde_json::{Value, json};
 
 use super::fixtures::Node;

@@ -1,9 +1,11 @@
 //! Who is evicted for whom: the preempt verb's answers, and what a filter call wishes for.
 
-use apportion::decision::OnUnknown;
-use apportion::extender::evict::{self, Wish};
-use apportion::extender::{self, AnswerSize};
-use apportion::inventory::{Newcomer, Purpose, Reservations};
+use apportion_core::extender;
+use apportion_core::extender::AnswerSize;
+use apportion_core::extender::evict;
+use apportion_core::extender::evict::Wish;
+use apportion_core::inventory::{Newcomer, Purpose, Reservations};
+use apportion_core::policy::governance::OnUnknown;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;

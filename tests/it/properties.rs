@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use apportion::admission::Outcome;
-use apportion::decision::breach;
-use apportion::extender::AnswerSize;
-use apportion::gpu::{SharingRule, Strategy as Sharing};
-use apportion::inventory::Wish;
-use apportion::policy::{Mode, Policy};
+use apportion_core::admission::Outcome;
+use apportion_core::decision::breach;
+use apportion_core::extender::AnswerSize;
+use apportion_core::gpu::Strategy as Sharing;
+use apportion_core::inventory::Wish;
+use apportion_core::policy::SharingRule;
+use apportion_core::policy::{Mode, Policy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FailurePersistence};
 use serde_json::{Value, json};

@@ -1,9 +1,9 @@
 //! Bodies that real Kubernetes components sent (`tests/data/recorded`), answered with the cluster that they came from.
 
-use apportion::admission::Outcome;
-use apportion::admission::review;
-use apportion::extender::wire::{Args, PreemptionArgs};
-use apportion::extender::{AnswerSize, preempt, prioritize};
+use apportion_core::admission::Outcome;
+use apportion_core::admission::review;
+use apportion_core::extender::wire::{Args, PreemptionArgs};
+use apportion_core::extender::{AnswerSize, preempt, prioritize};
 use serde_json::{Value, json};
 
 use super::fixtures::{Node, World, a100, a100_mixed, ledger, on, pod, shipped, t4};
@@ -212,7 +212,8 @@ fn preempt_and_bind_are_read_safely() {
         match serde_json::from_slice::<Args<'_>>(&bytes) {
             // Its pod is read as that of a question about no node.
             Ok(args) => {
-                let answer = apportion::extender::filter(&args, &world(&[]).extender(), AnswerSize::All, |r| json!(r));
+                let answer =
+                    apportion_core::extender::filter(&args, &world(&[]).extender(), AnswerSize::All, |r| json!(r));
                 assert_eq!(answer["Error"], "neither NodeNames nor Nodes is set", "{name}");
             }
             Err(error) => assert_eq!(

@@ -1,6 +1,6 @@
 //! How a pod is rewritten or turned away, row by row.
 
-use apportion::admission::Outcome;
+use apportion_core::admission::Outcome;
 use serde_json::json;
 
 use super::fixtures::{World, a100, a100_mixed, pod, t4, with, with_terms};

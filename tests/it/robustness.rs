@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use apportion::admission::{admit, review};
-use apportion::extender::wire::Args;
-use apportion::extender::{AnswerSize, filter, prioritize};
+use apportion_core::admission::{admit, review};
+use apportion_core::extender::wire::Args;
+use apportion_core::extender::{AnswerSize, filter, prioritize};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

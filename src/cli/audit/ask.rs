@@ -7,8 +7,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use super::progress::Progress;
-use crate::audit::{Asking, Readings, Series, Topic, Traits};
-use crate::prometheus::{Client, ClientError};
+use apportion_audit::prometheus::{Client, ClientError};
+use apportion_audit::{Asking, Readings, Series, Topic, Traits};
 
 /// Who is asked, and how.
 pub struct Inquiry<'a> {

@@ -1,9 +1,10 @@
 //! The report for a terminal.
 
-use super::figure::{advice, hours, money, part, percent, scope, sparkline};
-use crate::audit::Report;
-use crate::audit::report::Usage;
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, painted};
+use apportion_audit::Report;
+use apportion_audit::render::figure::{advice, hours, money, percent, scope, sparkline};
+use apportion_audit::render::figure::{short, summary};
+use apportion_audit::report::Usage;
 
 /// Rows of a table at most; the rest is in the other forms.
 const ROWS: usize = 20;
@@ -112,64 +113,6 @@ pub fn text(report: &Report) -> String {
     page
 }
 
-/// What a manager wants to know, in sentences.
-pub fn summary(report: &Report) -> Vec<String> {
-    let (total, usage) = (&report.total, &report.total.usage);
-    let unit = report.currency.as_deref().unwrap_or("");
-    let mut sentences = vec![
-        format!(
-            "{} to {}: {} hours in steps of {} s; idle means below {} % utilization.",
-            report.window.start,
-            report.window.end,
-            hours(report.window.hours),
-            report.window.step_seconds,
-            report.window.idle_below_percent
-        ),
-        format!(
-            "{} GPUs ({} devices) gave {} GPU hours. They were used {} on average, and idle for {} hours ({}).",
-            total.gpus,
-            total.devices,
-            hours(usage.gpu_hours),
-            percent(usage.mean_percent),
-            hours(usage.idle_hours),
-            part(usage.idle_hours, usage.gpu_hours)
-        ),
-        format!(
-            "Pods held {} GPU hours; {} idle hours were nobody's.",
-            hours(total.held_hours),
-            hours(total.idle_unheld_hours)
-        ),
-    ];
-    if let (Some(cost), Some(wasted)) = (usage.cost, usage.wasted) {
-        sentences.push(format!(
-            "That cost {} {unit}, of which {} {unit} ({}) went into idle hours.",
-            money(Some(cost)),
-            money(Some(wasted)),
-            part(wasted, cost)
-        ));
-    }
-    let changes = report.workloads.iter().filter(|row| row.advice.change).count();
-    sentences.push(match (changes, total.saving) {
-        (0, _) => "No workload should be shared otherwise than it is.".to_owned(),
-        (count, Some(saving)) => format!(
-            "Sharing {count} workload{} otherwise would save {} GPU hours, {} {unit}, in such a time.",
-            plural(count),
-            hours(total.saving_hours),
-            money(Some(saving))
-        ),
-        (count, None) => format!(
-            "Sharing {count} workload{} otherwise would save {} GPU hours in such a time.",
-            plural(count),
-            hours(total.saving_hours)
-        ),
-    });
-    sentences
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
 /// Hours, mean, percentile, idle hours, money.
 fn usage(usage: &Usage) -> [String; 5] {
     [
@@ -179,15 +122,6 @@ fn usage(usage: &Usage) -> [String; 5] {
         hours(usage.idle_hours),
         money(usage.wasted),
     ]
-}
-
-/// A UUID that fits into a column.
-pub fn short(uuid: &str) -> String {
-    if uuid.len() > 16 {
-        format!("{}..", &uuid.chars().take(14).collect::<String>())
-    } else {
-        uuid.to_owned()
-    }
 }
 
 /// Lines of at most `width` characters, broken between words.

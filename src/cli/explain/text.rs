@@ -1,10 +1,11 @@
 //! A report as a person reads it: at most a hundred columns, a label in front of each part.
 
-use super::diff::{self, Line};
-use super::nodes::{Fit, Nodes};
-use super::report::{Report, Resources, Way, WayVerdict};
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, Page};
-use crate::gpu::MiB;
+use apportion_analysis::explain::diff;
+use apportion_analysis::explain::diff::Line;
+use apportion_analysis::explain::nodes::{Fit, Nodes};
+use apportion_analysis::explain::report::{Report, Resources, Way, WayVerdict};
+use apportion_mig::memory::MiB;
 
 /// All reports, one below the other.
 pub fn text(reports: &[Report]) -> anyhow::Result<String> {

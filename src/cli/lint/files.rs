@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use crate::cli::input;
-use crate::inventory::Inventory;
-use crate::lint::nvidia::{self, Sources, drift, tree};
-use crate::plan;
-use crate::policy::Finding;
+use apportion_core::diagnostics::Finding;
+use apportion_core::inventory::Inventory;
+use apportion_nvidia::lint::{Sources, drift, tree};
+use apportion_nvidia::plan;
 
 /// Texts by file name.
 pub type Texts = Vec<(String, String)>;
@@ -64,7 +64,10 @@ impl Given {
         for setting in &self.set {
             sources.set(setting).map_err(|error| anyhow!("--set: {error}"))?;
         }
-        findings.extend(nvidia::lint(&sources, cluster.map(|(_, inventory)| inventory)));
+        findings.extend(apportion_nvidia::lint::lint(
+            &sources,
+            cluster.map(|(_, inventory)| inventory),
+        ));
         if let Some((file, inventory)) = cluster {
             findings.extend(drift::lint(&sources, inventory, file));
         }

@@ -4,7 +4,7 @@ use anstyle::Style;
 
 use super::counted;
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, painted};
-use crate::policy::{Finding, Location, Severity};
+use apportion_core::diagnostics::{Finding, Location, Severity};
 
 const BOLD: Style = Style::new().bold();
 

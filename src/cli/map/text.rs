@@ -2,13 +2,14 @@
 //!
 //! Colours are always written; [`crate::cli::output`] takes them out where they are not wanted.
 
+use apportion_core::diagnostics::counted;
 use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style};
 
-use super::picture::{Block, Group, Holder, Picture, Strip};
-use super::waiting::queues;
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, painted};
+use apportion_analysis::map::picture::{Block, Group, Holder, Picture, Strip};
+use apportion_analysis::map::waiting::queues;
 
 /// Columns where nothing says how many there are.
 const WIDTH: usize = 100;
@@ -309,9 +310,4 @@ impl Drawing<'_> {
     fn style(&self, tenant: &str) -> Style {
         COLORS[self.picture.color_of(tenant) % COLORS.len()].on_default()
     }
-}
-
-/// `1 node`, `2 nodes`.
-pub fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

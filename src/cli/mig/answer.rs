@@ -4,13 +4,14 @@ use anstyle::Style;
 use serde::Serialize;
 
 use crate::cli::page::Page;
-use crate::gpu::geometry::Model;
-use crate::gpu::mig_parted::{self, NodeConfig, Part, counted};
-use crate::gpu::placement::{Piece, Placement};
+use apportion_mig::geometry::Model;
+use apportion_mig::placement::{Piece, Placement};
+use apportion_nvidia::mig_parted;
+use apportion_nvidia::mig_parted::{NodeConfig, Part, counted};
 
 /// `3g.40gb + 2 x 2g.20gb`.
 pub fn sum(geometry: &[Placement]) -> String {
-    let part = |(row, count): (&crate::gpu::geometry::Row, usize)| match count {
+    let part = |(row, count): (&apportion_mig::geometry::Row, usize)| match count {
         1 => row.profile.to_owned(),
         _ => format!("{count} x {}", row.profile),
     };
@@ -97,7 +98,7 @@ pub fn doubts(model: &Model) -> Option<String> {
 
 /// What could still be added.
 fn room(model: &'static Model, geometry: &[Placement]) -> Vec<String> {
-    let with = |row: &'static crate::gpu::geometry::Row| {
+    let with = |row: &'static apportion_mig::geometry::Row| {
         let mut pieces: Vec<Piece> = geometry.iter().map(|placement| placement.row.into()).collect();
         pieces.push(Piece::from(row));
         model.place(&pieces).is_some()

@@ -11,11 +11,14 @@ use super::{Format, Printing};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::page::{BAD, GOOD, Page};
-use crate::gpu::geometry::{Model, models_with};
-use crate::gpu::instances::{self, Name, Term};
-use crate::gpu::misfit::Wanted;
-use crate::gpu::placement::Placement;
-use crate::gpu::{MigProfile, catalog, mig_parted};
+use apportion_mig::catalog;
+use apportion_mig::geometry::{Model, models_with};
+use apportion_mig::instances;
+use apportion_mig::instances::{Name, Term};
+use apportion_mig::misfit::Wanted;
+use apportion_mig::placement::Placement;
+use apportion_mig::profile::MigProfile;
+use apportion_nvidia::mig_parted;
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -142,7 +145,7 @@ fn judge(model: &'static Model, terms: &[Term]) -> Verdict {
 }
 
 /// The row that has the ID which a name has on another product.
-fn sibling(model: &'static Model, name: Name) -> Option<&'static crate::gpu::geometry::Row> {
+fn sibling(model: &'static Model, name: Name) -> Option<&'static apportion_mig::geometry::Row> {
     let Name::Profile(profile) = name else {
         return None;
     };

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::page::{FAINT, painted};
-use crate::gpu::geometry::{Model, Row};
-use crate::gpu::placement::Placement;
+use apportion_mig::geometry::{Model, Row};
+use apportion_mig::placement::Placement;
 
 /// Columns of a drawing; the page has a label before it.
 const WIDTH: usize = 81;

@@ -11,13 +11,17 @@ use crate::cli::exit::Exit;
 use crate::cli::input;
 use crate::cli::output;
 use crate::cli::page::{BAD, GOOD, Page};
-use crate::gpu::geometry::{MODELS, Model};
-use crate::gpu::instances::{self, Name};
-use crate::gpu::mig_parted::{self, NodeConfig, Part};
-use crate::gpu::packing::Batch;
-use crate::gpu::{GpuResource, MigProfile, catalog};
-use crate::inventory::dump;
-use crate::inventory::record::Place;
+use apportion_core::gpu::GpuResource;
+use apportion_core::inventory::dump;
+use apportion_core::inventory::record::Place;
+use apportion_mig::catalog;
+use apportion_mig::geometry::{MODELS, Model};
+use apportion_mig::instances;
+use apportion_mig::instances::Name;
+use apportion_mig::packing::Batch;
+use apportion_mig::profile::MigProfile;
+use apportion_nvidia::mig_parted;
+use apportion_nvidia::mig_parted::{NodeConfig, Part};
 
 /// Instances that are planned for at most: more GPUs than any cluster has.
 const MOST: u64 = 10_000_000;

@@ -9,8 +9,9 @@ use super::drawing;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, Format, Printing};
 use crate::cli::page::{FAINT, Page, painted};
-use crate::gpu::geometry::{MODELS, Model, Row};
-use crate::gpu::{GpuResource, catalog};
+use apportion_core::gpu::GpuResource;
+use apportion_mig::catalog;
+use apportion_mig::geometry::{MODELS, Model, Row};
 
 /// Flags.
 #[derive(Debug, clap::Args)]

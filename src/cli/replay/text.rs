@@ -1,7 +1,7 @@
 //! The answer as a person reads it.
 
-use super::report::{Change, Outcome, Report};
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, Page};
+use apportion_analysis::replay::report::{Change, Outcome, Report};
 
 /// The whole answer.
 pub fn text(report: &Report) -> String {

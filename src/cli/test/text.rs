@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::case::Outcome;
 use crate::cli::page::{BAD, FAINT, GOOD, painted};
+use apportion_analysis::policy_test::case::Outcome;
 
 /// All outcomes, and a summary.
 pub fn text(outcomes: &[Outcome]) -> String {

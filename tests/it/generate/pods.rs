@@ -1,6 +1,6 @@
 //! Pods.
 
-use apportion::gpu::Strategy as Sharing;
+use apportion_core::gpu::Strategy as Sharing;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::{collection::vec, option};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use apportion::inventory::PodRecord;
+use apportion_core::inventory::PodRecord;
 use k8s_openapi::api::coordination::v1::Lease;
 
 /// A pod.

@@ -1,0 +1,256 @@
+//! What policies and a cluster do not say alike.
+
+use super::limits;
+use apportion_core::diagnostics::spelling;
+use apportion_core::diagnostics::{Finding, Location};
+use apportion_core::gpu::names::POLICY_LABEL;
+use apportion_core::inventory::Inventory;
+use apportion_core::k8s::LabelSource as _;
+use apportion_core::k8s::text::Labels;
+use apportion_core::policy::SharingRule;
+use apportion_core::policy::governance::is_exempt;
+use apportion_core::policy::{Policy, PolicySet};
+
+/// What is doubtful in policies beside this cluster, which was read from `file`: first about policies, in the order of their places,
+/// then about the cluster's own objects, by name.
+pub fn lint_cluster(policies: &PolicySet, inventory: &Inventory, file: &str) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = policies
+        .iter()
+        .flat_map(|policy| {
+            let rules = idle(policy, inventory).into_iter().chain(unserved(policy, inventory));
+            rules.chain(limits::lint(policy, inventory))
+        })
+        .collect();
+    findings.sort_by(|a, b| a.location.cmp(&b.location));
+
+    let about = |subject: String, message: String| Finding::warning(Location::file(file), subject, message);
+    let mut namespaces: Vec<(&str, &Labels)> = inventory.namespaces().collect();
+    namespaces.sort_unstable_by_key(|(name, _)| *name);
+    for (name, labels) in namespaces {
+        if let Some(message) = misnamed(name, labels, policies) {
+            findings.push(about(format!("namespace {name}"), message));
+        }
+    }
+    for node in inventory.nodes() {
+        let subject = || format!("node {}", node.name);
+        if let Some(pause) = &node.offers.paused {
+            let message = format!("offers nothing to anybody: {pause}");
+            findings.push(about(subject(), message));
+        }
+        for problem in &node.offers.problems {
+            findings.push(about(subject(), problem.detail.clone()));
+        }
+    }
+    findings
+}
+
+/// A policy without a namespace.
+fn idle(policy: &Policy, inventory: &Inventory) -> Option<Finding> {
+    let governs = |(name, labels): (&str, &Labels)| !is_exempt(name) && policy.namespaces.matches(labels);
+    if inventory.namespaces().any(governs) {
+        return None;
+    }
+    let remedy = if policy.namespaces == Policy::default_namespaces(&policy.name) {
+        format!("label one with {POLICY_LABEL}={}", policy.name)
+    } else {
+        "label one as it wants, or widen it".to_owned()
+    };
+    let message = format!(
+        "matches none of the cluster's {} namespaces; {remedy}",
+        inventory.namespaces().count()
+    );
+    Some(Finding::warning(
+        policy.location.clone(),
+        "spec.namespaceSelector",
+        message,
+    ))
+}
+
+/// Rules that no node can serve, whatever is free and whether or not it takes pods just now.
+fn unserved(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {
+    policy
+        .rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| !is_served(&rule.sharing, inventory))
+        .map(|(at, rule)| {
+            let message = format!("no node of the cluster offers this: {}", rule.sharing);
+            Finding::warning(rule.location.clone(), format!("spec.strategies[{at}]"), message)
+        })
+        .collect()
+}
+
+fn is_served(rule: &SharingRule, inventory: &Inventory) -> bool {
+    inventory
+        .nodes()
+        .flat_map(|node| &node.offers.offers)
+        .any(|offer| offer.serves(rule, None).is_ok())
+}
+
+/// A namespace whose label does not do what it says.
+fn misnamed(namespace: &str, labels: &Labels, policies: &PolicySet) -> Option<String> {
+    let name = labels.label(POLICY_LABEL).filter(|name| !name.is_empty())?;
+    if is_exempt(namespace) {
+        return Some(format!(
+            "is exempt from every policy, so its label {POLICY_LABEL}={name} does nothing"
+        ));
+    }
+    let governor = policies
+        .iter()
+        .find(|policy| policy.namespaces.matches(labels))
+        .map(|policy| policy.name.as_str());
+    let Some(policy) = policies.get(name) else {
+        let consequence = match governor {
+            Some(governor) => format!("`{governor}` governs it by its namespaceSelector"),
+            None => "pods with GPUs are refused there".to_owned(),
+        };
+        let known = policies.iter().map(|policy| policy.name.as_str());
+        let help = match spelling::nearest(name, known) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("the policies are {}", policies.names()),
+        };
+        return Some(format!(
+            "label {POLICY_LABEL} is `{name}`, which names no policy, so {consequence}; {help}"
+        ));
+    };
+    if policy.namespaces.matches(labels) {
+        return None;
+    }
+    let consequence = governor.map_or_else(
+        || "nobody governs it".to_owned(),
+        |governor| format!("`{governor}` governs it"),
+    );
+    Some(format!(
+        "label {POLICY_LABEL} is `{name}`, and that policy's namespaceSelector ({}) does not match it, so {consequence}",
+        policy.location
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apportion_core::inventory::dump;
+    use apportion_core::policy::parse::parse;
+
+    fn found(policies: &[(&str, &str)], items: &str) -> Vec<String> {
+        let texts: Vec<String> = policies
+            .iter()
+            .map(|(name, spec)| {
+                format!("apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
+            })
+            .collect();
+        let set = PolicySet::new(parse("p.yaml", &texts.join("---\n")).unwrap());
+        let dump = format!("kind: List\nitems:\n- {{kind: Node, metadata: {{name: empty}}}}\n{items}");
+        lint_cluster(&set, dump::read(&dump).unwrap().inventory(), "c.json")
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    const T4: &str = "- kind: Node\n  metadata:\n    name: t4\n    labels: {nvidia.com/gpu.product: Tesla-T4, nvidia.com/gpu.sharing-strategy: mps, nvidia.com/gpu.replicas: '4', nvidia.com/gpu.count: '1', nvidia.com/gpu.memory: '15360'}\n  status: {allocatable: {nvidia.com/gpu.shared: 4}}\n";
+    const MPS: &str = "strategies: [{strategy: mps, products: [T4]}]";
+
+    fn namespace(name: &str, labels: &str) -> String {
+        format!("- {{kind: Namespace, metadata: {{name: {name}, labels: {{{labels}}}}}}}\n")
+    }
+
+    #[test]
+    fn a_cluster_that_agrees_with_its_policies_has_nothing_to_say() {
+        let items = format!("{T4}{}", namespace("n", "apportion.dev/policy: serving"));
+        assert_eq!(found(&[("serving", MPS)], &items), Vec::<String>::new());
+    }
+
+    #[test]
+    fn namespaces_and_policies_that_miss_each_other_are_found() {
+        let items = format!(
+            "{T4}{}{}{}",
+            namespace("kube-system", "apportion.dev/policy: serving"),
+            namespace("a", "apportion.dev/policy: servin"),
+            namespace("b", "apportion.dev/policy: team"),
+        );
+        let team = format!("namespaceSelector: {{matchLabels: {{team: x}}}}, {MPS}");
+        let found = found(&[("serving", MPS), ("team", &team)], &items);
+        let expected = [
+            "p.yaml:3:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label one with apportion.dev/policy=serving",
+            "p.yaml:8:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label one as it wants, or widen it",
+            "c.json: warning: namespace a: label apportion.dev/policy is `servin`, which names no policy, so pods with GPUs are refused there; did you mean serving?",
+            "c.json: warning: namespace b: label apportion.dev/policy is `team`, and that policy's namespaceSelector (p.yaml:8:18) does not match it, so nobody governs it",
+            "c.json: warning: namespace kube-system: is exempt from every policy, so its label apportion.dev/policy=serving does nothing",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn limits_that_do_nothing_or_too_much_are_found() {
+        let sliced = T4.replace("mps", "time-slicing");
+        let items = format!(
+            "{sliced}{}{}",
+            namespace("n", "apportion.dev/policy: serving"),
+            namespace("kube-system", "team: x"),
+        );
+        for (limits, expected) in [
+            ("sharesPerGPU: 3", None),
+            (
+                "sharesPerGPU: 4",
+                Some(
+                    "spec.limits.sharesPerGPU: 4 has no effect: no GPU that the policy allows is cut into more than 4 shares",
+                ),
+            ),
+            ("memory: Total, undeclaredMemory: 8Gi", None),
+            (
+                "memory: Total, undeclaredMemory: 16Gi",
+                Some(
+                    "spec.limits.undeclaredMemory: a share counts with 16Gi whose pod declares nothing, and a GPU of node t4 has 15Gi",
+                ),
+            ),
+            ("memory: PerGPU, undeclaredMemory: 7Gi", None),
+            (
+                "memory: PerGPU, undeclaredMemory: 8Gi",
+                Some(
+                    "no two pods that declare nothing ever share a GPU: each counts with 8Gi, and the largest GPU has 15Gi",
+                ),
+            ),
+            ("tenants: Apart", None),
+            ("tenants: Apart, tenantLabel: apportion.dev/policy", None),
+            (
+                "tenants: Apart, tenantLabel: team",
+                Some(
+                    "spec.limits.tenantLabel: no namespace of the policy has the label team, so each is a tenant of its own",
+                ),
+            ),
+        ] {
+            let spec =
+                format!("namespaceSelector: {{}}, limits: {{{limits}}}, strategies: [{{strategy: time-slicing}}]");
+            let found = found(&[("serving", &spec)], &items);
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{limits}: {found:#?}");
+            for (finding, words) in found.iter().zip(expected) {
+                assert!(finding.contains(words), "{limits}: {finding}");
+            }
+        }
+    }
+
+    #[test]
+    fn rules_without_nodes_and_nodes_in_doubt_are_found() {
+        let items = format!(
+            "{T4}{}{}",
+            namespace("n", "apportion.dev/policy: serving"),
+            "- kind: Node\n  metadata: {name: bare, labels: {nvidia.com/mig.config.state: failed}}\n  status: {allocatable: {nvidia.com/gpu: 4}}\n",
+        );
+        let spec = "strategies: [{strategy: exclusive}, {strategy: mps, products: [T4]}]";
+        let found = found(&[("serving", spec)], &items);
+        assert_eq!(found.len(), 3, "{found:#?}");
+        assert!(
+            found[0]
+                .starts_with("p.yaml:4:21: warning: spec.strategies[0]: no node of the cluster offers this: exclusive"),
+            "{found:#?}"
+        );
+        assert_eq!(
+            found[1],
+            "c.json: warning: node bare: offers nothing to anybody: MIG reconfiguration failed"
+        );
+        assert!(
+            found[2].starts_with("c.json: warning: node bare: label nvidia.com/gpu.sharing-strategy is missing"),
+            "{found:#?}"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//!
+
+pub mod play;
+pub mod report;
+pub mod restored;

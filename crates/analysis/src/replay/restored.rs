@@ -1,0 +1,231 @@
+//! A pod as it was before it was admitted, as far as that can be told.
+//!
+//! A pod that runs asks for what it was rewritten to, and its owner will make the next one of a template that knows nothing of this. The
+//! annotation `apportion.dev/decision` says what was asked for before. It is no evidence, and here none is needed: it is taken where it
+//! agrees with the pod, and all that depends on it is a forecast.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use apportion_core::gpu::GpuResource;
+use apportion_core::gpu::names::{
+    DECISION_ANNOTATION, NVIDIA_DOMAIN, SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label,
+};
+use apportion_core::patch::DecisionRecord;
+
+/// The pod of a document, without what the server keeps about it: its status, and who wrote which field, which is most of the text.
+pub fn read(document: &str) -> serde_json::Result<Value> {
+    let parts: BTreeMap<String, &RawValue> = serde_json::from_str(document)?;
+    let mut pod = Map::new();
+    for (key, part) in parts {
+        let value = match &*key {
+            "status" => continue,
+            "metadata" => without(part, "managedFields")?,
+            _ => serde_json::from_str(part.get())?,
+        };
+        pod.insert(key, value);
+    }
+    Ok(Value::Object(pod))
+}
+
+fn without(object: &RawValue, left_out: &str) -> serde_json::Result<Value> {
+    let mut parts: BTreeMap<String, &RawValue> = serde_json::from_str(object.get())?;
+    parts.remove(left_out);
+    let parts = parts
+        .into_iter()
+        .map(|(key, part)| Ok((key, serde_json::from_str(part.get())?)));
+    parts
+        .collect::<serde_json::Result<Map<String, Value>>>()
+        .map(Value::Object)
+}
+
+/// Takes away what scheduling and admission have added. Returns whether admission had added anything.
+///
+/// Of node affinity all requirements on labels that the webhook writes go: one of them that the owner wrote can not be told from ours.
+pub fn restore(pod: &mut Value) -> bool {
+    if let Some(pod) = pod.as_object_mut() {
+        pod.remove("status");
+    }
+    if let Some(spec) = pod.pointer_mut("/spec").and_then(Value::as_object_mut) {
+        spec.remove("nodeName");
+    }
+    let note = pod
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+        .and_then(|annotations| annotations.remove(DECISION_ANNOTATION));
+    let record = note
+        .as_ref()
+        .and_then(Value::as_str)
+        .and_then(|text| serde_json::from_str::<DecisionRecord>(text).ok());
+    let Some(record) = record.filter(|record| agrees(pod, record)) else {
+        return false;
+    };
+    for list in ["containers", "initContainers"] {
+        for container in members(pod, list) {
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            if let Some(before) = record.before.get(name) {
+                let before = before.clone();
+                ask_for(container, &before);
+            }
+        }
+    }
+    loosen(pod);
+    true
+}
+
+fn members<'p>(pod: &'p mut Value, list: &str) -> impl Iterator<Item = &'p mut Value> {
+    let list = pod.pointer_mut("/spec").and_then(|spec| spec.get_mut(list));
+    list.and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+/// Whether every container that the record speaks of asks for what it says.
+fn agrees(pod: &Value, record: &DecisionRecord) -> bool {
+    record.after.iter().all(|(name, resources)| {
+        let containers = ["containers", "initContainers"].into_iter().flat_map(|list| {
+            let list = pod.pointer("/spec").and_then(|spec| spec.get(list));
+            list.and_then(Value::as_array).into_iter().flatten()
+        });
+        let mut own = containers.filter(|container| container.get("name").and_then(Value::as_str) == Some(name));
+        own.any(|container| {
+            resources.iter().all(|(resource, count)| {
+                let limit = container
+                    .pointer("/resources/limits")
+                    .and_then(|limits| limits.get(resource));
+                limit.is_some_and(|limit| limit.as_str() == Some(&count.to_string()) || limit.as_u64() == Some(*count))
+            })
+        })
+    })
+}
+
+fn ask_for(container: &mut Value, counts: &BTreeMap<String, u64>) {
+    for list in ["limits", "requests"] {
+        let resources = container
+            .pointer_mut("/resources")
+            .and_then(|resources| resources.get_mut(list));
+        if let Some(resources) = resources.and_then(Value::as_object_mut) {
+            resources.retain(|name, _| !GpuResource::is_gpu_name(name));
+            for (name, count) in counts {
+                resources.insert(name.clone(), Value::String(count.to_string()));
+            }
+        }
+    }
+}
+
+fn is_ours(key: &str) -> bool {
+    let has = |suffix: &str| key.strip_suffix(suffix).is_some_and(|front| front.ends_with('.'));
+    key.starts_with(NVIDIA_DOMAIN)
+        && (key == gpu_label::PRODUCT
+            || key == gpu_label::MIG_SLICES
+            || has(SUFFIX_SHARING_STRATEGY)
+            || has(SUFFIX_MEMORY)
+            || has("product"))
+}
+
+/// Takes the webhook's requirements out of the node affinity. An alternative without any would match every node, so nothing is required
+/// then.
+fn loosen(pod: &mut Value) {
+    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+    let Some(affinity) = pod
+        .pointer_mut("/spec/affinity/nodeAffinity")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    let terms = affinity
+        .get_mut(REQUIRED)
+        .and_then(|required| required.get_mut("nodeSelectorTerms"));
+    let mut is_free = false;
+    for term in terms.and_then(Value::as_array_mut).into_iter().flatten() {
+        let Some(term) = term.as_object_mut() else { continue };
+        let key = |expression: &Value| expression.get("key").and_then(Value::as_str).map(str::to_owned);
+        if let Some(expressions) = term.get_mut("matchExpressions").and_then(Value::as_array_mut) {
+            let before = expressions.len();
+            expressions.retain(|expression| !key(expression).is_some_and(|key| is_ours(&key)));
+            is_free |= expressions.len() < before && is_empty(term);
+        }
+    }
+    if is_free {
+        affinity.remove(REQUIRED);
+    }
+}
+
+fn is_empty(term: &Map<String, Value>) -> bool {
+    let none = |list: &str| term.get(list).and_then(Value::as_array).is_none_or(Vec::is_empty);
+    none("matchExpressions") && none("matchFields")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(count: &str) -> Value {
+        json!({
+            "metadata": {"name": "p", "annotations": {"apportion.dev/decision":
+                r#"{"policy":"d","strategy":"time-slicing","before":{"c":{"nvidia.com/gpu":2}},"after":{"c":{"nvidia.com/gpu.shared":1}}}"#}},
+            "spec": {
+                "nodeName": "n",
+                "containers": [{"name": "c", "resources": {"limits": {"cpu": "1", "nvidia.com/gpu.shared": count}}}],
+                "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                    {"matchExpressions": [{"key": "nvidia.com/gpu.sharing-strategy", "operator": "In", "values": ["time-slicing"]}]}]}}}
+            },
+            "status": {"phase": "Running"}
+        })
+    }
+
+    #[test]
+    fn what_admission_added_is_taken_away() {
+        let mut restored = pod("1");
+        assert!(restore(&mut restored));
+        assert_eq!(
+            restored,
+            json!({"metadata": {"name": "p", "annotations": {}}, "spec": {
+                "containers": [{"name": "c", "resources": {"limits": {"cpu": "1", "nvidia.com/gpu": "2"}}}],
+                "affinity": {"nodeAffinity": {}}}})
+        );
+    }
+
+    #[test]
+    fn what_the_server_keeps_is_not_read() {
+        let mut document = pod("1");
+        document["metadata"]["managedFields"] = json!([{"manager": "kubelet"}]);
+        let mut expected = pod("1");
+        expected.as_object_mut().unwrap().remove("status");
+        assert_eq!(read(&document.to_string()).unwrap(), expected);
+        assert!(read(r#"{"metadata":7}"#).is_err());
+    }
+
+    #[test]
+    fn a_record_that_does_not_agree_is_not_believed() {
+        let mut other = pod("3");
+        assert!(!restore(&mut other));
+        assert_eq!(
+            other["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu.shared"],
+            "3"
+        );
+        assert!(
+            other["spec"]["affinity"]["nodeAffinity"]
+                .get("requiredDuringSchedulingIgnoredDuringExecution")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn what_the_owner_selects_stays() {
+        let mut restored = pod("1");
+        let terms = restored
+            .pointer_mut("/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchExpressions")
+            .and_then(Value::as_array_mut)
+            .unwrap();
+        terms.push(json!({"key": "zone", "operator": "Exists"}));
+        assert!(restore(&mut restored));
+        assert_eq!(
+            restored.pointer(
+                "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms"
+            ),
+            Some(&json!([{"matchExpressions": [{"key": "zone", "operator": "Exists"}]}]))
+        );
+    }
+}

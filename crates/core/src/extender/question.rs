@@ -1,0 +1,165 @@
+//! What is asked about a pod, once policies and namespaces have been looked up.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::gpu::demand::DemandError;
+use crate::gpu::{Counts, PodDemand, demand};
+use crate::inventory::{DeviceClasses, Inventory, Lack, Newcomer, NodeEntry, PodRecord, Reserved};
+use crate::k8s::{LabelSource, Pod};
+use crate::policy::Terms;
+use crate::policy::governance::OnUnknown;
+use crate::policy::{Governed, Mode, Policy, PolicySet};
+use apportion_mig::memory::MiB;
+
+/// What an answer depends on besides the question.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'c> {
+    /// The policies.
+    pub policies: &'c PolicySet,
+    /// The cluster.
+    pub inventory: &'c Inventory,
+    /// What is decided and not yet in the inventory.
+    pub reserved: &'c Reserved,
+    /// What to do where the cluster is not known well enough.
+    pub on_unknown: OnUnknown,
+}
+
+impl<'c> Context<'c> {
+    /// A node, as a pod of this UID and priority finds it.
+    pub fn node(&self, name: &str, uid: &str, priority: i32) -> Option<NodeRef<'c>> {
+        let node = self.inventory.node(name)?;
+        let reserved = if self.reserved.is_empty() {
+            None
+        } else {
+            self.reserved.on(name, uid, priority)
+        };
+        Some(match reserved {
+            Some(reserved) => NodeRef::Made(Box::new(node.with(&reserved))),
+            None => NodeRef::Known(node),
+        })
+    }
+}
+
+/// A node that is asked about. Small, because a question names hundreds, and nearly all are just looked up.
+#[derive(Debug)]
+pub enum NodeRef<'c> {
+    /// As the inventory has it.
+    Known(&'c NodeEntry),
+    /// With what is reserved there, or as the scheduler sent it.
+    Made(Box<NodeEntry>),
+}
+
+impl Deref for NodeRef<'_> {
+    type Target = NodeEntry;
+
+    fn deref(&self) -> &NodeEntry {
+        match self {
+            NodeRef::Known(node) => node,
+            NodeRef::Made(node) => node,
+        }
+    }
+}
+
+/// What a pod means to the extender.
+#[derive(Debug)]
+pub enum Ask<'c> {
+    /// Nothing: it asks for no GPU.
+    Nothing,
+    /// It can not be judged, and is not to pass.
+    Refuse(String),
+    /// No policy holds it to anything, or one that only watches; what its neighbours were promised does.
+    Guest(Newcomer),
+    /// It is to be held to its policy.
+    Hold {
+        /// The policy.
+        policy: &'c Policy,
+        /// What it would hold.
+        newcomer: Newcomer,
+        /// What may be left to DRA.
+        classes: &'c DeviceClasses,
+    },
+}
+
+impl<'c> Ask<'c> {
+    /// What this pod means.
+    pub fn of(pod: &Pod<'_>, context: &Context<'c>) -> Self {
+        let (demand, read) = (demand::effective_demand(pod), PodDemand::of(pod));
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let read = read.map(|read| (read.is_empty(), read.memory));
+        Self::about(namespace, &pod.metadata.labels, &demand, read, context)
+    }
+
+    /// What a pod means that is known already.
+    pub fn of_record(pod: &PodRecord, context: &Context<'c>) -> Self {
+        let read = match (&pod.wish.demand, &pod.declared) {
+            (Ok(wished), Ok(memory)) => Ok((wished.is_empty(), *memory)),
+            (Err(error), _) | (_, Err(error)) => Err((**error).clone()),
+        };
+        Self::about(&pod.namespace, &pod.wish.labels, &pod.demand, read, context)
+    }
+
+    /// `read` is whether the containers ask for nothing, and the memory that they declare.
+    fn about(
+        namespace: &str,
+        labels: &impl LabelSource,
+        demand: &Counts,
+        read: Result<(bool, Option<MiB>), DemandError>,
+        context: &Context<'c>,
+    ) -> Self {
+        // A demand that can not be read is not an empty one.
+        if demand.is_empty() && read.as_ref().is_ok_and(|(is_empty, _)| *is_empty) {
+            return Ask::Nothing;
+        }
+        let newcomer = |policy: Option<&Policy>, memory| Newcomer {
+            demand: demand.clone(),
+            memory,
+            terms: Arc::new(Terms::under(policy, namespace, context.inventory.namespace(namespace))),
+        };
+        // What can not be read declares nothing that anybody could be held to.
+        let declared = read.as_ref().map_or(None, |(_, memory)| *memory);
+        let unknown = |message: String| match context.on_unknown {
+            OnUnknown::Refuse => Ask::Refuse(message),
+            OnUnknown::Admit => Ask::Guest(newcomer(None, declared)),
+        };
+        match context.inventory.governing(context.policies, namespace, labels) {
+            Governed::ByUnknownNamespace => unknown(format!("namespace {namespace} not known to apportion yet")),
+            Governed::ByUnknown(name) => unknown(format!("policy {name} does not exist")),
+            Governed::ByNone => Ask::Guest(newcomer(None, declared)),
+            Governed::By(policy) if policy.mode != Mode::Enforce => Ask::Guest(newcomer(Some(policy), declared)),
+            Governed::By(policy) => match read {
+                Ok((_, memory)) => Ask::Hold {
+                    policy,
+                    newcomer: newcomer(Some(policy), memory),
+                    classes: context.inventory.device_classes(),
+                },
+                Err(error) => Ask::Refuse(error.to_string()),
+            },
+        }
+    }
+
+    /// Whether a node can hold the pod.
+    pub fn check(&self, node: Option<&NodeEntry>) -> Result<(), Lack> {
+        match (self, node) {
+            (Ask::Nothing | Ask::Guest(_), None) | (Ask::Nothing | Ask::Refuse(_), Some(_)) => Ok(()),
+            (Ask::Hold { .. } | Ask::Refuse(_), None) => Err(Lack::UnknownNode),
+            (Ask::Guest(newcomer), Some(node)) => node.check_neighbours(&newcomer.holding()),
+            (
+                Ask::Hold {
+                    policy,
+                    newcomer,
+                    classes,
+                },
+                Some(node),
+            ) => node.hold_or_leave(&newcomer.holding(), policy.sharing_rules(), classes),
+        }
+    }
+
+    /// What the pod would hold, if it is anybody's concern.
+    pub fn newcomer(&self) -> Option<&Newcomer> {
+        match self {
+            Ask::Guest(newcomer) | Ask::Hold { newcomer, .. } => Some(newcomer),
+            Ask::Nothing | Ask::Refuse(_) => None,
+        }
+    }
+}
