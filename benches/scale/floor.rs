@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Question<'a> {
+struct DecisionInput<'a> {
     #[serde(borrow)]
     node_names: Vec<&'a str>,
 }
@@ -129,7 +129,7 @@ fn mutate(body: &[u8], review: &[u8]) -> Reply {
 }
 
 fn filter(body: &[u8], known: &HashSet<String>, most: usize) -> Reply {
-    let Ok(question) = serde_json::from_slice::<Question<'_>>(body) else {
+    let Ok(question) = serde_json::from_slice::<DecisionInput<'_>>(body) else {
         return (StatusCode::BAD_REQUEST, JSON, Vec::new());
     };
     // Every name is looked up, as every node has to be looked at.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use apportion_core::gpu::{Counts, PodDemand};
-use apportion_core::inventory::{Inventory, Whereabouts};
+use apportion_core::inventory::{Inventory, SchedulingConstraints};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ impl Client {
     ) -> anyhow::Result<()> {
         let (before, pod) = (before.to_string(), after.to_string());
         let (before, after) = (serde_json::from_str(&before)?, serde_json::from_str(&pod)?);
-        let (before, after) = (Whereabouts::of(&before), Whereabouts::of(&after));
+        let (before, after) = (SchedulingConstraints::of(&before), SchedulingConstraints::of(&after));
         let mut names = Vec::new();
         for node in cluster.nodes() {
             let reason = if !node.open {

@@ -119,7 +119,7 @@ impl Cluster {
         let question = json!({"Pod": pod(id, job, None), "NodeNames": fitting}).to_string();
         let args = serde_json::from_str(&question)?;
         let reserved = Reserved::default();
-        let context = extender::Context {
+        let context = extender::ExtenderContext {
             policies: &self.policies,
             inventory: self.ledger.inventory(),
             reserved: &reserved,

@@ -3,7 +3,7 @@
 
 use apportion_core::policy::governance::OnUnknown;
 use apportion_core::extender::wire::Args;
-use apportion_core::extender::{AnswerSize, Context, filter, prioritize};
+use apportion_core::extender::{AnswerSize, ExtenderContext, filter, prioritize};
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -12,7 +12,7 @@ fuzz_target!(|body: &[u8]| {
     let Ok(args) = serde_json::from_slice::<Args<'_>>(body) else {
         return;
     };
-    let context = Context {
+    let context = ExtenderContext {
         policies: &POLICIES,
         inventory: &CLUSTER,
         on_unknown: OnUnknown::Refuse,

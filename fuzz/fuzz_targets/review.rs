@@ -1,20 +1,20 @@
 //! Any body: no panic, and an answer that is JSON. A patch applies, and a second pass finds nothing to change.
 #![no_main]
 
-use apportion_core::admission::{Context, admit, review};
+use apportion_core::admission::{AdmissionContext, admit, review};
 use apportion_core::policy::governance::OnUnknown;
-use apportion_core::inventory::Claims;
+use apportion_core::inventory::PendingAdmissions;
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|body: &[u8]| {
     let Ok(request) = review::read(body) else { return };
-    let claims = Claims::default();
-    let context = Context {
+    let pending = PendingAdmissions::default();
+    let context = AdmissionContext {
         policies: &POLICIES,
         inventory: &CLUSTER,
-        claims: &claims,
+        pending: &pending,
         on_unknown: OnUnknown::Refuse,
         own_namespace: None,
         scheduler_name: None,

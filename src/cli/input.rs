@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use kube::Client;
 
 use crate::cluster::client;
-use crate::cluster::look::{self, LookError};
+use crate::cluster::snapshot::{self, SnapshotError};
 use apportion_core::diagnostics::Finding;
 use apportion_core::inventory::{Inventory, Ledger, dump};
 use apportion_core::policy::{Policy, PolicySet, parse};
@@ -111,19 +111,19 @@ pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
 
 /// The live cluster with its pods, and its policies beside those of a directory.
 pub fn live_ledger(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Ledger)> {
-    look_at(policies, look::ledger)
+    look_at(policies, snapshot::ledger)
 }
 
 /// The policies of the live cluster beside those of a directory, and the cluster as a dump.
 pub fn live_dump(policies: Option<&Path>) -> anyhow::Result<(PolicySet, String)> {
-    look_at(policies, look::dump)
+    look_at(policies, snapshot::dump)
 }
 
 /// The policies of the live cluster beside those of a directory, and what `look` finds there. Of policies that can not be used it tells
 /// standard error.
 fn look_at<T>(
     policies: Option<&Path>,
-    look: impl AsyncFnOnce(&Client) -> Result<T, LookError>,
+    look: impl AsyncFnOnce(&Client) -> Result<T, SnapshotError>,
 ) -> anyhow::Result<(PolicySet, T)> {
     let files = match policies {
         Some(directory) => checked_policies(directory, &policy_texts(directory)?)?,
@@ -134,7 +134,7 @@ fn look_at<T>(
         let (client, server) = client::connect_by_name().await?;
         // A kubeconfig has many clusters, and the current one may be another than was meant.
         let asked = || format!("the cluster at {}", server.trim_end_matches('/'));
-        let (policies, wrong) = look::policies(&client, files).await.with_context(asked)?;
+        let (policies, wrong) = snapshot::policies(&client, files).await.with_context(asked)?;
         for complaint in wrong {
             writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
         }

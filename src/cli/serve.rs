@@ -13,11 +13,11 @@ use super::certificate::CertificateArgs;
 use super::exit::Exit;
 use super::input;
 use crate::cluster::bindings;
-use crate::cluster::desk::Desk;
 use crate::cluster::evictions;
-use crate::cluster::feed::Feed;
-use crate::cluster::lease::Seat;
-use crate::cluster::rounds::Rounds;
+use crate::cluster::lease::LeaseConfig;
+use crate::cluster::periodic_tasks::PeriodicTasks;
+use crate::cluster::status_publisher::StatusPublisher;
+use crate::cluster::watches::Watches;
 use crate::cluster::writer::Writer;
 use crate::server::drain::DrainTimes;
 use crate::server::limits::{ByteCount, Limits};
@@ -159,9 +159,9 @@ impl Args {
     }
 
     /// Outside a cluster there is no namespace to hold a Lease in, and nobody else to hold it against.
-    fn seat(&self, name: &str) -> Option<Seat> {
+    fn seat(&self, name: &str) -> Option<LeaseConfig> {
         let namespace = self.own_namespace.clone()?;
-        Some(Seat {
+        Some(LeaseConfig {
             namespace,
             name: name.to_owned(),
             holder: self
@@ -311,9 +311,9 @@ async fn follow_cluster(
         }
     };
     let client = crate::cluster::client::connect().await?;
-    let feed = Feed::start(&client, true, !args.no_webhook);
+    let feed = Watches::start(&client, true, !args.no_webhook);
     // A scheduler's extender writes nothing: the webhook's process does.
-    let desk = (!args.no_webhook).then(|| Desk::open(&client, args.seat(&args.lease_name), tasks));
+    let desk = (!args.no_webhook).then(|| StatusPublisher::open(&client, args.seat(&args.lease_name), tasks));
     if args.bind || args.preempt {
         let seat = args
             .seat(&format!("{}-bind", args.lease_name))
@@ -327,7 +327,7 @@ async fn follow_cluster(
             evictions::start(&client, app, seat, instance, tasks);
         }
     }
-    let rounds = Rounds::new(args.own_namespace.clone(), desk);
+    let rounds = PeriodicTasks::new(args.own_namespace.clone(), desk);
     let writer = Writer::new(Arc::clone(app), policies, rounds);
     tasks.spawn(writer.run(feed, files));
     Ok(())

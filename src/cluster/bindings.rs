@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::kind::{Pods, Trimmed};
-use super::lease::{self, Handover, Seat, Term};
-use super::look;
+use super::lease::{self, Handover, LeaseConfig, Term};
+use super::snapshot;
 use crate::service::App;
-use crate::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
+use crate::service::bind::{BindError, BindLeadership, Binder, Binding, Looked};
 use apportion_core::extender::bind::BindingArgs;
 use apportion_core::inventory::{PodEntry, PodRecord, Purpose};
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for ApiServer {
 }
 
 /// Lets `app` bind pods, as long as we hold the seat.
-pub fn start(client: &Client, app: &App, seat: BindingSeat) {
+pub fn start(client: &Client, app: &App, seat: BindLeadership) {
     app.bind_through(Binding {
         binder: Arc::new(ApiServer(client.clone())),
         seat,
@@ -42,11 +42,11 @@ pub fn start(client: &Client, app: &App, seat: BindingSeat) {
 }
 
 /// Holds the seat as well as it can.
-pub fn seat(client: &Client, app: &Arc<App>, seat: Seat, tasks: &mut JoinSet<()>) -> BindingSeat {
+pub fn seat(client: &Client, app: &Arc<App>, seat: LeaseConfig, tasks: &mut JoinSet<()>) -> BindLeadership {
     let wanted = Arc::new(AtomicBool::new(false));
     let (may, until) = watch::channel(None);
     let (leads, led) = watch::channel(None);
-    let ours = BindingSeat {
+    let ours = BindLeadership {
         until,
         wanted: Arc::clone(&wanted),
     };
@@ -122,7 +122,7 @@ async fn catch_up(client: &Client, app: &App) -> bool {
         return false;
     }
     let mut bound: Vec<PodRecord> = Vec::new();
-    let listed = look::each::<Pods>(client, |_, record| {
+    let listed = snapshot::each::<Pods>(client, |_, record| {
         bound.extend(record.map(|record| *record).filter(PodRecord::is_on_a_node));
     });
     if let Err(error) = listed.await {
@@ -144,16 +144,16 @@ pub fn take_in(app: &App, bound: Vec<PodRecord>) -> bool {
     let mut late = 0u64;
     for record in bound {
         let key = format!("{}/{}", record.namespace, record.name);
-        let is_seen = |pod: &Arc<PodEntry>| pod.record.wish.uid == record.wish.uid && pod.node().is_some();
+        let is_seen = |pod: &Arc<PodEntry>| pod.record.summary.uid == record.summary.uid && pod.node().is_some();
         if !inventory.pod(&key).is_some_and(is_seen) {
             late += 1;
-            let uid = record.wish.uid.clone();
+            let uid = record.summary.uid.clone();
             let pod = PodEntry {
-                terms: Arc::new(app.terms_of(&state, &record)),
+                terms: Arc::new(app.guarantees_of(&state, &record)),
                 record,
             };
             if let Some(node) = pod.node() {
-                reservations.reserve(&uid, node, pod.newcomer(), Purpose::Binding, now);
+                reservations.reserve(&uid, node, pod.pod_request(), Purpose::Binding, now);
             }
         }
     }

@@ -8,8 +8,8 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
+use super::api_error::{ApiError, patiently};
 use super::changes::changes;
-use super::refusal::{Refusal, patiently};
 use crate::tls::ca::Trusted;
 use crate::tls::trust::Sight;
 
@@ -35,7 +35,7 @@ pub enum CaBundleError {
         /// Which.
         name: String,
         /// What it said.
-        source: Refusal,
+        source: ApiError,
     },
     /// Somebody else writes it all the time.
     #[error("cannot set the caBundle of the MutatingWebhookConfiguration {name} in {ATTEMPTS} attempts: {source}")]
@@ -43,7 +43,7 @@ pub enum CaBundleError {
         /// Which.
         name: String,
         /// What the API server said last.
-        source: Refusal,
+        source: ApiError,
     },
 }
 
@@ -95,7 +95,7 @@ impl CaBundle {
         }
     }
 
-    fn refused(&self, verb: &'static str) -> impl FnOnce(Refusal) -> CaBundleError {
+    fn refused(&self, verb: &'static str) -> impl FnOnce(ApiError) -> CaBundleError {
         let name = self.name.clone();
         move |source| CaBundleError::Refused { verb, name, source }
     }

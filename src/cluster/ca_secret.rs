@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use super::refusal::{Refusal, patiently};
+use super::api_error::{ApiError, patiently};
 use crate::tls::authority::Authority;
 use crate::tls::stored::{self, Data, StoredError};
 
@@ -42,7 +42,7 @@ pub enum CaSecretError {
         /// Which.
         secret: String,
         /// What it said.
-        source: Refusal,
+        source: ApiError,
     },
     /// It holds something else, which must not be lost.
     #[error(
@@ -132,7 +132,7 @@ impl CaSecret {
         secret
     }
 
-    fn refused(&self, verb: &'static str) -> impl FnOnce(Refusal) -> CaSecretError {
+    fn refused(&self, verb: &'static str) -> impl FnOnce(ApiError) -> CaSecretError {
         let secret = self.to_string();
         move |source| CaSecretError::Refused { verb, secret, source }
     }

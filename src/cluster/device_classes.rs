@@ -5,7 +5,7 @@ use serde::de::{Deserialize as _, Deserializer};
 
 use super::kind::{Kind, meta};
 use apportion_core::gpu::GpuResource;
-use apportion_core::inventory::delegation::served_by;
+use apportion_core::inventory::dra::served_by;
 use apportion_core::k8s::device_class::DeviceClass;
 
 /// Device classes.

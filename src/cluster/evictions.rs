@@ -12,9 +12,9 @@ use tokio::time::timeout;
 
 use super::notice::{Notice, publish};
 use crate::service::App;
-use crate::service::bind::BindingSeat;
+use crate::service::bind::BindLeadership;
 use crate::service::evict::{Evictions, Evictor};
-use apportion_core::extender::evict::Wish;
+use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::PodEntry;
 
 /// The longest that one call may take: no longer than a seat that was ours at its begin.
@@ -34,7 +34,7 @@ impl std::fmt::Debug for ApiServer {
 }
 
 /// Lets `app` evict pods, as long as we hold the seat.
-pub fn start(client: &Client, app: &Arc<App>, seat: BindingSeat, instance: String, tasks: &mut JoinSet<()>) {
+pub fn start(client: &Client, app: &Arc<App>, seat: BindLeadership, instance: String, tasks: &mut JoinSet<()>) {
     let (evictions, wished) = Evictions::new();
     app.evict_through(evictions.clone());
     let evictor = Arc::new(ApiServer {
@@ -45,9 +45,9 @@ pub fn start(client: &Client, app: &Arc<App>, seat: BindingSeat, instance: Strin
 }
 
 impl Evictor for ApiServer {
-    fn is_waiting<'e>(&'e self, wish: &'e Wish) -> BoxFuture<'e, Result<bool, String>> {
+    fn is_waiting<'e>(&'e self, summary: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, String>> {
         Box::pin(async move {
-            let (namespace, name) = wish.pod.split_once('/').unwrap_or(("default", &wish.pod));
+            let (namespace, name) = summary.pod.split_once('/').unwrap_or(("default", &summary.pod));
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
             let found = asked(pods.get_opt(name)).await?;
             Ok(found.is_some_and(|pod| {
@@ -58,7 +58,7 @@ impl Evictor for ApiServer {
                     .as_ref()
                     .and_then(|status| status.nominated_node_name.as_ref());
                 let metadata = &pod.metadata;
-                metadata.uid.as_deref() == Some(&*wish.uid)
+                metadata.uid.as_deref() == Some(&*summary.uid)
                     && metadata.deletion_timestamp.is_none()
                     && !placed
                     && !has(nominated)
@@ -74,7 +74,7 @@ impl Evictor for ApiServer {
                 delete_options: Some(DeleteParams {
                     dry_run: rehearsal,
                     preconditions: Some(Preconditions {
-                        uid: Some(record.wish.uid.to_string()),
+                        uid: Some(record.summary.uid.to_string()),
                         resource_version: None,
                     }),
                     ..DeleteParams::default()
@@ -92,7 +92,7 @@ impl Evictor for ApiServer {
         })
     }
 
-    fn tell<'e>(&'e self, wish: &'e Wish, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()> {
+    fn tell<'e>(&'e self, summary: &'e PreemptionRequest, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()> {
         Box::pin(async move {
             let mut names = Vec::new();
             let mut notices = Vec::new();
@@ -100,16 +100,16 @@ impl Evictor for ApiServer {
                 let key = victim.key();
                 let note = format!(
                     "evicted from node {} for {}, which has a higher priority",
-                    wish.node, wish.pod
+                    summary.node, summary.pod
                 );
-                notices.push(Notice::evicted((&key, &victim.record.wish.uid), "evicted", note));
+                notices.push(Notice::evicted((&key, &victim.record.summary.uid), "evicted", note));
                 names.push(key);
             }
             if names.is_empty() {
                 return;
             }
-            let note = format!("evicted for it from node {}: {}", wish.node, names.join(", "));
-            notices.push(Notice::evicted((&wish.pod, &wish.uid), "preempts", note));
+            let note = format!("evicted for it from node {}: {}", summary.node, names.join(", "));
+            notices.push(Notice::evicted((&summary.pod, &summary.uid), "preempts", note));
             for notice in notices {
                 if let Ok(Err(why)) = timeout(PATIENCE, publish(&self.client, &notice, &self.instance)).await {
                     tracing::warn!(%why, "the Event of an eviction can not be written");

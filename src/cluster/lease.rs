@@ -16,7 +16,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 use crate::service::Clock;
 
 /// How long a lease lasts after it was renewed.
@@ -30,7 +30,7 @@ const GIVE_UP: Duration = Duration::from_secs(8);
 
 /// The Lease, and who we are.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct LeaseConfig {
     /// Its namespace: our own.
     pub namespace: String,
     /// Its name.
@@ -96,14 +96,14 @@ pub struct Term {
 
 /// Whether a lease is ours, asked again and again.
 #[derive(Clone, Debug)]
-pub struct Tenure {
+pub struct Leadership {
     /// The term that [`hold`] tells of.
     pub leads: watch::Receiver<Option<Term>>,
     /// The clock that it goes by.
     pub clock: Clock,
 }
 
-impl Tenure {
+impl Leadership {
     /// Whether it is now.
     pub fn is_ours(&self) -> bool {
         self.leads.borrow().is_some_and(|term| self.clock.now() < term.until)
@@ -122,7 +122,7 @@ pub struct Handover {
 /// What a replica knows of the lease from one look to the next. Time and the API server are whoever's who drives it.
 #[derive(Debug)]
 pub struct Holder {
-    seat: Seat,
+    seat: LeaseConfig,
     watched: Watched,
     terms: u64,
     /// Whether it is ours as far as we know, and has been since the term began.
@@ -169,7 +169,7 @@ impl Attempt {
 
 impl Holder {
     /// Somebody who has not looked yet.
-    pub fn new(seat: Seat) -> Self {
+    pub fn new(seat: LeaseConfig) -> Self {
         let watched = Watched {
             seen: None,
             at: Duration::ZERO,
@@ -255,7 +255,7 @@ impl Holder {
 /// Holds the lease as well as it can, for ever, and says until when we do unless it is renewed.
 pub async fn hold(
     client: Client,
-    seat: Seat,
+    seat: LeaseConfig,
     handover: Option<Handover>,
     clock: Clock,
     leads: watch::Sender<Option<Term>>,
@@ -281,17 +281,17 @@ pub async fn hold(
                 if attempt.leaves()
                     && let Ok(Err(error)) = timeout(PATIENCE, leave(&leases, &holder)).await
                 {
-                    complain(&mut complained, &seat, &Refusal::from(error).to_string());
+                    complain(&mut complained, &seat, &ApiError::from(error).to_string());
                 }
             }
-            Ok(Err(error)) => complain(&mut complained, &seat, &Refusal::from(error).to_string()),
+            Ok(Err(error)) => complain(&mut complained, &seat, &ApiError::from(error).to_string()),
             Err(_) => complain(&mut complained, &seat, "the API server does not answer"),
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-fn tell(leads: &watch::Sender<Option<Term>>, seat: &Seat, term: Option<Term>) {
+fn tell(leads: &watch::Sender<Option<Term>>, seat: &LeaseConfig, term: Option<Term>) {
     let before = leads.send_replace(term);
     if before.is_some() != term.is_some() {
         tracing::info!(
@@ -303,7 +303,7 @@ fn tell(leads: &watch::Sender<Option<Term>>, seat: &Seat, term: Option<Term>) {
 }
 
 /// Once for each different complaint.
-fn complain(complained: &mut String, seat: &Seat, why: &str) {
+fn complain(complained: &mut String, seat: &LeaseConfig, why: &str) {
     if complained != why {
         let lease = format!("{}/{}", seat.namespace, seat.name);
         tracing::warn!(
@@ -344,7 +344,7 @@ async fn leave(leases: &Api<Lease>, holder: &Holder) -> Result<(), kube::Error> 
     Ok(())
 }
 
-fn fresh(seat: &Seat, stamp: Timestamp) -> Lease {
+fn fresh(seat: &LeaseConfig, stamp: Timestamp) -> Lease {
     Lease {
         metadata: ObjectMeta {
             name: Some(seat.name.clone()),
@@ -354,7 +354,7 @@ fn fresh(seat: &Seat, stamp: Timestamp) -> Lease {
     }
 }
 
-fn held(seat: &Seat, stamp: Timestamp) -> LeaseSpec {
+fn held(seat: &LeaseConfig, stamp: Timestamp) -> LeaseSpec {
     let now = MicroTime(stamp);
     LeaseSpec {
         holder_identity: Some(seat.holder.clone()),
@@ -418,7 +418,7 @@ mod tests {
     }
 
     fn holder(name: &str) -> Holder {
-        Holder::new(Seat {
+        Holder::new(LeaseConfig {
             namespace: "n".to_owned(),
             name: "l".to_owned(),
             holder: name.to_owned(),

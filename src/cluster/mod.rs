@@ -3,25 +3,25 @@
 //! Objects are reduced to what the inventory reads while they are parsed, so that a list of 150,000 pods never stands in memory
 //! whole. One task writes; requests take what it last published.
 
-pub mod allowances;
+pub mod api_error;
 pub mod bindings;
 pub mod ca_bundle;
 pub mod ca_secret;
 mod changes;
 pub mod client;
-pub mod desk;
+pub mod compliance_scanner;
 pub mod device_classes;
 pub mod evictions;
-pub mod feed;
 pub mod kind;
 pub mod lease;
-pub mod look;
 pub mod managed;
 pub mod notice;
-pub mod patrol;
+pub mod periodic_tasks;
 pub mod policies;
-pub mod refusal;
-pub mod rounds;
+pub mod quotas;
+pub mod snapshot;
 pub mod status;
+pub mod status_publisher;
 pub mod watch;
+pub mod watches;
 pub mod writer;

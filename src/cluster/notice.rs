@@ -10,9 +10,9 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::mpsc::Receiver;
 
-use super::lease::Tenure;
-use super::refusal::{Refusal, patiently};
-use crate::service::Sighting;
+use super::api_error::{ApiError, patiently};
+use super::lease::Leadership;
+use crate::service::PodViolation;
 
 /// The controller that Events name.
 const CONTROLLER: &str = "apportion.dev/apportion";
@@ -53,7 +53,7 @@ pub struct About {
 
 impl Notice {
     /// That of a pod, by `namespace/name`.
-    pub fn of(key: &str, sighting: &Sighting) -> Self {
+    pub fn of(key: &str, sighting: &PodViolation) -> Self {
         let (namespace, pod) = key.split_once('/').unwrap_or(("default", key));
         let breach = &sighting.breach;
         let mut note = format!(
@@ -125,12 +125,17 @@ impl Notice {
 }
 
 /// Writes Events for ever, one after the other, while we lead.
-pub async fn write(client: Client, instance: Option<String>, mut notices: Receiver<Notice>, tenure: Option<Tenure>) {
+pub async fn write(
+    client: Client,
+    instance: Option<String>,
+    mut notices: Receiver<Notice>,
+    tenure: Option<Leadership>,
+) {
     let instance = instance.unwrap_or_else(|| CONTROLLER.to_owned());
     let mut complained = false;
     while let Some(notice) = notices.recv().await {
         // Whoever leads now finds the same and tells it.
-        if tenure.as_ref().is_none_or(Tenure::is_ours) {
+        if tenure.as_ref().is_none_or(Leadership::is_ours) {
             let failed = publish(&client, &notice, &instance).await.err();
             // Once for all that fail one after the other: a right that is missing is missing for thousands of pods.
             if let Some(why) = failed.as_ref().filter(|_| !complained) {
@@ -143,7 +148,7 @@ pub async fn write(client: Client, instance: Option<String>, mut notices: Receiv
     }
 }
 
-pub(super) async fn publish(client: &Client, notice: &Notice, instance: &str) -> Result<(), Refusal> {
+pub(super) async fn publish(client: &Client, notice: &Notice, instance: &str) -> Result<(), ApiError> {
     let event = notice.event(instance, Timestamp::now());
     let events: Api<Event> = Api::namespaced(client.clone(), &notice.namespace);
     let mut wait = Duration::from_secs(1);
@@ -165,15 +170,15 @@ pub(super) async fn publish(client: &Client, notice: &Notice, instance: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apportion_core::decision::{Breach, BreachKind};
+    use apportion_core::decision::{Violation, ViolationKind};
 
     #[test]
     fn one_breach_makes_one_event_whoever_writes_it() {
-        let sighting = |reason: &str| Sighting {
+        let sighting = |reason: &str| PodViolation {
             uid: "7c1e0a52-5d0c-4f5f-8d0e-2b7f7b1c9a11".into(),
             policy: "p".into(),
-            breach: Breach {
-                kind: BreachKind::NotRewritten,
+            breach: Violation {
+                kind: ViolationKind::NotRewritten,
                 field: "spec".to_owned(),
                 reason: reason.to_owned(),
                 hint: "h".to_owned(),

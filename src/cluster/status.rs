@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
 
+use super::api_error::patiently;
 use super::kind::{Kind as _, Policies, PolicyObject};
-use super::lease::Tenure;
+use super::lease::Leadership;
 use super::policies::{PolicyBook, Verdict};
-use super::refusal::patiently;
 use apportion_core::inventory::Ledger;
 use apportion_core::policy::governance::is_exempt;
 use apportion_core::policy::{Governed, Policy, PolicySet};
@@ -50,7 +50,7 @@ pub fn reaches(ledger: &Ledger, policies: &PolicySet, own_namespace: Option<&str
         }
     }
     for (_, record) in ledger.pods().filter(|(_, record)| is_ours(&record.namespace)) {
-        let labels = &record.wish.labels;
+        let labels = &record.summary.labels;
         if let Governed::By(policy) = ledger.inventory().governing(policies, &record.namespace, labels) {
             reaches.entry(policy.name.to_string()).or_default().pods += 1;
         }
@@ -194,13 +194,13 @@ fn is_alike(a: &Value, b: &Value) -> bool {
 }
 
 /// Writes statuses for ever, while we lead.
-pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, tenure: Option<Tenure>) {
+pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, tenure: Option<Leadership>) {
     let kind = GroupVersionKind::gvk(Policies::GROUP, Policies::VERSION, Policies::KIND);
     let resource = ApiResource::from_gvk_with_plural(&kind, Policies::PLURAL);
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
     let mut complained = false;
     while let Some(StatusWrite { name, status }) = writes.recv().await {
-        if !tenure.as_ref().is_none_or(Tenure::is_ours) {
+        if !tenure.as_ref().is_none_or(Leadership::is_ours) {
             continue;
         }
         let patch = Patch::Merge(json!({ "status": status }));

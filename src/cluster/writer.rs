@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::allowances::{AllowanceChange, Told, told};
 use super::device_classes::Classes;
-use super::feed::Feed;
 use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
+use super::periodic_tasks::PeriodicTasks;
 use super::policies::PolicyBook;
-use super::rounds::Rounds;
+use super::quotas::{AllowanceChange, Told, told};
 use super::watch::Change;
+use super::watches::Watches;
 use crate::service::{App, State};
 use apportion_core::gpu::Counts;
 use apportion_core::inventory::{Ledger, PodRecord};
@@ -44,12 +44,12 @@ pub struct Writer {
     counted: Vec<(Box<str>, Counts)>,
     /// UIDs of pods that have come to their node, or are gone, since the last state.
     placed: Vec<Box<str>>,
-    rounds: Rounds,
+    rounds: PeriodicTasks,
 }
 
 impl Writer {
     /// A writer for `app` that knows nothing of the cluster yet.
-    pub fn new(app: Arc<App>, files: Vec<Policy>, rounds: Rounds) -> Self {
+    pub fn new(app: Arc<App>, files: Vec<Policy>, rounds: PeriodicTasks) -> Self {
         let book = PolicyBook::of_files(files);
         let mut ledger = Ledger::default();
         ledger.set_policies(book.set());
@@ -70,7 +70,7 @@ impl Writer {
     }
 
     /// Writes for ever. `files` brings the policies of files when they change.
-    pub async fn run(mut self, mut feed: Feed, mut files: Receiver<Vec<Policy>>) {
+    pub async fn run(mut self, mut feed: Watches, mut files: Receiver<Vec<Policy>>) {
         if feed.policies.is_some() {
             self.wanted.insert("gpusharingpolicies");
         }
@@ -83,8 +83,8 @@ impl Writer {
                 Some(change) = feed.pods.recv() => self.pod(change),
                 Some(change) = feed.classes.recv() => self.device_class(change),
                 Some(change) = next(&mut feed.policies) => self.policy(change),
-                Some(change) = next(&mut feed.quotas) => self.allowance(told(change)),
-                Some(change) = next(&mut feed.ranges) => self.allowance(told(change)),
+                Some(change) = next(&mut feed.quotas) => self.quota(told(change)),
+                Some(change) = next(&mut feed.ranges) => self.quota(told(change)),
                 Some(policies) = files.recv() => self.files(policies),
                 _ = tick.tick() => self.tick(),
                 else => return,
@@ -127,7 +127,7 @@ impl Writer {
         self.changed = true;
     }
 
-    fn take_waiting(&mut self, feed: &mut Feed) {
+    fn take_waiting(&mut self, feed: &mut Watches) {
         while let Ok(change) = feed.nodes.try_recv() {
             self.node(change);
         }
@@ -196,9 +196,9 @@ impl Writer {
         if after.is_none_or(PodRecord::is_on_a_node)
             && let Some(pod) = after.or(before)
         {
-            self.placed.push(pod.wish.uid.clone());
+            self.placed.push(pod.summary.uid.clone());
         }
-        let nomination = before.and_then(|pod| Some((pod.wish.uid.clone(), pod.nominated.clone()?)));
+        let nomination = before.and_then(|pod| Some((pod.summary.uid.clone(), pod.nominated.clone()?)));
         if self.ledger.put_pod(key, record) {
             self.changed = true;
             self.rounds.patrol.pod_changed(key);
@@ -220,7 +220,7 @@ impl Writer {
         }
         if let Some((pod, node)) = after {
             let priority = pod.record.priority;
-            reservations.keep(&pod.record.wish.uid, node, pod.newcomer(), priority, now);
+            reservations.keep(&pod.record.summary.uid, node, pod.pod_request(), priority, now);
         }
     }
 
@@ -283,9 +283,9 @@ impl Writer {
     }
 
     /// Warnings about quotas are not worth waiting for: without these two watches we go on.
-    fn allowance(&mut self, (plural, change): AllowanceChange) {
+    fn quota(&mut self, (plural, change): AllowanceChange) {
         match change {
-            Told::Put(key, allowance) => self.changed |= self.ledger.put_allowance(plural, &key, allowance),
+            Told::Put(key, quota) => self.changed |= self.ledger.put_quota(plural, &key, quota),
             Told::Synced => drop(self.unwatched.remove(plural)),
             Told::Broken(why) => {
                 if self.unwatched.insert(plural) {

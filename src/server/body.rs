@@ -72,7 +72,7 @@ async fn piece(body: &mut Body, share: &mut Share<'_>) -> Result<Option<Bytes>, 
 }
 
 /// Throws away the rest of a refused body, for a while, beside the answer.
-pub(super) fn linger(mut body: Body) {
+pub(super) fn drain_body(mut body: Body) {
     if body.is_end_stream() {
         return;
     }

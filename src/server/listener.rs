@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::limits::{ByteCount, Limits};
 use super::observer::Observer;
 use super::role::Role;
-use super::socket::{Door, Peer};
+use super::socket::{BoundedListener, Peer};
 use super::warning::Warning;
 use crate::tls::config::{CLIENT_CA_FLAG, ServerTls};
 
@@ -146,7 +146,7 @@ impl Listener {
         let failing = Warning::default();
         // It was bound in another runtime, perhaps: this one is to be told of its connections.
         let socket = TcpListener::from_std(self.socket.into_std()?)?;
-        let mut server = Server::<Peer>::from_listener(Door::new(socket, limits.connections, role))
+        let mut server = Server::<Peer>::from_listener(BoundedListener::new(socket, limits.connections, role))
             .handle(handle)
             .first_request_timeout(limits.first_request)
             .accept_error_handler(move |peer, error| failed(role, peer, error, observer.as_ref(), &failing));

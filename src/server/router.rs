@@ -7,11 +7,11 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::on;
 
-use super::site::Site;
+use super::site::RequestHandler;
 
 /// A router for `site`. No middleware: each layer would box every request's future once more, and all that a layer
-/// could do here (limits, panics, counting, drain) is done in [`Site`] in plain code.
-pub(super) fn router(site: Arc<Site>) -> Router {
+/// could do here (limits, panics, counting, drain) is done in [`RequestHandler`] in plain code.
+pub(super) fn router(site: Arc<RequestHandler>) -> Router {
     let mut router = Router::new();
     for &route in site.role.routes() {
         let answering = Arc::clone(&site);

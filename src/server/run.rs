@@ -16,7 +16,7 @@ use super::listener::Listener;
 use super::observer::Observer;
 use super::role::Role;
 use super::router::router;
-use super::site::Site;
+use super::site::RequestHandler;
 use super::socket::Peer;
 
 /// What closing takes beyond the deadline that connections are given.
@@ -60,7 +60,7 @@ pub async fn run(
     let draining = Draining::default();
     let start = |listener: Listener| {
         let (role, limits) = (listener.role(), *listener.limits());
-        let site = Site::new(
+        let site = RequestHandler::new(
             role,
             limits,
             Arc::clone(&endpoints),
@@ -91,7 +91,7 @@ pub async fn run(
 }
 
 impl Serving {
-    fn start(listener: Listener, site: Site, observer: Arc<dyn Observer>) -> Self {
+    fn start(listener: Listener, site: RequestHandler, observer: Arc<dyn Observer>) -> Self {
         let (role, handle) = (listener.role(), Handle::new());
         tracing::info!(listener = role.as_str(), address = %listener.local_addr(), "serving");
         let serve = listener.serve(router(Arc::new(site)), observer, handle.clone());

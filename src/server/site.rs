@@ -29,7 +29,7 @@ const CATCHING_UP: [Duration; 4] = [
 ];
 
 /// One listener's part of the server, shared by its connections.
-pub(super) struct Site {
+pub(super) struct RequestHandler {
     pub(super) role: Role,
     limits: Limits,
     load: Load,
@@ -40,7 +40,7 @@ pub(super) struct Site {
     background: Handle,
 }
 
-impl Site {
+impl RequestHandler {
     /// To be called inside a tokio runtime that lives as long as the process.
     pub(super) fn new(
         role: Role,
@@ -49,7 +49,7 @@ impl Site {
         observer: Arc<dyn Observer>,
         draining: Draining,
     ) -> Self {
-        Site {
+        RequestHandler {
             role,
             limits,
             load: Load::new(&limits),
@@ -76,7 +76,7 @@ impl Site {
     pub(super) fn refuse(&self, status: StatusCode, request: Request<Body>) -> Response<Body> {
         let started = Instant::now();
         let (head, body) = request.into_parts();
-        body::linger(body);
+        body::drain_body(body);
         let served: Vec<String> = self.role.routes().iter().map(|route| route.summary()).collect();
         let (listener, served) = (self.role.as_str(), served.join(", "));
         let sentence = format!(
@@ -89,7 +89,7 @@ impl Site {
 
     async fn work(&self, route: Route, mut body: Body) -> Reply {
         let Some(mut share) = self.load.take() else {
-            body::linger(body);
+            body::drain_body(body);
             return Reply::overloaded("too many requests at one time; try again");
         };
         match body::read(&mut body, &self.limits, &mut share).await {
@@ -97,7 +97,7 @@ impl Site {
             Ok(bytes) if route == Route::Filter => self.filter(&bytes).await,
             Ok(bytes) => self.caught(route, || self.call(route, &bytes)),
             Err(error) => {
-                body::linger(body);
+                body::drain_body(body);
                 error.into()
             }
         }

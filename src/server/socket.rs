@@ -21,7 +21,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// A listening socket that accepts while there is a place for one more connection. The others wait in the kernel, where
 /// they cost us nothing.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct BoundedListener {
     socket: TcpListener,
     places: Arc<Semaphore>,
     role: Role,
@@ -35,10 +35,10 @@ pub(super) struct Admitted {
     _place: OwnedSemaphorePermit,
 }
 
-impl Door {
+impl BoundedListener {
     pub(super) fn new(socket: TcpListener, connections: usize, role: Role) -> Self {
         let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Door {
+        BoundedListener {
             socket,
             places,
             role,
@@ -58,10 +58,10 @@ impl Door {
 
 impl Address for Peer {
     type Stream = Admitted;
-    type Listener = Door;
+    type Listener = BoundedListener;
 }
 
-impl AddrListener<Admitted, Peer> for Door {
+impl AddrListener<Admitted, Peer> for BoundedListener {
     /// Never used: a listener is bound before anything is served, see [`super::listener::Listener::bind`].
     async fn bind_to(_addr: Peer) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())

@@ -15,13 +15,13 @@ use super::state::State;
 use crate::server::endpoints::{Answer, Endpoints};
 use crate::tls::resolver::Resolver;
 use apportion_core::admission;
-use apportion_core::admission::{Admission, Outcome};
+use apportion_core::admission::{Admission, AdmissionOutcome};
 use apportion_core::extender;
 use apportion_core::extender::wire::{Args, PreemptionArgs};
-use apportion_core::extender::{AnswerSize, Ask};
+use apportion_core::extender::{AnswerSize, PodQuery};
 use apportion_core::gpu::Counts;
-use apportion_core::inventory::{Claims, PodRecord, Reservations, Reserved};
-use apportion_core::policy::Terms;
+use apportion_core::inventory::{PendingAdmissions, PodRecord, Reservations, Reserved};
+use apportion_core::policy::Guarantees;
 use apportion_core::policy::governance::OnUnknown;
 
 /// What an administrator sets.
@@ -42,7 +42,7 @@ pub struct Settings {
 pub struct App {
     state: ArcSwap<State>,
     /// Held for one decision, some microseconds: the next must see what this one promised.
-    claims: Mutex<Claims>,
+    pending: Mutex<PendingAdmissions>,
     /// Held for one judgement, some microseconds: the next must see what this one gave away.
     reservations: Mutex<Reservations>,
     /// Who binds pods; nobody without a live cluster.
@@ -61,7 +61,7 @@ impl App {
     pub fn new(state: State, settings: Settings, metrics: Arc<Metrics>) -> Self {
         App {
             state: ArcSwap::from_pointee(state),
-            claims: Mutex::default(),
+            pending: Mutex::default(),
             reservations: Mutex::default(),
             binding: OnceLock::new(),
             evictions: OnceLock::new(),
@@ -95,9 +95,9 @@ impl App {
 
     /// These pods, by namespace and demand, count in the state now: what was claimed for them does not any more.
     pub fn settle<'p>(&self, pods: impl IntoIterator<Item = (&'p str, &'p Counts)>) {
-        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for (namespace, demand) in pods {
-            claims.settle(namespace, demand);
+            pending.settle(namespace, demand);
         }
     }
 
@@ -127,12 +127,12 @@ impl App {
     }
 
     /// On what terms a pod is, in a state.
-    pub fn terms_of(&self, state: &State, pod: &PodRecord) -> Terms {
+    pub fn guarantees_of(&self, state: &State, pod: &PodRecord) -> Guarantees {
         let namespace = state
             .inventory
             .as_ref()
             .and_then(|inventory| inventory.namespace(&pod.namespace));
-        Terms::from_set(&state.policies, &pod.namespace, namespace, &pod.wish.labels)
+        Guarantees::from_set(&state.policies, &pod.namespace, namespace, &pod.summary.labels)
     }
 
     /// What the extender judges by, in a state and beside what is reserved; or why it can not yet.
@@ -140,8 +140,8 @@ impl App {
         &self,
         state: &'s State,
         reserved: &'s Reserved,
-    ) -> Result<extender::Context<'s>, &'s str> {
-        Ok(extender::Context {
+    ) -> Result<extender::ExtenderContext<'s>, &'s str> {
+        Ok(extender::ExtenderContext {
             policies: &state.policies,
             inventory: state.readiness()?,
             reserved,
@@ -164,7 +164,7 @@ impl App {
             admission.because.as_str(),
         );
         match admission.outcome {
-            Outcome::Skipped | Outcome::Advised | Outcome::Ungoverned => {
+            AdmissionOutcome::Skipped | AdmissionOutcome::Advised | AdmissionOutcome::Ungoverned => {
                 tracing::debug!(uid, pod, outcome, because, "passed");
             }
             _ => tracing::info!(uid, pod, policy, outcome, strategy, because, "decided"),
@@ -173,23 +173,23 @@ impl App {
 
     /// Keeps the room on its nominated node for a pod whose victims are leaving there: in-tree the scheduler does so itself, and knows
     /// nothing of our limits.
-    fn keep_room(&self, args: &Args<'_>, ask: &Ask<'_>, result: &extender::wire::FilterResult<'_>) {
-        if let (Some((node, _)), Some(uid), Some(newcomer)) = (
+    fn keep_room(&self, args: &Args<'_>, ask: &PodQuery<'_>, result: &extender::wire::FilterResult<'_>) {
+        if let (Some((node, _)), Some(uid), Some(pod_request)) = (
             result.failed_nodes.first_key_value(),
             args.pod.metadata.uid.as_deref(),
-            ask.newcomer(),
+            ask.pod_request(),
         ) {
             let priority = args.pod.spec.priority.unwrap_or(0);
             let now = self.now();
-            self.reservations().keep(uid, node, newcomer.clone(), priority, now);
+            self.reservations().keep(uid, node, pod_request.clone(), priority, now);
         }
     }
 
     /// Answers a filter call; `None` where nothing fits, what is known is behind and the caller may ask again.
     fn filter_now(&self, body: &[u8], may_wait: bool) -> Option<Answer> {
         let answered = self.extend(body, "ExtenderArgs", |args: &Args<'_>, context| {
-            let ask = Ask::of(&args.pod, context);
-            let passed = matches!(ask, Ask::Nothing);
+            let ask = PodQuery::of(&args.pod, context);
+            let passed = matches!(ask, PodQuery::Nothing);
             extender::filter_for(&ask, args, context, self.settings.answer_size, |result| {
                 let fits = result.node_names.as_ref().is_some_and(|names| !names.is_empty())
                     || result.nodes.as_ref().is_some_and(|nodes| !nodes.items.is_empty());
@@ -208,15 +208,15 @@ impl App {
                         evictions.wish(args, context, self.now());
                     }
                 }
-                Some((counted, result.lacks, serde_json::to_vec(result)))
+                Some((counted, result.unfit_reasons, serde_json::to_vec(result)))
             })
         });
         match answered {
             Err(answer) => Some(answer),
             Ok(None) => None,
-            Ok(Some((counted, lacks, json))) => {
+            Ok(Some((counted, unfit_reasons, json))) => {
                 self.metrics.filtered(counted);
-                self.metrics.left_out(&lacks);
+                self.metrics.left_out(&unfit_reasons);
                 Some(json.map_or_else(|error| Answer::refusal(500, error.to_string()), Answer::json))
             }
         }
@@ -227,7 +227,7 @@ impl App {
         &self,
         body: &'b [u8],
         what: &str,
-        answer: impl FnOnce(&A, &extender::Context<'_>) -> T,
+        answer: impl FnOnce(&A, &extender::ExtenderContext<'_>) -> T,
     ) -> Result<T, Answer> {
         let not_one =
             |error: &dyn std::fmt::Display| Answer::refusal(400, format!("the body is not {what}: {error}\n"));
@@ -255,24 +255,24 @@ impl Endpoints for App {
             Ok(inventory) => inventory,
             Err(why) => return Answer::refusal(503, format!("{why}\n")),
         };
-        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
-        claims.expire(now);
+        pending.expire(now);
         let mut admission = admission::admit(
             &request,
-            &admission::Context {
+            &admission::AdmissionContext {
                 policies: &state.policies,
                 inventory,
-                claims: &claims,
+                pending: &pending,
                 on_unknown: self.settings.on_unknown,
                 own_namespace: self.settings.own_namespace.as_deref(),
                 scheduler_name: self.settings.scheduler_name.as_deref(),
             },
         );
-        if let Some(claim) = admission.claim.take() {
-            claims.add(now, claim);
+        if let Some(pending_admission) = admission.pending_admission.take() {
+            pending.add(now, pending_admission);
         }
-        drop(claims);
+        drop(pending);
         self.record(&request.uid, &admission);
         Answer::json(admission.response.to_json(&request.uid))
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::app::App;
 use crate::server::endpoints::Answer;
 use apportion_core::extender::bind::{BindingArgs, BindingResult, judge};
-use apportion_core::inventory::record::Place;
+use apportion_core::inventory::record::PodPlacement;
 use apportion_core::inventory::{PodRecord, Purpose, Ticket};
 
 /// Who asks the API server.
@@ -47,19 +47,19 @@ pub struct Binding {
     /// Who asks the API server.
     pub binder: Arc<dyn Binder>,
     /// Whether we may.
-    pub seat: BindingSeat,
+    pub seat: BindLeadership,
 }
 
 /// One of several replicas binds at a time: who decides alone counts right.
 #[derive(Clone, Debug)]
-pub struct BindingSeat {
+pub struct BindLeadership {
     /// Until when it is ours by the service's clock, with time enough for a call; `None` while it is not.
     pub until: watch::Receiver<Option<Duration>>,
     /// Set where somebody asks us to bind while another has the seat: the scheduler that leads now is ours.
     pub wanted: Arc<AtomicBool>,
 }
 
-impl BindingSeat {
+impl BindLeadership {
     pub(super) fn check(&self, now: Duration) -> Result<(), String> {
         if self.until.borrow().is_some_and(|until| now < until) {
             return Ok(());
@@ -103,7 +103,7 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
             Found::Gone => return Err(gone(&args)),
         },
     };
-    if let Some(Place::Node(bound)) = pod.as_ref().map(|pod| &pod.place) {
+    if let Some(PodPlacement::Node(bound)) = pod.as_ref().map(|pod| &pod.place) {
         return on(bound, node);
     }
     let kept = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
@@ -124,8 +124,8 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
         Err(BindError::Conflict(why)) => match look(binding, &args).await {
             Ok(Found::Pod(pod)) => {
                 let place = match &pod.place {
-                    Place::Node(bound) => on(bound, node),
-                    Place::Waiting => Err(why),
+                    PodPlacement::Node(bound) => on(bound, node),
+                    PodPlacement::Waiting => Err(why),
                 };
                 if place.is_err() {
                     give_back();
@@ -160,7 +160,7 @@ fn known(app: &App, args: &BindingArgs<'_>) -> Option<PodRecord> {
     let key = format!("{}/{}", &*args.pod_namespace, &*args.pod_name);
     let state = app.state();
     let pod = state.inventory.as_ref()?.pod(&key)?;
-    (*pod.record.wish.uid == *args.pod_uid).then(|| pod.record.clone())
+    (*pod.record.summary.uid == *args.pod_uid).then(|| pod.record.clone())
 }
 
 /// What the API server has of a pod.
@@ -203,13 +203,13 @@ fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<
     let reserved = reservations.reserved().clone();
     let context = app.context(&state, &reserved)?;
     binding.seat.check(app.now())?;
-    let newcomer = judge(pod, node, &context, &reservations)?;
-    let uid = &pod.wish.uid;
-    Ok(newcomer.map(|newcomer| {
+    let pod_request = judge(pod, node, &context, &reservations)?;
+    let uid = &pod.summary.uid;
+    Ok(pod_request.map(|pod_request| {
         let sole = !reservations
             .of(uid)
             .any(|(at, r)| at == node && r.purpose == Purpose::Binding);
-        let ticket = reservations.reserve(uid, node, newcomer, Purpose::Binding, app.now());
+        let ticket = reservations.reserve(uid, node, pod_request, Purpose::Binding, app.now());
         Kept { ticket, sole }
     }))
 }

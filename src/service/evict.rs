@@ -11,9 +11,9 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::app::App;
-use super::bind::BindingSeat;
-use apportion_core::extender::Context;
-use apportion_core::extender::evict::{Plan, Wish, plan, wish};
+use super::bind::BindLeadership;
+use apportion_core::extender::ExtenderContext;
+use apportion_core::extender::evict::{Plan, PreemptionRequest, plan, wish};
 use apportion_core::extender::wire::Args;
 use apportion_core::inventory::{PodEntry, Purpose};
 
@@ -31,11 +31,11 @@ const SEAT_PATIENCE: u32 = 15;
 /// Who asks the API server.
 pub trait Evictor: std::fmt::Debug + Send + Sync {
     /// Whether the pod still waits, without a node that the scheduler makes room on.
-    fn is_waiting<'e>(&'e self, wish: &'e Wish) -> BoxFuture<'e, Result<bool, String>>;
+    fn is_waiting<'e>(&'e self, wish: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, String>>;
     /// Evicts a pod, of that UID alone, if its disruption budgets let it; with `rehearsal`, finds out only whether they would.
     fn evict<'e>(&'e self, victim: &'e PodEntry, rehearsal: bool) -> BoxFuture<'e, Result<(), String>>;
     /// Tells on the pods what was done.
-    fn tell<'e>(&'e self, wish: &'e Wish, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()>;
+    fn tell<'e>(&'e self, wish: &'e PreemptionRequest, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()>;
 }
 
 /// The means to evict pods.
@@ -46,7 +46,7 @@ pub struct Evictions {
 }
 
 /// A wish, and when it was made.
-pub type Wished = (Duration, Wish);
+pub type Wished = (Duration, PreemptionRequest);
 
 /// What keeps wishes from being made.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Evictions {
     }
 
     /// Wishes for what would let a pod in that no node could hold; never waits.
-    pub(super) fn wish(&self, args: &Args<'_>, context: &Context<'_>, now: Duration) {
+    pub(super) fn wish(&self, args: &Args<'_>, context: &ExtenderContext<'_>, now: Duration) {
         let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
         let mut known = self.known();
         known.avoided.retain(|_, until| now < *until);
@@ -99,7 +99,7 @@ impl Evictions {
         self,
         app: Arc<App>,
         evictor: Arc<dyn Evictor>,
-        seat: BindingSeat,
+        seat: BindLeadership,
         mut wished: Receiver<Wished>,
     ) {
         while let Some((made, wish)) = wished.recv().await {
@@ -124,7 +124,12 @@ impl Evictions {
 }
 
 /// Fulfils one.
-async fn fulfil(app: &App, evictor: &dyn Evictor, seat: &BindingSeat, wish: &Wish) -> Result<Outcome, String> {
+async fn fulfil(
+    app: &App,
+    evictor: &dyn Evictor,
+    seat: &BindLeadership,
+    wish: &PreemptionRequest,
+) -> Result<Outcome, String> {
     let mut patience = SEAT_PATIENCE;
     while let Err(why) = seat.check(app.now()) {
         patience = patience.checked_sub(1).ok_or(why)?;
@@ -162,14 +167,14 @@ async fn fulfil(app: &App, evictor: &dyn Evictor, seat: &BindingSeat, wish: &Wis
 }
 
 /// Finds out who has to go, and keeps the room, with nobody in between.
-fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, String> {
+fn keep(app: &App, seat: &BindLeadership, wish: &PreemptionRequest) -> Result<Option<Plan>, String> {
     let mut reservations = app.reservations();
     let state = app.state();
     let reserved = reservations.reserved().clone();
     let context = app.context(&state, &reserved)?;
     seat.check(app.now())?;
     let pod = context.inventory.pod(&wish.pod).map(|pod| &pod.record);
-    let Some(pod) = pod.filter(|pod| *pod.wish.uid == *wish.uid && !pod.is_on_a_node()) else {
+    let Some(pod) = pod.filter(|pod| *pod.summary.uid == *wish.uid && !pod.is_on_a_node()) else {
         return Ok(None);
     };
     // Bound by now, or about to be: whatever the watch says.
@@ -181,7 +186,7 @@ fn keep(app: &App, seat: &BindingSeat, wish: &Wish) -> Result<Option<Plan>, Stri
     }
     let plan = plan(pod, &wish.node, &context);
     if let Some(plan) = &plan {
-        reservations.keep(&wish.uid, &wish.node, plan.newcomer.clone(), pod.priority, app.now());
+        reservations.keep(&wish.uid, &wish.node, plan.pod_request.clone(), pod.priority, app.now());
     }
     Ok(plan)
 }

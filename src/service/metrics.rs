@@ -21,7 +21,7 @@ use crate::server::role::Role;
 use crate::server::route::Route;
 use apportion_core::admission::Admission;
 use apportion_core::gpu::Strategy;
-use apportion_core::inventory::{LackKind, Reservations};
+use apportion_core::inventory::{Reservations, UnfitReasonKind};
 use apportion_core::policy::Mode;
 
 /// From a tenth of a millisecond, about what an answer takes, to the extender's default timeout of 5 s.
@@ -76,7 +76,7 @@ struct ResultLabel {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LackLabel {
-    lack: &'static str,
+    unfit_reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -269,11 +269,17 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts the nodes that a filter call left out, by [`LackKind::index`].
-    pub(super) fn left_out(&self, lacks: &[u64; LackKind::ALL.len()]) {
-        for (kind, count) in LackKind::ALL.iter().zip(lacks).filter(|(_, count)| **count > 0) {
+    /// Counts the nodes that a filter call left out, by [`UnfitReasonKind::index`].
+    pub(super) fn left_out(&self, unfit_reasons: &[u64; UnfitReasonKind::ALL.len()]) {
+        for (kind, count) in UnfitReasonKind::ALL
+            .iter()
+            .zip(unfit_reasons)
+            .filter(|(_, count)| **count > 0)
+        {
             self.left_out
-                .get_or_create(&LackLabel { lack: kind.as_str() })
+                .get_or_create(&LackLabel {
+                    unfit_reason: kind.as_str(),
+                })
                 .inc_by(*count);
         }
     }

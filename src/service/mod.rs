@@ -9,13 +9,13 @@ pub mod clock;
 pub mod evict;
 pub mod metrics;
 pub mod reload;
-pub mod sightings;
 pub mod state;
 pub mod stock_metrics;
 pub mod telemetry;
+pub mod violations;
 
 pub use app::{App, Settings};
 pub use clock::Clock;
 pub use metrics::Metrics;
-pub use sightings::{Sighting, Sightings};
 pub use state::State;
+pub use violations::{PodViolation, Violations};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use apportion_core::inventory::Inventory;
 use apportion_core::policy::PolicySet;
 
-use super::sightings::Sightings;
+use super::violations::Violations;
 
 /// Policies and cluster, as of one moment.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub struct State {
     /// What is still to be seen, as long as there is no inventory.
     pub waiting_for: String,
     /// Pods that break their policy; `None` where nobody looks for them.
-    pub breaches: Option<Sightings>,
+    pub breaches: Option<Violations>,
 }
 
 impl State {

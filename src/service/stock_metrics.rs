@@ -7,8 +7,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::sightings::Sightings;
 use super::state::State;
+use super::violations::Violations;
 use apportion_core::inventory::{Inventory, OfferClass};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -97,7 +97,7 @@ impl StockGauges {
             self.policies.get_or_create(&labels).set(1);
         }
         self.breaches.clear();
-        for ((policy, kind), count) in state.breaches.iter().flat_map(Sightings::counts) {
+        for ((policy, kind), count) in state.breaches.iter().flat_map(Violations::counts) {
             let labels = BreachLabels {
                 policy: policy.to_owned(),
                 kind: kind.as_str(),

@@ -31,11 +31,11 @@ mod policies;
 mod preemption;
 mod process;
 mod prometheus;
+mod quota_warnings;
 mod race;
 mod replica;
 mod resource;
 mod throughput;
-mod traps;
 mod untouched;
 mod verbs;
 mod workloads;
@@ -94,15 +94,15 @@ fn every_way_of_making_pods() {
         .await;
         run.scenario(
             "LimitRange default: only the rewritten name remains",
-            traps::limit_range_default(world),
+            quota_warnings::limit_range_default(world),
         )
         .await;
         run.scenario(
             "LimitRange max: refused by the API server, in words",
-            traps::limit_range_max(world),
+            quota_warnings::limit_range_max(world),
         )
         .await;
-        run.scenario("ResourceQuota counts the rewritten name", traps::quota(world))
+        run.scenario("ResourceQuota counts the rewritten name", quota_warnings::quota(world))
             .await;
         run.scenario("pods/resize untouched", untouched::resize(world)).await;
         run.scenario("ephemeral containers untouched", untouched::debug(world))

@@ -6,8 +6,8 @@ use std::time::Duration;
 use apportion::server::endpoints::{Answer, Endpoints as _};
 use apportion::service::{App, Metrics, Settings, State};
 use apportion_core::gpu::{Counts, GpuResource};
-use apportion_core::inventory::{Newcomer, Purpose};
-use apportion_core::policy::Terms;
+use apportion_core::inventory::{PodRequest, Purpose};
+use apportion_core::policy::Guarantees;
 use serde_json::Value;
 
 use super::fixtures::{Node, World, args, pod, t4};
@@ -50,12 +50,13 @@ fn what_the_scheduler_counted_otherwise_is_looked_at_again() {
     assert_eq!(names(&asked().unwrap()), 1);
 
     // What is reserved the scheduler does not know of: then nobody is behind.
-    let newcomer = Newcomer {
+    let pod_request = PodRequest {
         demand: Counts::one(GpuResource::GpuShared, all),
         memory: None,
-        terms: Arc::new(Terms::none("development")),
+        terms: Arc::new(Guarantees::none("development")),
     };
     let kept = Purpose::Kept { priority: 0 };
-    app.reservations().reserve("other", "n", newcomer, kept, Duration::ZERO);
+    app.reservations()
+        .reserve("other", "n", pod_request, kept, Duration::ZERO);
     assert_eq!(names(&asked().unwrap()), 0);
 }

@@ -11,7 +11,7 @@ use apportion::server::limits::Limits;
 use apportion::server::listener::{Listener, Transport};
 use apportion::server::role::Role;
 use apportion::server::run::run;
-use apportion::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
+use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, Looked};
 use apportion::service::{App, Metrics, Settings, State};
 use apportion_core::extender::bind::BindingArgs;
 use apportion_core::inventory::{Ledger, NodeEntry, PodRecord};
@@ -157,7 +157,7 @@ impl Stage {
         let (api, wanted) = (Arc::new(Fake::default()), Arc::new(AtomicBool::new(false)));
         app.bind_through(Binding {
             binder: Arc::clone(&api) as Arc<dyn Binder>,
-            seat: BindingSeat {
+            seat: BindLeadership {
                 until,
                 wanted: Arc::clone(&wanted),
             },
@@ -528,7 +528,7 @@ async fn a_seat_that_is_lost_in_between_is_noticed() {
     };
     app.bind_through(Binding {
         binder: Arc::new(binder),
-        seat: BindingSeat { until, wanted },
+        seat: BindLeadership { until, wanted },
     });
     stage.unseen("p");
     let args = json!({"PodName": "p", "PodNamespace": "ns", "PodUID": "uid-p", "Node": "a"});

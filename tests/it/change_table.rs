@@ -1,6 +1,6 @@
 //! What a change of a running pod can bring, row by row: ephemeral containers and annotations.
 
-use apportion_core::admission::Outcome;
+use apportion_core::admission::AdmissionOutcome;
 use serde_json::{Value, json};
 
 use super::fixtures::{review, with};
@@ -60,7 +60,7 @@ fn ephemeral_containers_are_checked() {
         let elsewhere = world().admit_body(&debug("training", &[], &added));
         assert_eq!(
             (elsewhere.outcome, elsewhere.patched),
-            (Outcome::Skipped, false),
+            (AdmissionOutcome::Skipped, false),
             "{rule}: no isolation asked for"
         );
     }
@@ -68,7 +68,10 @@ fn ephemeral_containers_are_checked() {
     let old = json!({"name": "old", "image": "cuda"});
     let bad = with(privileged, "/name", json!("bad"));
     let answer = world().admit_body(&debug(TENANT, &[old.clone(), bad.clone()], &plain));
-    assert_eq!((answer.outcome, answer.claim), (Outcome::Rewritten, None));
+    assert_eq!(
+        (answer.outcome, answer.pending_admission),
+        (AdmissionOutcome::Rewritten, None)
+    );
     let hidden = with(plain.clone(), "/env", json!([variable("void")]));
     assert_eq!(answer.pod["spec"]["ephemeralContainers"], json!([hidden, old, bad]));
     assert_eq!(
@@ -77,7 +80,7 @@ fn ephemeral_containers_are_checked() {
         "nothing else can be changed any more"
     );
     let again = world().admit_body(&debug(TENANT, &[old, bad], &hidden));
-    assert_eq!((again.outcome, again.patched), (Outcome::Skipped, false));
+    assert_eq!((again.outcome, again.patched), (AdmissionOutcome::Skipped, false));
 }
 
 #[test]
@@ -92,7 +95,7 @@ fn updates_are_checked_for_what_they_can_bring() {
     let answer = world().admit_body(&update(TENANT, "", &two(), &inject("nvidia.com/gpu=0")));
     assert_eq!(blamed(&answer).0, "metadata.annotations[nvidia.cdi.k8s.io/pod]");
     let answer = world().admit_body(&update(TENANT, "", &inject("x"), &inject("nvidia.com/gpu=0")));
-    assert_eq!(answer.outcome, Outcome::Denied);
+    assert_eq!(answer.outcome, AdmissionOutcome::Denied);
     // What is there already holds up nobody: a label, a status, the end of a pod from before its policy.
     let before = with(inject("x"), "/spec/hostIPC", json!(true));
     let labelled = with(before.clone(), "/metadata/labels", json!({"a": "b"}));
@@ -106,7 +109,7 @@ fn updates_are_checked_for_what_they_can_bring() {
         let answer = world().admit_body(&update(namespace, subresource, before, now));
         assert_eq!(
             (answer.outcome, answer.patched),
-            (Outcome::Skipped, false),
+            (AdmissionOutcome::Skipped, false),
             "{namespace} {subresource}"
         );
     }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use apportion::server::endpoints::Endpoints as _;
-use apportion::service::bind::BindingSeat;
+use apportion::service::bind::BindLeadership;
 use apportion::service::evict::{Evictions, Evictor};
 use apportion::service::{App, Metrics, Settings, State};
-use apportion_core::extender::evict::Wish;
+use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::{Ledger, PodEntry, PodRecord};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Scribe {
 }
 
 impl Evictor for Scribe {
-    fn is_waiting<'e>(&'e self, wish: &'e Wish) -> BoxFuture<'e, Result<bool, String>> {
+    fn is_waiting<'e>(&'e self, wish: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, String>> {
         self.write(format!("look {}", wish.pod));
         let waits = !self.placed.load(Ordering::Relaxed);
         Box::pin(async move { Ok(waits) })
@@ -60,7 +60,7 @@ impl Evictor for Scribe {
         })
     }
 
-    fn tell<'e>(&'e self, wish: &'e Wish, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()> {
+    fn tell<'e>(&'e self, wish: &'e PreemptionRequest, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()> {
         self.write(format!("tell {} of {}", wish.pod, evicted.len()));
         Box::pin(async {})
     }
@@ -107,7 +107,7 @@ impl Bench {
         let hour = Duration::from_hours(1);
         let (seat, until) = watch::channel(has_seat.then_some(hour));
         let wanted = Arc::new(AtomicBool::new(false));
-        let ours = BindingSeat {
+        let ours = BindLeadership {
             until,
             wanted: Arc::clone(&wanted),
         };

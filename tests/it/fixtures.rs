@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use apportion_core::admission;
-use apportion_core::admission::response::Refusal;
+use apportion_core::admission::response::Rejection;
 use apportion_core::admission::review;
-use apportion_core::admission::{Outcome, admit};
+use apportion_core::admission::{AdmissionOutcome, admit};
 use apportion_core::extender;
 use apportion_core::extender::{AnswerSize, filter, prioritize};
 use apportion_core::gpu::Strategy;
-use apportion_core::inventory::{Claim, Claims, Inventory, Ledger, NodeEntry, PodRecord, Reserved};
+use apportion_core::inventory::{
+    Inventory, Ledger, NodeEntry, PendingAdmission, PendingAdmissions, PodRecord, Reserved,
+};
 use apportion_core::k8s::text::Labels;
 use apportion_core::policy::governance::OnUnknown;
 use apportion_core::policy::{PolicySet, parse};
@@ -239,7 +241,7 @@ pub fn ledger(nodes: &[Node], pods: &[Value], namespaces: &[(&str, &[(&str, &str
 pub struct World {
     pub policies: PolicySet,
     pub inventory: Inventory,
-    pub claims: Claims,
+    pub pending: PendingAdmissions,
     pub reserved: Reserved,
     pub on_unknown: OnUnknown,
 }
@@ -247,11 +249,11 @@ pub struct World {
 impl World {
     pub fn new(policies: PolicySet, ledger: Ledger) -> Self {
         let inventory = ledger.into_inventory(&policies);
-        let (claims, on_unknown) = (Claims::default(), OnUnknown::Refuse);
+        let (pending, on_unknown) = (PendingAdmissions::default(), OnUnknown::Refuse);
         World {
             policies,
             inventory,
-            claims,
+            pending,
             reserved: Reserved::default(),
             on_unknown,
         }
@@ -305,7 +307,7 @@ impl World {
             denial: admission.response.denial,
             warnings: admission.response.warnings,
             because: admission.because,
-            claim: admission.claim,
+            pending_admission: admission.pending_admission,
             patched: patch.is_some(),
             pod,
         }
@@ -341,19 +343,19 @@ impl World {
         .unwrap()
     }
 
-    pub fn admission(&self) -> admission::Context<'_, '_> {
-        admission::Context {
+    pub fn admission(&self) -> admission::AdmissionContext<'_, '_> {
+        admission::AdmissionContext {
             policies: &self.policies,
             inventory: &self.inventory,
-            claims: &self.claims,
+            pending: &self.pending,
             on_unknown: self.on_unknown,
             own_namespace: Some("apportion-system"),
             scheduler_name: None,
         }
     }
 
-    pub fn extender(&self) -> extender::Context<'_> {
-        extender::Context {
+    pub fn extender(&self) -> extender::ExtenderContext<'_> {
+        extender::ExtenderContext {
             policies: &self.policies,
             inventory: &self.inventory,
             reserved: &self.reserved,
@@ -365,13 +367,13 @@ impl World {
 /// What came back, and the pod that came of it.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    pub outcome: Outcome,
+    pub outcome: AdmissionOutcome,
     pub policy: Option<String>,
     pub strategy: Option<Strategy>,
-    pub denial: Option<Refusal>,
+    pub denial: Option<Rejection>,
     pub warnings: Vec<String>,
     pub because: String,
-    pub claim: Option<Claim>,
+    pub pending_admission: Option<PendingAdmission>,
     pub patched: bool,
     pub pod: Value,
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use apportion_core::admission::Outcome;
+use apportion_core::admission::AdmissionOutcome;
 use apportion_core::decision::breach;
-use apportion_core::inventory::Wish;
+use apportion_core::inventory::PodSummary;
 use apportion_core::policy::PolicySet;
 use apportion_core::policy::governance::OnUnknown;
 use serde_json::json;
@@ -24,7 +24,7 @@ fn records_that_somebody_else_wrote_are_replaced() {
     );
     assert_eq!(
         world.admit("development", &rewritten).outcome,
-        Outcome::Unchanged,
+        AdmissionOutcome::Unchanged,
         "7 our own stays"
     );
     for forged in [
@@ -42,7 +42,7 @@ fn records_that_somebody_else_wrote_are_replaced() {
     }
     // On the pod as the user wrote it, not even ours is believed.
     let answer = world.admit("development", &with(gpu("4"), path, json!(ours)));
-    assert_eq!(answer.outcome, Outcome::Rewritten);
+    assert_eq!(answer.outcome, AdmissionOutcome::Rewritten);
 }
 
 #[test]
@@ -67,78 +67,94 @@ fn who_is_governed() {
             refuse,
             "new",
             gpu("1"),
-            Outcome::UnknownRefused,
+            AdmissionOutcome::UnknownRefused,
         ),
         (
             "7 or admitted by a setting",
             admit,
             "new",
             gpu("1"),
-            Outcome::UnknownAdmitted,
+            AdmissionOutcome::UnknownAdmitted,
         ),
         (
             "7 a label that names no policy is an error, not a wish",
             refuse,
             "typo",
             gpu("1"),
-            Outcome::UnknownRefused,
+            AdmissionOutcome::UnknownRefused,
         ),
         (
             "7 which the setting admits too",
             admit,
             "typo",
             gpu("1"),
-            Outcome::UnknownAdmitted,
+            AdmissionOutcome::UnknownAdmitted,
         ),
         (
             "7 a pod without a GPU too: a policy that keeps it from GPUs could apply",
             refuse,
             "new",
             pod(&[]),
-            Outcome::UnknownRefused,
+            AdmissionOutcome::UnknownRefused,
         ),
         (
             "H and passes where its policy does not ask for that",
             refuse,
             "train",
             pod(&[]),
-            Outcome::Ungoverned,
+            AdmissionOutcome::Ungoverned,
         ),
-        ("A.4 0 GPUs are none", refuse, "train", gpu("0"), Outcome::Ungoverned),
-        ("9 no policy governs it", refuse, "free", gpu("1"), Outcome::Ungoverned),
+        (
+            "A.4 0 GPUs are none",
+            refuse,
+            "train",
+            gpu("0"),
+            AdmissionOutcome::Ungoverned,
+        ),
+        (
+            "9 no policy governs it",
+            refuse,
+            "free",
+            gpu("1"),
+            AdmissionOutcome::Ungoverned,
+        ),
         (
             "9 not even one that can not be read",
             refuse,
             "free",
             gpu("half"),
-            Outcome::Ungoverned,
+            AdmissionOutcome::Ungoverned,
         ),
-        ("9 a mirror pod", refuse, "train", mirror, Outcome::Ungoverned),
+        ("9 a mirror pod", refuse, "train", mirror, AdmissionOutcome::Ungoverned),
         (
             "9 kube-system, whatever its label says",
             refuse,
             "kube-system",
             gpu("1"),
-            Outcome::Ungoverned,
+            AdmissionOutcome::Ungoverned,
         ),
         (
             "9 our own namespace",
             refuse,
             "apportion-system",
             gpu("1"),
-            Outcome::Ungoverned,
+            AdmissionOutcome::Ungoverned,
         ),
-        ("governed", refuse, "train", gpu("1"), Outcome::Rewritten),
+        ("governed", refuse, "train", gpu("1"), AdmissionOutcome::Rewritten),
     ] {
         world.on_unknown = on_unknown;
         let answer = world.admit(namespace, &pod);
         assert_eq!(
             (answer.outcome, answer.patched),
-            (outcome, outcome == Outcome::Rewritten),
+            (outcome, outcome == AdmissionOutcome::Rewritten),
             "{rule}"
         );
         let refused = answer.denial.map(|denial| denial.code);
-        assert_eq!(refused, (outcome == Outcome::UnknownRefused).then_some(503), "{rule}");
+        assert_eq!(
+            refused,
+            (outcome == AdmissionOutcome::UnknownRefused).then_some(503),
+            "{rule}"
+        );
     }
     world.on_unknown = OnUnknown::Refuse;
     let mut sharing_alone = world.clone();
@@ -146,7 +162,7 @@ fn who_is_governed() {
     let answer = sharing_alone.admit("new", &pod(&[]));
     assert_eq!(
         answer.outcome,
-        Outcome::Ungoverned,
+        AdmissionOutcome::Ungoverned,
         "7 without any policy that keeps pods from GPUs, one that asks for none passes, known or not"
     );
     let message = world.admit("typo", &gpu("1")).denial.unwrap().message;
@@ -157,7 +173,7 @@ fn who_is_governed() {
     world.policies = PolicySet::default();
     assert_eq!(
         world.admit("new", &gpu("1")).outcome,
-        Outcome::Ungoverned,
+        AdmissionOutcome::Ungoverned,
         "without any policy nobody is governed"
     );
 }
@@ -168,7 +184,7 @@ fn modes_that_only_watch() {
         (
             "Warn",
             gpu("2"),
-            Outcome::WouldRewrite,
+            AdmissionOutcome::WouldRewrite,
             vec![
                 "apportion (p): would be: nvidia.com/gpu 2 -> nvidia.com/gpu.shared 1: time-slicing; more shares give no more compute",
             ],
@@ -176,13 +192,13 @@ fn modes_that_only_watch() {
         (
             "Warn",
             gpu("0.5"),
-            Outcome::WouldDeny,
+            AdmissionOutcome::WouldDeny,
             vec![
                 "apportion (p): would be denied: spec.containers[0].resources.limits[nvidia.com/gpu]: `0.5` must be a whole number that is not negative; correct it",
             ],
         ),
-        ("Audit", gpu("2"), Outcome::WouldRewrite, vec![]),
-        ("Audit", gpu("0.5"), Outcome::WouldDeny, vec![]),
+        ("Audit", gpu("2"), AdmissionOutcome::WouldRewrite, vec![]),
+        ("Audit", gpu("0.5"), AdmissionOutcome::WouldDeny, vec![]),
     ] {
         let world = World::of(
             &format!("{{mode: {mode}, strategies: [{{strategy: time-slicing}}]}}"),
@@ -196,7 +212,10 @@ fn modes_that_only_watch() {
             "{mode}"
         );
         assert!(
-            !answer.patched && answer.denial.is_none() && answer.claim.is_none() && !answer.because.is_empty(),
+            !answer.patched
+                && answer.denial.is_none()
+                && answer.pending_admission.is_none()
+                && !answer.because.is_empty(),
             "{mode}"
         );
     }
@@ -207,17 +226,22 @@ fn claims_keep_a_burst_off_the_last_slice() {
     let nodes = [a100_mixed(), t4("mps", true)];
     let mut world = World::shipped(&nodes, &[taken("a100-mixed", "mig-1g.10gb", "54")]);
     let dry = world.admit_body(&review("inference", &gpu("1"), true));
-    assert!(dry.patched && dry.claim.is_none(), "a dry run promises nothing");
+    assert!(
+        dry.patched && dry.pending_admission.is_none(),
+        "a dry run promises nothing"
+    );
     let mut strategies = Vec::new();
     for second in 0..4 {
         let answer = world.admit("inference", &gpu("1"));
         assert_eq!(
-            world.admit("inference", &answer.pod).claim,
+            world.admit("inference", &answer.pod).pending_admission,
             None,
             "a second pass promises nothing twice"
         );
         strategies.push(answer.strategy.unwrap().as_str());
-        world.claims.add(Duration::from_secs(second), answer.claim.unwrap());
+        world
+            .pending
+            .add(Duration::from_secs(second), answer.pending_admission.unwrap());
     }
     assert_eq!(strategies, ["mig", "mig", "mps", "mps"], "1 two slices are free");
 }
@@ -231,7 +255,7 @@ fn shrunken_cases_of_the_properties() {
     let first = world.admit("ns", &selecting(gpu("1"), "zone", "b"));
     assert_eq!(
         world.admit("ns", &first.pod).outcome,
-        Outcome::Unchanged,
+        AdmissionOutcome::Unchanged,
         "{}",
         first.pod
     );
@@ -245,7 +269,7 @@ fn shrunken_cases_of_the_properties() {
     assert_eq!(show(&first), expected, "an A30 has no 1g.10gb+me");
     assert_eq!(
         world.admit("ns", &first.pod).outcome,
-        Outcome::Unchanged,
+        AdmissionOutcome::Unchanged,
         "{}",
         first.pod
     );
@@ -266,6 +290,6 @@ fn shrunken_cases_of_the_properties() {
     let first = world.admit("ns", &pod);
     let text = first.pod.to_string();
     let policy = world.policies.get("p").unwrap();
-    let found = breach(&Wish::of(&serde_json::from_str(&text).unwrap()), policy);
-    assert_eq!((first.outcome, found), (Outcome::Rewritten, None), "{text}");
+    let found = breach(&PodSummary::of(&serde_json::from_str(&text).unwrap()), policy);
+    assert_eq!((first.outcome, found), (AdmissionOutcome::Rewritten, None), "{text}");
 }

@@ -1,7 +1,7 @@
 //! Ways to GPUs that a pod was not given, row by row: those that are shut, and the ordinary pods that pass beside them. The policy is
 //! the one that ships for tenants; the letter is the section of the facts.
 
-use apportion_core::admission::Outcome;
+use apportion_core::admission::AdmissionOutcome;
 use serde_json::{Value, json};
 
 use super::change_table::debug;
@@ -38,7 +38,7 @@ pub fn blamed(answer: &Answer) -> (String, String) {
     let denial = answer.denial.as_ref().unwrap_or_else(|| panic!("{answer:?}"));
     assert_eq!(
         (denial.code, denial.reason, answer.outcome),
-        (403, "Forbidden", Outcome::Denied)
+        (403, "Forbidden", AdmissionOutcome::Denied)
     );
     let text = denial.message.strip_prefix("apportion (multi-tenant): ").unwrap();
     let (field, rest) = text.split_once(": ").unwrap();
@@ -293,7 +293,11 @@ fn ordinary_pods_pass() {
     for (case, (pointer, value)) in ordinary {
         let sent = with(two(), &pointer, value);
         let answer = world().admit(TENANT, &sent);
-        assert_eq!((answer.outcome, &answer.denial), (Outcome::Rewritten, &None), "{case}");
+        assert_eq!(
+            (answer.outcome, &answer.denial),
+            (AdmissionOutcome::Rewritten, &None),
+            "{case}"
+        );
         let [main, log] = [0, 1].map(|at| &answer.pod["spec"]["containers"][at]);
         assert_eq!(
             main["env"], sent["spec"]["containers"][0]["env"],
@@ -301,7 +305,11 @@ fn ordinary_pods_pass() {
         );
         assert_eq!(log["env"], json!([variable("void")]), "{case}");
         let again = world().admit(TENANT, &answer.pod);
-        assert_eq!((again.outcome, again.patched), (Outcome::Unchanged, false), "{case}");
+        assert_eq!(
+            (again.outcome, again.patched),
+            (AdmissionOutcome::Unchanged, false),
+            "{case}"
+        );
         // Told of what it gets, and not of what it never wanted.
         assert!(
             answer
@@ -336,16 +344,20 @@ fn pods_without_gpus_are_kept_from_them() {
         for list in ["initContainers", "containers"] {
             assert_eq!(answer.pod["spec"][list][0]["env"], expected, "{case}");
         }
-        assert_eq!((answer.claim, answer.strategy), (None, None), "{case}");
+        assert_eq!((answer.pending_admission, answer.strategy), (None, None), "{case}");
         assert_eq!(answer.policy.as_deref(), Some(TENANT), "{case}");
         assert!(answer.warnings.is_empty(), "{case}");
         let again = world().admit(TENANT, &answer.pod);
-        assert_eq!((again.outcome, again.patched), (Outcome::Unchanged, false), "{case}");
+        assert_eq!(
+            (again.outcome, again.patched),
+            (AdmissionOutcome::Unchanged, false),
+            "{case}"
+        );
         for policy in ["training", "development", "inference"] {
             let answer = world().admit(policy, &sent);
             assert_eq!(
                 (answer.outcome, answer.patched),
-                (Outcome::Ungoverned, false),
+                (AdmissionOutcome::Ungoverned, false),
                 "{policy} asks for no isolation"
             );
         }
@@ -368,7 +380,7 @@ fn pods_without_gpus_are_kept_from_them() {
         ..world()
     };
     let answer = world.admit(TENANT, &with(two(), "/spec/hostIPC", json!(true)));
-    assert_eq!(answer.outcome, Outcome::Rewritten, "no isolation, no guard");
+    assert_eq!(answer.outcome, AdmissionOutcome::Rewritten, "no isolation, no guard");
     assert!(answer.pod["spec"]["containers"][1]["env"].is_null());
 }
 
@@ -422,7 +434,7 @@ fn a_policy_that_watches_refuses_nothing() {
         let spec = format!("{{mode: {mode}, isolation: {{}}, strategies: [{{strategy: exclusive}}]}}");
         let world = World::of(&spec, &[super::fixtures::a100()], &[]);
         let answer = world.admit("ns", &bad);
-        assert_eq!((answer.outcome, answer.patched), (Outcome::WouldDeny, false));
+        assert_eq!((answer.outcome, answer.patched), (AdmissionOutcome::WouldDeny, false));
         let warned = answer
             .warnings
             .iter()
@@ -430,7 +442,10 @@ fn a_policy_that_watches_refuses_nothing() {
         assert_eq!(warned, told, "{mode}");
         assert!(answer.because.contains("spec.hostIPC"));
         let answer = world.admit("ns", &two());
-        assert_eq!((answer.outcome, answer.patched), (Outcome::WouldRewrite, false));
+        assert_eq!(
+            (answer.outcome, answer.patched),
+            (AdmissionOutcome::WouldRewrite, false)
+        );
         let warned = answer
             .warnings
             .iter()
@@ -439,7 +454,7 @@ fn a_policy_that_watches_refuses_nothing() {
         let answer = world.admit_body(&debug("ns", &[], &json!({"name": "d", "env": [variable("all")]})));
         assert_eq!(
             (answer.outcome, answer.warnings.is_empty()),
-            (Outcome::WouldDeny, !told)
+            (AdmissionOutcome::WouldDeny, !told)
         );
     }
 }

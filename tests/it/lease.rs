@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use apportion::cluster::lease::{EVERY, Handover, Seat, Term, hold};
+use apportion::cluster::lease::{EVERY, Handover, LeaseConfig, Term, hold};
 use apportion::service::Clock;
 use http::{Method, Request, Response};
 use kube::client::Body;
@@ -62,7 +62,7 @@ impl Server {
 async fn first_term(server: Server) -> (Term, Vec<Instant>) {
     let server = Arc::new(Mutex::new(server));
     let (leads, mut led) = watch::channel(None);
-    let seat = Seat {
+    let seat = LeaseConfig {
         namespace: "n".to_owned(),
         name: "l".to_owned(),
         holder: "us".to_owned(),

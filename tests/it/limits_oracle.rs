@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::fixtures::Node;
 use super::generate::NAMESPACES;
-use super::oracle::{Ask, Reading, effective, read};
+use super::oracle::{PodQuery, Reading, effective, read};
 use super::properties::declared_memory;
 
 /// What one pod holds, and on what terms.
 #[derive(Clone, Debug)]
 pub struct Party {
-    pub ask: Ask,
+    pub ask: PodQuery,
     /// MiB that each share counts with.
     memory: u64,
     limits: Limits,
@@ -80,25 +80,25 @@ fn shared(node: &Node, resource: &str) -> Option<(Reading, u64)> {
 }
 
 /// Whether the newcomer and those who are there get what they were promised.
-pub fn allows(node: &Node, there: &[Party], newcomer: &Party) -> Result<(), String> {
+pub fn allows(node: &Node, there: &[Party], pod_request: &Party) -> Result<(), String> {
     let resources: BTreeSet<&String> = node.allocatable.keys().collect();
-    let asks_for_shares = newcomer.ask.keys().any(|resource| shared(node, resource).is_some());
+    let asks_for_shares = pod_request.ask.keys().any(|resource| shared(node, resource).is_some());
     if asks_for_shares {
         for resource in resources.iter().filter(|resource| shared(node, resource).is_some()) {
             for other in there.iter().filter(|other| other.ask.contains_key(*resource)) {
-                if (other.limits.apart || newcomer.limits.apart) && other.tenant != newcomer.tenant {
-                    return Err(format!("{} is not {}", other.tenant, newcomer.tenant));
+                if (other.limits.apart || pod_request.limits.apart) && other.tenant != pod_request.tenant {
+                    return Err(format!("{} is not {}", other.tenant, pod_request.tenant));
                 }
             }
         }
     }
-    for (resource, needs) in &newcomer.ask {
+    for (resource, needs) in &pod_request.ask {
         let Some((reading, replicas)) = shared(node, resource) else {
             continue;
         };
         let gpus = (node.allocatable[resource] / replicas).max(1);
         let holders: Vec<&Party> = there.iter().filter(|other| other.ask.contains_key(resource)).collect();
-        let all = || holders.iter().copied().chain([newcomer]);
+        let all = || holders.iter().copied().chain([pod_request]);
         let held: u64 = holders.iter().map(|other| other.ask[resource]).sum();
         for most in all().filter_map(|party| party.limits.shares_per_gpu) {
             if held + needs > gpus * u64::from(most.get()) {
@@ -122,7 +122,7 @@ pub fn allows(node: &Node, there: &[Party], newcomer: &Party) -> Result<(), Stri
             .filter(|limit| *limit != MemoryLimit::Unchecked)
         {
             let Some(gpu) = gpu else {
-                if newcomer.memory > 0 {
+                if pod_request.memory > 0 {
                     return Err("memory unknown".to_owned());
                 }
                 continue;

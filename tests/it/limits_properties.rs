@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apportion_core::extender::AnswerSize;
-use apportion_core::extender::Ask;
+use apportion_core::extender::PodQuery;
 use apportion_core::extender::bind::judge;
 use apportion_core::inventory::{PodRecord, Purpose, Reservations};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::fixtures::{Node, with};
 use super::generate::{Case, case};
 use super::limits_oracle::{Party, allows, is_guest, party};
-use super::oracle::{self, Ask as Asked};
+use super::oracle::{self, PodQuery as NodeQuery};
 use super::properties::{admit, config, declared_memory, enforced};
 
 fn namespace_of(pod: &Value) -> &str {
@@ -25,8 +25,8 @@ fn on<'o>(case: &Case, others: impl IntoIterator<Item = &'o Value>, node: &str) 
     there.map(|pod| party(&case.policies, namespace_of(pod), pod)).collect()
 }
 
-fn used(there: &[Party]) -> Asked {
-    let mut used = Asked::new();
+fn used(there: &[Party]) -> NodeQuery {
+    let mut used = NodeQuery::new();
     for (resource, count) in there.iter().flat_map(|party| &party.ask) {
         *used.entry(resource.clone()).or_default() += count;
     }
@@ -54,13 +54,13 @@ proptest! {
         let is_guest = known && is_guest(&case.policies, case.namespace, &answer.pod);
         if policy.is_some() || is_guest {
             let all = world.filter_names(case.namespace, &answer.pod, &case.nodes, AnswerSize::All);
-            let newcomer = party(&case.policies, case.namespace, &answer.pod);
+            let pod_request = party(&case.policies, case.namespace, &answer.pod);
             for node in case.nodes.iter().filter(|node| is_clear(node, &answer.pod)) {
                 let there = on(&case, &case.others[0], &node.name);
-                let mut verdict = allows(node, &there, &newcomer);
+                let mut verdict = allows(node, &there, &pod_request);
                 if let Some(policy) = policy {
                     let memory = declared_memory(&answer.pod);
-                    let held = oracle::can_hold(node, &used(&there), &newcomer.ask, memory, policy.sharing_rules());
+                    let held = oracle::can_hold(node, &used(&there), &pod_request.ask, memory, policy.sharing_rules());
                     verdict = held.and(verdict);
                 }
                 prop_assert_eq!(verdict.is_ok(), all.contains(&node.name), "{:?} {:?} {:?}", verdict, node, there);
@@ -80,25 +80,25 @@ proptest! {
         let mut coming: Vec<&Value> = Vec::new();
         for (at, other) in case.others[1].iter().enumerate() {
             let Some(record) = record(other) else { continue };
-            let ask = Ask::of_record(&record, &world.extender());
-            if let (Some(newcomer), Some(node)) = (ask.newcomer(), other["spec"]["nodeName"].as_str()) {
-                reservations.reserve(&at.to_string(), node, newcomer.clone(), Purpose::Binding, Duration::ZERO);
+            let ask = PodQuery::of_record(&record, &world.extender());
+            if let (Some(pod_request), Some(node)) = (ask.pod_request(), other["spec"]["nodeName"].as_str()) {
+                reservations.reserve(&at.to_string(), node, pod_request.clone(), Purpose::Binding, Duration::ZERO);
                 coming.push(other);
             }
         }
-        let newcomer = party(&case.policies, case.namespace, &pod);
+        let pod_request = party(&case.policies, case.namespace, &pod);
         world.reserved = reservations.reserved().clone();
         let filtered = world.filter_names(case.namespace, &pod, &case.nodes, AnswerSize::All);
         for node in case.nodes.iter().filter(|node| is_clear(node, &pod)) {
             let there = on(&case, case.others[0].iter().chain(coming.iter().copied()), &node.name);
-            let held = oracle::can_hold(node, &used(&there), &newcomer.ask, declared_memory(&pod), policy.sharing_rules());
-            let verdict = held.and(allows(node, &there, &newcomer));
+            let held = oracle::can_hold(node, &used(&there), &pod_request.ask, declared_memory(&pod), policy.sharing_rules());
+            let verdict = held.and(allows(node, &there, &pod_request));
             let judged = judge(&own, &node.name, &world.extender(), &reservations);
             prop_assert_eq!(verdict.is_ok(), judged.is_ok(), "{:?} {:?} {:?} {:?}", verdict, judged, node, there);
             prop_assert_eq!(filtered.contains(&node.name), judged.is_ok(), "{}", node.name);
             // Its own reservation is not in its way.
-            if let Ok(Some(newcomer)) = judged {
-                reservations.reserve("self", &node.name, newcomer, Purpose::Binding, Duration::ZERO);
+            if let Ok(Some(pod_request)) = judged {
+                reservations.reserve("self", &node.name, pod_request, Purpose::Binding, Duration::ZERO);
                 prop_assert!(judge(&own, &node.name, &world.extender(), &reservations).is_ok());
                 reservations.release("self", &node.name);
             }

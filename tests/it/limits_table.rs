@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use apportion_core::extender::AnswerSize;
-use apportion_core::inventory::{Claims, Ledger, NodeEntry, PodRecord, Reserved};
+use apportion_core::inventory::{Ledger, NodeEntry, PendingAdmissions, PodRecord, Reserved};
 use apportion_core::k8s::text::Labels;
 use apportion_core::policy::PolicySet;
 use apportion_core::policy::governance::OnUnknown;
@@ -786,7 +786,7 @@ impl Alive {
         let world = World {
             policies: self.policies.clone(),
             inventory: self.ledger.inventory().clone(),
-            claims: Claims::default(),
+            pending: PendingAdmissions::default(),
             reserved: Reserved::default(),
             on_unknown: OnUnknown::Refuse,
         };

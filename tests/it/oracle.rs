@@ -35,9 +35,9 @@ pub fn count(quantity: &Value) -> Option<u64> {
     }
 }
 
-pub type Ask = BTreeMap<String, u64>;
+pub type PodQuery = BTreeMap<String, u64>;
 
-fn gpu_list(list: &Value) -> Ask {
+fn gpu_list(list: &Value) -> PodQuery {
     let pairs = list.as_object().into_iter().flatten().filter(|(key, _)| is_gpu(key));
     pairs
         .map(|(key, value)| (key.clone(), count(value).unwrap_or(0)))
@@ -46,7 +46,7 @@ fn gpu_list(list: &Value) -> Ask {
 }
 
 /// What one container asks for: its limits, and what only its requests name.
-pub fn container_ask(container: &Value) -> Ask {
+pub fn container_ask(container: &Value) -> PodQuery {
     let mut ask = gpu_list(&container["resources"]["requests"]);
     ask.extend(gpu_list(&container["resources"]["limits"]));
     ask
@@ -61,7 +61,7 @@ pub fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, usize, &Va
 }
 
 /// What the scheduler counts: the largest moment of the pod, and its overhead.
-pub fn effective(pod: &Value) -> Ask {
+pub fn effective(pod: &Value) -> PodQuery {
     let mut resources: Vec<String> = containers(pod)
         .flat_map(|(_, _, c)| container_ask(c).into_keys())
         .collect();
@@ -196,8 +196,8 @@ fn has_memory(reading: &Reading, needed: Option<u64>) -> bool {
 /// Whether a node with `used` taken can give `ask` under one and the same of `rules`; else why not.
 pub fn can_hold<'r>(
     node: &Node,
-    used: &Ask,
-    ask: &Ask,
+    used: &PodQuery,
+    ask: &PodQuery,
     memory: Option<u64>,
     mut rules: impl Iterator<Item = &'r SharingRule>,
 ) -> Result<(), String> {

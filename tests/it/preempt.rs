@@ -3,8 +3,8 @@
 use apportion_core::extender;
 use apportion_core::extender::AnswerSize;
 use apportion_core::extender::evict;
-use apportion_core::extender::evict::Wish;
-use apportion_core::inventory::{Newcomer, Purpose, Reservations};
+use apportion_core::extender::evict::PreemptionRequest;
+use apportion_core::inventory::{PodRequest, Purpose, Reservations};
 use apportion_core::policy::governance::OnUnknown;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -241,7 +241,7 @@ fn a_nominated_node_is_waited_for() {
     }
 }
 
-fn wished(world: &World, pod: &Value, nodes: &[&str]) -> Option<Wish> {
+fn wished(world: &World, pod: &Value, nodes: &[&str]) -> Option<PreemptionRequest> {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let text = args(namespace, pod, nodes).to_string();
     evict::wish(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| {
@@ -337,8 +337,8 @@ fn what_a_filter_call_wishes_for() {
             .copied()
             .filter(|node| others.iter().any(|pod| pod["spec"]["nodeName"] == *node))
             .collect();
-        let wish = wished(&world, &pod, &asked).map(|wish| wish.node);
-        assert_eq!(wish.as_deref(), expected, "{what}");
+        let summary = wished(&world, &pod, &asked).map(|summary| summary.node);
+        assert_eq!(summary.as_deref(), expected, "{what}");
     }
 }
 
@@ -351,15 +351,15 @@ fn room_that_is_kept_costs_nobody_else() {
     let mut world = world(&[slices("a"), slices("b")], &others);
     let pod = shares("apart", "p", 9, 1);
     let mut reservations = Reservations::default();
-    let newcomer = || {
+    let pod_request = || {
         let text = args("apart", &pod, &[]).to_string();
         let args: extender::wire::Args<'_> = serde_json::from_str(&text).unwrap();
-        let ask = extender::Ask::of(&args.pod, &world.extender());
-        ask.newcomer().cloned().unwrap()
+        let ask = extender::PodQuery::of(&args.pod, &world.extender());
+        ask.pod_request().cloned().unwrap()
     };
-    let newcomer: Newcomer = newcomer();
+    let pod_request: PodRequest = pod_request();
     let kept = Purpose::Kept { priority: 9 };
-    reservations.reserve("p", "a", newcomer, kept, Duration::ZERO);
+    reservations.reserve("p", "a", pod_request, kept, Duration::ZERO);
     let asked = question(&pod, &[("b", &["y"])]);
     assert_eq!(preempted(&world, &asked), "b: y");
     world.reserved = reservations.reserved().clone();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use apportion_core::admission::Outcome;
+use apportion_core::admission::AdmissionOutcome;
 use apportion_core::decision::breach;
 use apportion_core::extender::AnswerSize;
 use apportion_core::gpu::Strategy as Sharing;
-use apportion_core::inventory::Wish;
+use apportion_core::inventory::PodSummary;
 use apportion_core::policy::SharingRule;
 use apportion_core::policy::{Mode, Policy};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::fixtures::{Answer, review, with};
 use super::generate::{Case, case, case_under, forged_decision};
-use super::oracle::{self, Ask, container_ask, containers, count, is_gpu};
+use super::oracle::{self, PodQuery, container_ask, containers, count, is_gpu};
 use super::tree::{DECISION, HIDDEN, narrows, required, without_what_may_change};
 
 /// Enough cases to be convincing; `PROPTEST_CASES` asks for more or fewer.
@@ -62,7 +62,7 @@ pub fn declared_memory(pod: &Value) -> Option<u64> {
 }
 
 /// What a container may be given under a rule: its resource's name, with what tells it from others of the name.
-fn is_meant(rule: &SharingRule, resource: &str, asked: &Ask, pod: &Value) -> bool {
+fn is_meant(rule: &SharingRule, resource: &str, asked: &PodQuery, pod: &Value) -> bool {
     let pins = |key: &str, holds: &dyn Fn(&str) -> bool| {
         oracle::values_left(pod, key)
             .is_some_and(|alternatives| alternatives.iter().flatten().all(|value| holds(value)))
@@ -95,7 +95,7 @@ fn is_meant(rule: &SharingRule, resource: &str, asked: &Ask, pod: &Value) -> boo
 }
 
 /// What each container with a GPU demand was given; `before` says which these are.
-fn given<'p>(before: &'p Value, after: &'p Value) -> impl Iterator<Item = (Ask, &'p Value)> {
+fn given<'p>(before: &'p Value, after: &'p Value) -> impl Iterator<Item = (PodQuery, &'p Value)> {
     containers(before)
         .zip(containers(after))
         .filter_map(|((.., was), (.., is))| {
@@ -104,8 +104,8 @@ fn given<'p>(before: &'p Value, after: &'p Value) -> impl Iterator<Item = (Ask, 
         })
 }
 
-fn used_on(others: &[Value], node: &str) -> Ask {
-    let mut used = Ask::new();
+fn used_on(others: &[Value], node: &str) -> PodQuery {
+    let mut used = PodQuery::new();
     for pod in others.iter().filter(|pod| pod["spec"]["nodeName"] == node) {
         for (resource, n) in oracle::effective(pod) {
             *used.entry(resource).or_default() += n;
@@ -126,8 +126,8 @@ proptest! {
         let later = case.world(1).admit(case.namespace, &first.pod);
         prop_assert!(!later.patched, "{}", later.pod);
         if enforced(&case, &first).is_some() {
-            prop_assert_eq!(later.outcome, Outcome::Unchanged);
-            prop_assert_eq!((later.strategy, later.claim), (first.strategy, None));
+            prop_assert_eq!(later.outcome, AdmissionOutcome::Unchanged);
+            prop_assert_eq!((later.strategy, later.pending_admission), (first.strategy, None));
         }
     }
 
@@ -211,7 +211,7 @@ proptest! {
         let answer = admit(&case);
         if let Some(policy) = enforced(&case, &answer) {
             let text = answer.pod.to_string();
-            let found = breach(&Wish::of(&serde_json::from_str(&text).unwrap()), policy);
+            let found = breach(&PodSummary::of(&serde_json::from_str(&text).unwrap()), policy);
             prop_assert_eq!(found, None, "{}", text);
         }
     }
@@ -243,12 +243,12 @@ proptest! {
         for namespace in ["free", "kube-system", "apportion-system"] {
             let answer = world.admit(namespace, &case.pod);
             let governs = case.policies.iter().any(|p| p.namespaces.requirements.is_empty());
-            prop_assert!(governs || !answer.patched && answer.outcome == Outcome::Ungoverned, "{:?}", answer);
+            prop_assert!(governs || !answer.patched && answer.outcome == AdmissionOutcome::Ungoverned, "{:?}", answer);
         }
         let created = with(review(case.namespace, &case.pod, false), "/request/oldObject", case.pod.clone());
         for (pointer, value) in [("/request/operation", operation), ("/request/subResource", resource), ("/request/kind/kind", "Deployment")] {
             let answer = world.admit_body(&with(created.clone(), pointer, json!(value)));
-            prop_assert!(!answer.patched && answer.denial.is_none() && answer.claim.is_none() && matches!(answer.outcome, Outcome::Skipped | Outcome::Advised | Outcome::Ungoverned), "{:?}", answer);
+            prop_assert!(!answer.patched && answer.denial.is_none() && answer.pending_admission.is_none() && matches!(answer.outcome, AdmissionOutcome::Skipped | AdmissionOutcome::Advised | AdmissionOutcome::Ungoverned), "{:?}", answer);
         }
         let mirror = with(case.pod.clone(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
         let answer = world.admit(case.namespace, &mirror);
@@ -261,7 +261,7 @@ proptest! {
         let mode = case.policies.iter().find(|p| Some(p.name.as_str()) == answer.policy.as_deref()).map(|p| p.mode);
         prop_assert!(mode.is_none_or(|mode| mode == Mode::Enforce) || !answer.patched && answer.denial.is_none(), "{:?}", answer);
         prop_assert!(mode != Some(Mode::Audit) || answer.warnings.is_empty());
-        prop_assert!(answer.claim.is_none() || answer.patched, "a claim for nothing");
+        prop_assert!(answer.pending_admission.is_none() || answer.patched, "a claim for nothing");
     }
 
     #[test]

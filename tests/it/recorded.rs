@@ -1,6 +1,6 @@
 //! Bodies that real Kubernetes components sent (`tests/data/recorded`), answered with the cluster that they came from.
 
-use apportion_core::admission::Outcome;
+use apportion_core::admission::AdmissionOutcome;
 use apportion_core::admission::review;
 use apportion_core::extender::wire::{Args, PreemptionArgs};
 use apportion_core::extender::{AnswerSize, preempt, prioritize};
@@ -83,28 +83,40 @@ fn reviews() {
     let ten = "mig-1g.10gb 1";
     let tenants = format!("warm: {ten}; c: {ten}; d: {ten} | mig-1g.10gb.sharing-strategy NotIn time-slicing");
     for (name, outcome, expected) in [
-        ("deployment-create", Outcome::Advised, untouched.to_owned()),
-        ("job-create-gpu-8", Outcome::Advised, untouched.to_owned()),
-        ("pod-create-dry-run-generate-name", Outcome::Rewritten, slice.to_owned()),
+        ("deployment-create", AdmissionOutcome::Advised, untouched.to_owned()),
+        ("job-create-gpu-8", AdmissionOutcome::Advised, untouched.to_owned()),
+        (
+            "pod-create-dry-run-generate-name",
+            AdmissionOutcome::Rewritten,
+            slice.to_owned(),
+        ),
         (
             "pod-create-from-job-gpu-8",
-            Outcome::Rewritten,
+            AdmissionOutcome::Rewritten,
             format!("c: gpu 8 | {WHOLE}"),
         ),
-        ("pod-create-generated-sidecar-mig-and-gpu", Outcome::Rewritten, tenants),
-        ("pod-create-gpu-1", Outcome::Rewritten, slice.to_owned()),
+        (
+            "pod-create-generated-sidecar-mig-and-gpu",
+            AdmissionOutcome::Rewritten,
+            tenants,
+        ),
+        ("pod-create-gpu-1", AdmissionOutcome::Rewritten, slice.to_owned()),
         (
             "pod-create-priority-gpu-10",
-            Outcome::Rewritten,
+            AdmissionOutcome::Rewritten,
             format!("c: gpu 10 | {WHOLE}"),
         ),
-        ("pod-update", Outcome::Skipped, untouched.to_owned()),
+        ("pod-update", AdmissionOutcome::Skipped, untouched.to_owned()),
         (
             "pod-update-ephemeralcontainers-subresource",
-            Outcome::Skipped,
+            AdmissionOutcome::Skipped,
             untouched.to_owned(),
         ),
-        ("pod-update-resize-subresource", Outcome::Skipped, untouched.to_owned()),
+        (
+            "pod-update-resize-subresource",
+            AdmissionOutcome::Skipped,
+            untouched.to_owned(),
+        ),
     ] {
         let body = body("admission", name);
         let answer = world(&[]).admit_body(&body);
@@ -122,8 +134,8 @@ fn reviews() {
         } else {
             assert_eq!(show(&answer), expected, "{name}");
         }
-        let promises = outcome == Outcome::Rewritten && body["request"]["dryRun"] == false;
-        assert_eq!(answer.claim.is_some(), promises, "{name}");
+        let promises = outcome == AdmissionOutcome::Rewritten && body["request"]["dryRun"] == false;
+        assert_eq!(answer.pending_admission.is_some(), promises, "{name}");
     }
     // More GPUs than any node has: it keeps them, and is told that it waits.
     let ten = world(&[]).admit_body(&body("admission", "pod-create-priority-gpu-10"));

@@ -1,6 +1,6 @@
 //! How a pod is rewritten or turned away, row by row.
 
-use apportion_core::admission::Outcome;
+use apportion_core::admission::AdmissionOutcome;
 use serde_json::json;
 
 use super::fixtures::{World, a100, a100_mixed, pod, t4, with, with_terms};
@@ -57,7 +57,7 @@ fn denials_say_the_field_the_reason_and_the_remedy() {
     ] {
         let answer = World::shipped(&[a100(), a100_mixed()], &[]).admit(policy, &pod);
         assert_eq!(show(&answer), format!("403 apportion ({policy}): {expected}"), "{rule}");
-        assert_eq!((answer.outcome, answer.patched), (Outcome::Denied, false), "{rule}");
+        assert_eq!((answer.outcome, answer.patched), (AdmissionOutcome::Denied, false), "{rule}");
     }
 }
 
@@ -128,7 +128,7 @@ fn constraints_of_the_pod_are_kept_and_added_to() {
     let nowhere = world.admit("training", &with_terms(gpu("1"), json!([{}])));
     assert_eq!(
         nowhere.outcome,
-        Outcome::Denied,
+        AdmissionOutcome::Denied,
         "6 a pod that matches no node contradicts everything"
     );
 }

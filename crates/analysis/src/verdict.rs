@@ -5,8 +5,8 @@ use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use apportion_core::admission::review::Request;
-use apportion_core::admission::{Context, Outcome, admit};
-use apportion_core::inventory::{Claims, Inventory, PodRecord};
+use apportion_core::admission::{AdmissionContext, AdmissionOutcome, admit};
+use apportion_core::inventory::{Inventory, PendingAdmissions, PodRecord};
 use apportion_core::k8s::Pod;
 use apportion_core::patch;
 use apportion_core::policy::PolicySet;
@@ -16,7 +16,7 @@ use apportion_core::policy::governance::OnUnknown;
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// The webhook's word for it.
-    pub outcome: Outcome,
+    pub outcome: AdmissionOutcome,
     /// The strategy, where one was chosen; also by a policy that only watches.
     pub strategy: Option<&'static str>,
     /// The policy.
@@ -36,13 +36,13 @@ impl Verdict {
     pub fn of(pod: &Value, namespace: &str, policies: &PolicySet, inventory: &Inventory) -> anyhow::Result<Self> {
         let raw = to_raw_value(pod)?;
         let request = Request::trial(&raw, namespace);
-        let claims = Claims::default();
+        let pending = PendingAdmissions::default();
         let admission = admit(
             &request,
-            &Context {
+            &AdmissionContext {
                 policies,
                 inventory,
-                claims: &claims,
+                pending: &pending,
                 on_unknown: OnUnknown::default(),
                 own_namespace: None,
                 scheduler_name: None,

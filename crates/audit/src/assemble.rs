@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::advice::Case;
-use super::holding::{Found, Holding, Scope, by_node, holdings};
+use super::holding::{Found, Holding, Scope, by_node, node_usage};
 use super::pool::Pool;
 use super::price::PriceList;
 use super::question::Asking;
@@ -16,7 +16,7 @@ use super::window::{moment, real};
 use super::workload::workload_of;
 use apportion_core::decision;
 use apportion_core::gpu::Strategy;
-use apportion_core::inventory::record::Place;
+use apportion_core::inventory::record::PodPlacement;
 use apportion_core::inventory::{Inventory, Ledger};
 use apportion_core::k8s::text::Labels;
 use apportion_core::policy::{Governed, Policy, PolicySet};
@@ -45,25 +45,25 @@ pub fn assemble(readings: &Readings, subject: &Subject<'_>) -> Report {
         .iter()
         .map(|pool| {
             let present = placed.get(pool.node).map_or(&[][..], Vec::as_slice);
-            holdings(pool, pool.product.as_ref(), readings, present, window)
+            node_usage(pool, pool.product.as_ref(), readings, present, window)
         })
         .collect();
     let mut by_workload: BTreeMap<(&str, &str), Vec<&Holding<'_>>> = BTreeMap::new();
-    for holding in found.iter().flat_map(|found| &found.holdings) {
+    for holding in found.iter().flat_map(|found| &found.node_usage) {
         let key = (holding.namespace, workload_of(holding.pod));
         by_workload.entry(key).or_default().push(holding);
     }
     let mut workloads: Vec<WorkloadRow> = by_workload
         .iter()
-        .map(|((namespace, workload), holdings)| subject.workload(namespace, workload, holdings))
+        .map(|((namespace, workload), node_usage)| subject.workload(namespace, workload, node_usage))
         .collect();
     let mut by_namespace: BTreeMap<&str, Vec<&Holding<'_>>> = BTreeMap::new();
-    for holding in found.iter().flat_map(|found| &found.holdings) {
+    for holding in found.iter().flat_map(|found| &found.node_usage) {
         by_namespace.entry(holding.namespace).or_default().push(holding);
     }
     let mut namespaces: Vec<NamespaceRow> = by_namespace
         .iter()
-        .map(|(namespace, holdings)| subject.namespace(namespace, holdings, &workloads))
+        .map(|(namespace, node_usage)| subject.namespace(namespace, node_usage, &workloads))
         .collect();
     let waste = |usage: &Usage| (usage.wasted.unwrap_or(0.0), usage.idle_hours);
     namespaces.sort_by(|a, b| descending(waste(&a.usage), waste(&b.usage)));
@@ -100,9 +100,9 @@ impl<'a> Subject<'a> {
         self.prices?.hour(product)
     }
 
-    fn tally<'h>(&self, holdings: impl IntoIterator<Item = &'h Holding<'h>>) -> Tally {
+    fn tally<'h>(&self, node_usage: impl IntoIterator<Item = &'h Holding<'h>>) -> Tally {
         let mut tally = Tally::default();
-        for holding in holdings {
+        for holding in node_usage {
             tally.add(
                 &self.asking.window,
                 &holding.activity,
@@ -122,7 +122,7 @@ impl<'a> Subject<'a> {
         let governed = match present {
             Some(record) => self
                 .inventory()
-                .governing(self.policies, namespace, &record.wish.labels),
+                .governing(self.policies, namespace, &record.summary.labels),
             None => self.inventory().governing(self.policies, namespace, &Labels::default()),
         };
         match governed {
@@ -131,27 +131,27 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn workload(&self, namespace: &str, workload: &str, holdings: &[&Holding<'_>]) -> WorkloadRow {
+    fn workload(&self, namespace: &str, workload: &str, node_usage: &[&Holding<'_>]) -> WorkloadRow {
         let mut per_pod: BTreeMap<&str, u64> = BTreeMap::new();
-        for holding in holdings {
+        for holding in node_usage {
             *per_pod.entry(holding.pod).or_default() += holding.count;
         }
         let pods: Vec<&str> = per_pod.keys().copied().collect();
         let whole = |holding: &&&Holding<'_>| {
             holding.strategy == Some(Strategy::Exclusive) && holding.scope == Scope::Own && holding.profile.is_none()
         };
-        let held_whole: Vec<&Holding<'_>> = holdings.iter().filter(whole).copied().collect();
+        let held_whole: Vec<&Holding<'_>> = node_usage.iter().filter(whole).copied().collect();
         let tally = self.tally(held_whole.iter().copied());
         let memory_total = tally.memory_total;
         let alone = tally.done();
-        let all = self.tally(holdings.iter().copied());
+        let all = self.tally(node_usage.iter().copied());
         let advice = Case {
             policy: self.policy(namespace, &pods),
             policies: self.policies,
             hours: all.usage.gpu_hours,
             whole_hours: alone.gpu_hours,
             whole_cost: alone.cost,
-            shared: holdings
+            shared: node_usage
                 .iter()
                 .any(|holding| !matches!(holding.strategy, None | Some(Strategy::Exclusive))),
             devices_per_pod: held_whole
@@ -170,11 +170,11 @@ impl<'a> Subject<'a> {
             product: held_whole.iter().find_map(|holding| holding.product),
         }
         .advice();
-        let strategies: BTreeSet<&str> = holdings
+        let strategies: BTreeSet<&str> = node_usage
             .iter()
             .filter_map(|h| h.strategy.map(Strategy::as_str))
             .collect();
-        let products: BTreeSet<String> = holdings
+        let products: BTreeSet<String> = node_usage
             .iter()
             .filter_map(|holding| match (holding.product, holding.profile) {
                 (Some(product), Some(profile)) => Some(format!("{product} {profile}")),
@@ -191,20 +191,28 @@ impl<'a> Subject<'a> {
             products: products.into_iter().collect(),
             memory_total_mebibytes: all.memory_total,
             usage: all.done(),
-            scope: holdings.iter().map(|holding| holding.scope).max().unwrap_or(Scope::Own),
+            scope: node_usage
+                .iter()
+                .map(|holding| holding.scope)
+                .max()
+                .unwrap_or(Scope::Own),
             advice,
         }
     }
 
-    fn namespace(&self, namespace: &str, holdings: &[&Holding<'_>], workloads: &[WorkloadRow]) -> NamespaceRow {
+    fn namespace(&self, namespace: &str, node_usage: &[&Holding<'_>], workloads: &[WorkloadRow]) -> NamespaceRow {
         let own: Vec<&WorkloadRow> = workloads.iter().filter(|row| row.namespace == namespace).collect();
         let policy = self.policy(namespace, &[]).map(|policy| policy.name.to_string());
         let (set_policy, how) = agreed(namespace, policy.as_deref(), &own);
         NamespaceRow {
             namespace: namespace.to_owned(),
             policy,
-            usage: self.tally(holdings.iter().copied()).done(),
-            scope: holdings.iter().map(|holding| holding.scope).max().unwrap_or(Scope::Own),
+            usage: self.tally(node_usage.iter().copied()).done(),
+            scope: node_usage
+                .iter()
+                .map(|holding| holding.scope)
+                .max()
+                .unwrap_or(Scope::Own),
             saving_hours: own.iter().map(|row| row.advice.saving_hours).sum(),
             saving: total(own.iter().map(|row| row.advice.saving)),
             set_policy,
@@ -273,7 +281,7 @@ impl<'a> Subject<'a> {
                 idle += self.asking.window.hours(reading.activity.idle_steps) * part;
             }
             // What is idle for one sharer can be busy with another: then more is idle for pods than is idle in all.
-            let nobodys = (idle - self.tally(&found.holdings).usage.idle_hours).max(0.0);
+            let nobodys = (idle - self.tally(&found.node_usage).usage.idle_hours).max(0.0);
             unheld += nobodys;
             unheld_cost = total([unheld_cost, price.map(|price| nobodys * price)].into_iter());
         }
@@ -282,7 +290,7 @@ impl<'a> Subject<'a> {
             devices: pools.iter().map(|pool| pool.devices.len()).sum(),
             usage: tally.done(),
             held_hours: self
-                .tally(found.iter().flat_map(|found| &found.holdings))
+                .tally(found.iter().flat_map(|found| &found.node_usage))
                 .usage
                 .gpu_hours,
             idle_unheld_hours: unheld,
@@ -306,14 +314,14 @@ impl<'a> Subject<'a> {
             instance => format!("{} {} MIG {instance}", key.node, key.uuid),
         };
         let both = |(namespace, pod): &(&str, &str)| format!("{namespace}/{pod}");
-        let holdings = || found.iter().flat_map(|found| &found.holdings);
-        let told: BTreeSet<(&str, &str)> = holdings()
+        let node_usage = || found.iter().flat_map(|found| &found.node_usage);
+        let told: BTreeSet<(&str, &str)> = node_usage()
             .map(|holding| (holding.namespace, holding.pod))
             .chain(found.iter().flat_map(|found| found.undated.iter().copied()))
             .collect();
         let held = self.cluster.pods().map(|(_, record)| record);
         let silent = held
-            .filter(|record| matches!(record.place, Place::Node(_)))
+            .filter(|record| matches!(record.place, PodPlacement::Node(_)))
             .map(|record| (&*record.namespace, &*record.name))
             .filter(|who| !told.contains(who));
         [
@@ -340,7 +348,7 @@ impl<'a> Subject<'a> {
             Gap::DevicesOfUnknownSize.of(devices()
                 .filter(|(pool, _)| pool.part.is_none())
                 .map(|(_, (key, _))| named(key))),
-            Gap::PodsBehindSharedDevices.of(holdings()
+            Gap::PodsBehindSharedDevices.of(node_usage()
                 .filter(|holding| holding.scope != Scope::Own)
                 .map(|holding| both(&(holding.namespace, holding.pod)))),
             Gap::PodsNamedForOthers.of(found.iter().flat_map(|found| &found.disbelieved).map(both)),

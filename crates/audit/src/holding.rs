@@ -10,7 +10,7 @@ use super::readings::Readings;
 use super::trend::{Trend, TrendMean};
 use super::window::{Window, real};
 use apportion_core::gpu::Strategy;
-use apportion_core::inventory::record::Place;
+use apportion_core::inventory::record::PodPlacement;
 use apportion_core::inventory::{Ledger, PodRecord};
 use apportion_mig::product::Product;
 use apportion_mig::profile::MigProfile;
@@ -69,7 +69,7 @@ pub struct Holding<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Found<'a> {
     /// The holdings.
-    pub holdings: Vec<Holding<'a>>,
+    pub node_usage: Vec<Holding<'a>>,
     /// Pods' names on shared devices that were not believed: the exporter names one of several.
     pub disbelieved: BTreeSet<(&'a str, &'a str)>,
     /// Pods that hold devices here, and when they began is not known.
@@ -77,7 +77,7 @@ pub struct Found<'a> {
 }
 
 /// Who held the devices of a pool. `present` are the pods that are on its node now.
-pub fn holdings<'a>(
+pub fn node_usage<'a>(
     pool: &Pool<'a>,
     pool_product: Option<&'a Product>,
     readings: &'a Readings,
@@ -115,7 +115,7 @@ pub fn holdings<'a>(
             };
             // What the exporter measured of a process stands beside the device's own value at every step.
             let own = !told_apart || reading.beside_steps >= activity.steps;
-            found.holdings.push(Holding {
+            found.node_usage.push(Holding {
                 namespace: &holder.namespace,
                 pod: &holder.pod,
                 device: Some(key),
@@ -148,7 +148,7 @@ pub fn holdings<'a>(
             continue;
         };
         let steps = real(window.steps_since(started.as_second()));
-        found.holdings.push(Holding {
+        found.node_usage.push(Holding {
             namespace: who.0,
             pod: who.1,
             device: None,
@@ -177,7 +177,7 @@ pub fn holdings<'a>(
 pub fn by_node(cluster: &Ledger) -> BTreeMap<&str, Vec<&PodRecord>> {
     let mut placed: BTreeMap<&str, Vec<&PodRecord>> = BTreeMap::new();
     for (_, record) in cluster.pods() {
-        if let Place::Node(node) = &record.place {
+        if let PodPlacement::Node(node) = &record.place {
             placed.entry(node).or_default().push(record);
         }
     }

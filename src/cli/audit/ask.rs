@@ -32,11 +32,11 @@ impl Inquiry<'_> {
                 self.asking.window
             );
         }
-        let mut open: VecDeque<Question> = groups
+        let mut open: VecDeque<DecisionInput> = groups
             .iter()
             .flat_map(|(traits, nodes)| nodes.chunks(self.nodes_per_query).map(move |nodes| (*traits, nodes)))
             .flat_map(|(traits, nodes)| {
-                Topic::ALL.map(|topic| Question {
+                Topic::ALL.map(|topic| DecisionInput {
                     topic,
                     traits,
                     nodes: nodes.to_vec(),
@@ -65,7 +65,7 @@ impl Inquiry<'_> {
                 }
                 Err(error) if error.is_too_much() && question.nodes.len() > 1 => {
                     let (front, back) = question.nodes.split_at(question.nodes.len() / 2);
-                    open.extend([front, back].map(|nodes| Question {
+                    open.extend([front, back].map(|nodes| DecisionInput {
                         nodes: nodes.to_vec(),
                         ..question
                     }));
@@ -103,7 +103,7 @@ impl Inquiry<'_> {
         Ok(groups)
     }
 
-    async fn ask(&self, question: &Question) -> Result<Vec<Series>, ClientError> {
+    async fn ask(&self, question: &DecisionInput) -> Result<Vec<Series>, ClientError> {
         let window = &self.asking.window;
         let Some(expression) = self.asking.expression(question.topic, question.traits, &question.nodes) else {
             return Ok(Vec::new());
@@ -121,7 +121,7 @@ impl Inquiry<'_> {
 
 /// A topic, for some nodes that are alike.
 #[derive(Debug)]
-struct Question {
+struct DecisionInput {
     topic: Topic,
     traits: Traits,
     nodes: Vec<String>,

@@ -91,7 +91,7 @@ fn considered(page: &mut Page, ways: &[Way]) {
     let mut styles = Vec::new();
     let mut ways = ways.iter().peekable();
     while let Some(way) = ways.next() {
-        rows.push([way.strategy.to_owned(), scheme(way).to_owned(), came(way)]);
+        rows.push([way.strategy.to_owned(), naming(way).to_owned(), came(way)]);
         styles.push(if way.taken { GOOD } else { FAINT });
         let mut alike = 0;
         while ways.next_if(|next| refused_alike(way, next)).is_some() {
@@ -106,8 +106,8 @@ fn considered(page: &mut Page, ways: &[Way]) {
     page.styled_table("Considered", &rows, &styles);
 }
 
-fn scheme(way: &Way) -> &str {
-    way.scheme.as_deref().unwrap_or("-")
+fn naming(way: &Way) -> &str {
+    way.naming.as_deref().unwrap_or("-")
 }
 
 fn came(way: &Way) -> String {
@@ -125,7 +125,7 @@ fn came(way: &Way) -> String {
 
 /// Whether both are refused, and the reasons differ in the names of their schemes alone.
 fn refused_alike(one: &Way, other: &Way) -> bool {
-    let nameless = |way: &Way| way.reason.as_deref().map(|reason| reason.replace(scheme(way), ""));
+    let nameless = |way: &Way| way.reason.as_deref().map(|reason| reason.replace(naming(way), ""));
     one.verdict == WayVerdict::Refused
         && other.verdict == WayVerdict::Refused
         && one.strategy == other.strategy

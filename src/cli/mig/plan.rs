@@ -13,7 +13,7 @@ use crate::cli::output;
 use crate::cli::page::{BAD, GOOD, Page};
 use apportion_core::gpu::GpuResource;
 use apportion_core::inventory::dump;
-use apportion_core::inventory::record::Place;
+use apportion_core::inventory::record::PodPlacement;
 use apportion_mig::catalog;
 use apportion_mig::geometry::{MODELS, Model};
 use apportion_mig::instances;
@@ -132,7 +132,7 @@ fn demand(args: &Args, model: Option<&'static Model>) -> Result<Demand> {
     let mut pods = None;
     if let Some(file) = &args.cluster {
         let ledger = dump::read(&input::text(file)?).with_context(|| file.display().to_string())?;
-        let waiting = ledger.pods().filter(|(_, pod)| pod.place == Place::Waiting);
+        let waiting = ledger.pods().filter(|(_, pod)| pod.place == PodPlacement::Waiting);
         let mut count = 0;
         for (_, pod) in waiting {
             let mut counted = false;

@@ -8,12 +8,12 @@ use apportion::service::bind::{BindError, Looked};
 
 use super::api::{Bound, Object};
 use super::promises::{self, MACHINES};
-use super::replica::{Asked, millis};
+use super::replica::{NodeQuery, millis};
 use super::world::{Found, NAMES, World};
 
 /// A request that the API server has, or will have.
 pub struct Call {
-    pub asked: Asked,
+    pub asked: NodeQuery,
     pub replica: usize,
     pub sent: u64,
     /// What became of it, once it was applied.
@@ -25,7 +25,7 @@ pub struct Call {
 impl Call {
     /// Whether it binds a pod, and the API server does not have it yet.
     pub fn is_on_its_way(&self) -> bool {
-        self.applied.is_none() && matches!(self.asked, Asked::Bind { .. })
+        self.applied.is_none() && matches!(self.asked, NodeQuery::Bind { .. })
     }
 }
 
@@ -42,8 +42,8 @@ impl World {
             self.tally.lost += 1;
             let silent = "the API server does not answer".to_owned();
             match call.asked {
-                Asked::Look { reply, .. } => drop(reply.send(Err(silent))),
-                Asked::Bind { reply, key, .. } => {
+                NodeQuery::Look { reply, .. } => drop(reply.send(Err(silent))),
+                NodeQuery::Bind { reply, key, .. } => {
                     let _ = reply.send(Err(BindError::Unknown(silent)));
                     self.note(|| format!("no answer for the binding of {key}"));
                 }
@@ -61,7 +61,7 @@ impl World {
             self.note(|| format!("{} answers for {key}: {error:?}", NAMES[replica]));
         }
         for asked in asked {
-            if let Asked::Bind { key, node, uid, .. } = &asked {
+            if let NodeQuery::Bind { key, node, uid, .. } = &asked {
                 let (key, node, uid) = (key.clone(), node.clone(), uid.clone());
                 self.note(|| format!("{} sends the binding of {key} to {node}", NAMES[replica]));
                 self.check_sent(replica, &key, &uid, &node)?;
@@ -84,7 +84,7 @@ impl World {
             .iter()
             .filter(|call| call.applied.is_none())
             .filter_map(|call| match &call.asked {
-                Asked::Bind { key, uid, node: at, .. } if at == node => Some((key.as_str(), uid.as_str())),
+                NodeQuery::Bind { key, uid, node: at, .. } if at == node => Some((key.as_str(), uid.as_str())),
                 _ => None,
             });
         let mut coming: BTreeMap<&str, &Object> = BTreeMap::new();
@@ -139,7 +139,7 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, at: usize) -> Found {
-        let Asked::Bind { key, uid, node, .. } = &self.calls[at].asked else {
+        let NodeQuery::Bind { key, uid, node, .. } = &self.calls[at].asked else {
             return Ok(());
         };
         let (key, node) = (key.clone(), node.clone());
@@ -149,7 +149,7 @@ impl World {
         self.calls[at].applied = Some(if is_doubled {
             self.note(|| "it arrives a second time".to_owned());
             self.tally.doubled += 1;
-            let Asked::Bind { key, uid, node, .. } = &self.calls[at].asked else {
+            let NodeQuery::Bind { key, uid, node, .. } = &self.calls[at].asked else {
                 return Ok(());
             };
             self.api.bind(key, uid, node)
@@ -174,14 +174,14 @@ impl World {
             return;
         }
         match call.asked {
-            Asked::Look { key, reply } => {
+            NodeQuery::Look { key, reply } => {
                 let looked = self.api.pods.get(&key).map(|pod| Looked {
                     uid: pod.uid.clone(),
                     record: pod.record().map(Box::new),
                 });
                 let _ = reply.send(Ok(looked));
             }
-            Asked::Bind { reply, .. } => {
+            NodeQuery::Bind { reply, .. } => {
                 let answer = match call.applied.expect("it was applied") {
                     Bound::Done => Ok(()),
                     Bound::Conflict(why) => Err(BindError::Conflict(why)),

@@ -21,7 +21,7 @@ pub enum Action {
     ChangePolicies,
     Tick,
     Learn,
-    Pause,
+    ReconfigurationState,
 }
 
 /// How often each happens beside the others, where a run has no leaning; and whether a run may do without.
@@ -39,7 +39,7 @@ const ACTIONS: [(Action, u64, bool); 14] = [
     (Action::ChangePolicies, 3, true),
     (Action::Tick, 10, true),
     (Action::Learn, 10, true),
-    (Action::Pause, 40, true),
+    (Action::ReconfigurationState, 40, true),
 ];
 
 /// Numbers without a unit are times of a hundred.

@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apportion::cluster::bindings::{self, Opening};
-use apportion::cluster::lease::{EVERY, Holder, Seat, Term};
-use apportion::cluster::rounds::Rounds;
+use apportion::cluster::lease::{EVERY, Holder, LeaseConfig, Term};
+use apportion::cluster::periodic_tasks::PeriodicTasks;
 use apportion::cluster::watch::Change;
 use apportion::cluster::writer::Writer;
 use apportion::server::endpoints::{Answer, Endpoints as _};
-use apportion::service::bind::{BindError, Binder, Binding, BindingSeat, Looked};
+use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, Looked};
 use apportion::service::{App, Clock, Metrics, Settings, State};
 use apportion_core::extender::bind::BindingArgs;
 use apportion_core::inventory::{NodeEntry, PodRecord};
@@ -30,7 +30,7 @@ use super::api::{Api, Event, Object, What};
 use super::promises::{MACHINES, Promises, SPACES};
 
 /// A call that waits for the API server.
-pub enum Asked {
+pub enum NodeQuery {
     Look {
         key: String,
         reply: oneshot::Sender<Result<Option<Looked>, String>>,
@@ -44,7 +44,7 @@ pub enum Asked {
 }
 
 #[derive(Clone, Default)]
-struct Line(Arc<Mutex<Vec<Asked>>>);
+struct Line(Arc<Mutex<Vec<NodeQuery>>>);
 
 impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,13 +56,13 @@ impl Binder for Line {
     fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>> {
         let (reply, answer) = oneshot::channel();
         let key = format!("{namespace}/{name}");
-        self.0.lock().unwrap().push(Asked::Look { key, reply });
+        self.0.lock().unwrap().push(NodeQuery::Look { key, reply });
         Box::pin(async { answer.await.unwrap() })
     }
 
     fn bind<'b>(&'b self, args: &'b BindingArgs<'b>) -> BoxFuture<'b, Result<(), BindError>> {
         let (reply, answer) = oneshot::channel();
-        self.0.lock().unwrap().push(Asked::Bind {
+        self.0.lock().unwrap().push(NodeQuery::Bind {
             key: format!("{}/{}", &*args.pod_namespace, &*args.pod_name),
             uid: args.pod_uid.to_string(),
             node: args.node.to_string(),
@@ -143,12 +143,12 @@ impl Replica {
         let (line, wanted) = (Line::default(), Arc::new(AtomicBool::new(false)));
         app.bind_through(Binding {
             binder: Arc::new(line.clone()),
-            seat: BindingSeat {
+            seat: BindLeadership {
                 until,
                 wanted: Arc::clone(&wanted),
             },
         });
-        let mut writer = Writer::new(Arc::clone(&app), policies(promises), Rounds::new(None, None));
+        let mut writer = Writer::new(Arc::clone(&app), policies(promises), PeriodicTasks::new(None, None));
         for entry in NODES.with(Clone::clone) {
             writer.node(Change::Put(entry.name.to_string(), entry));
         }
@@ -165,7 +165,7 @@ impl Replica {
             line,
             cursor: None,
             known: BTreeSet::new(),
-            holder: Holder::new(Seat {
+            holder: Holder::new(LeaseConfig {
                 namespace: "n".to_owned(),
                 name: "l".to_owned(),
                 holder: name.to_owned(),
@@ -324,7 +324,7 @@ impl Replica {
     }
 
     /// Goes on with what can go on. Returns the calls that came of it, and what was answered.
-    pub fn go_on(&mut self) -> (Vec<Asked>, Vec<(String, String)>) {
+    pub fn go_on(&mut self) -> (Vec<NodeQuery>, Vec<(String, String)>) {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut ended = Vec::new();
         self.running

@@ -10,7 +10,7 @@ use super::calls::Call;
 use super::dice::Dice;
 use super::habits::{Action, Habits};
 use super::promises::{self, MACHINES, Promises, SPACES};
-use super::replica::{Asked, Replica};
+use super::replica::{NodeQuery, Replica};
 use super::tally::Tally;
 
 const LONGEST_PAUSE: u64 = 1200;
@@ -122,7 +122,7 @@ impl World {
                 let last = self.promises.len() - 1;
                 self.replicas[replica].learn(last, &self.promises[last]);
             }
-            Action::Pause => {
+            Action::ReconfigurationState => {
                 let pause = self.dice.below(LONGEST_PAUSE);
                 self.pass(pause)?;
             }
@@ -248,7 +248,7 @@ impl World {
         } else {
             // As if the answer of a filter were old. Where something is on its way already is where it is decided.
             let contested = self.calls.iter().find_map(|call| match &call.asked {
-                Asked::Bind { node, .. } if call.is_on_its_way() && nodes.contains(&&**node) => Some(node.clone()),
+                NodeQuery::Bind { node, .. } if call.is_on_its_way() && nodes.contains(&&**node) => Some(node.clone()),
                 _ => None,
             });
             let drawn = *self.dice.one_of(&nodes);
@@ -266,7 +266,7 @@ impl World {
         self.note(|| format!("{} crashes", NAMES[at]));
         self.tally.crashes += 1;
         self.calls
-            .retain(|call| call.replica != at || matches!(call.asked, Asked::Bind { .. }));
+            .retain(|call| call.replica != at || matches!(call.asked, NodeQuery::Bind { .. }));
         for call in self.calls.iter_mut().filter(|call| call.replica == at) {
             call.is_awaited = false;
         }

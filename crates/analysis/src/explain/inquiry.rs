@@ -12,19 +12,20 @@ use serde_json::value::to_raw_value;
 use super::governance::governance;
 use super::nodes::{Nodes, Seeker};
 use super::report::{
-    Asked, ContainerAsked, Governance, Isolated, Origin, Promised, Report, Shut, Verdict, Way, WayVerdict, resources,
+    ContainerAsked, Governance, Isolated, NodeQuery, Origin, Promised, Report, Shut, Verdict, Way, WayVerdict,
+    resources,
 };
 use super::workload::Workload;
 use apportion_core::admission::review::Request;
-use apportion_core::admission::{Admission, Context, admit};
+use apportion_core::admission::{Admission, AdmissionContext, admit};
 use apportion_core::decision;
-use apportion_core::decision::{Considered, Grant, Question, decide, isolation};
-use apportion_core::gpu::side_door::{node_name, side_doors};
+use apportion_core::decision::{ConsideredOption, DecisionInput, Grant, decide, isolation};
+use apportion_core::gpu::gpu_bypass::{gpu_bypasses, node_name};
 use apportion_core::gpu::{Counts, PodDemand, demand};
-use apportion_core::inventory::{Claims, Inventory, Supply};
+use apportion_core::inventory::{Availability, Inventory, PendingAdmissions};
 use apportion_core::k8s::{Pod, defaults};
 use apportion_core::patch;
-use apportion_core::policy::Terms;
+use apportion_core::policy::Guarantees;
 use apportion_core::policy::governance::OnUnknown;
 use apportion_core::policy::{Governed, Mode, Policy, PolicySet};
 
@@ -35,7 +36,7 @@ pub struct Inquiry {
     /// The same policies, all in mode Enforce: what would be.
     enforced: PolicySet,
     inventory: Inventory,
-    claims: Claims,
+    pending: PendingAdmissions,
 }
 
 impl Inquiry {
@@ -49,7 +50,7 @@ impl Inquiry {
             enforced: PolicySet::new(enforced.collect()),
             policies,
             inventory,
-            claims: Claims::default(),
+            pending: PendingAdmissions::default(),
         }
     }
 
@@ -84,19 +85,19 @@ impl Inquiry {
             Governed::By(policy) => self.enforced.get(policy.name.as_str()),
             _ => None,
         };
-        let terms = Arc::new(Terms::under(
+        let terms = Arc::new(Guarantees::under(
             would,
             &workload.namespace,
             self.inventory.namespace(&workload.namespace),
         ));
         let decision = match governed {
-            Governed::By(policy) if !demand.is_empty() && !pod.is_mirror() => Some(decide(&Question {
+            Governed::By(policy) if !demand.is_empty() && !pod.is_mirror() => Some(decide(&DecisionInput {
                 pod: &pod,
                 demand: &demand,
                 policy,
                 terms: &terms,
                 inventory: &self.inventory,
-                claims: &self.claims,
+                pending: &self.pending,
             })),
             _ => None,
         };
@@ -124,7 +125,7 @@ impl Inquiry {
                 limits: would.map(|_| Promised::of(&terms)),
                 ..governance(&pod, &workload.namespace, governed, &self.policies, &self.inventory)
             },
-            demand: Asked {
+            demand: NodeQuery {
                 unreadable,
                 ..asked(&pod, &demand, grant)
             },
@@ -140,11 +141,11 @@ impl Inquiry {
         })
     }
 
-    fn context<'c>(&'c self, policies: &'c PolicySet) -> Context<'c, 'c> {
-        Context {
+    fn context<'c>(&'c self, policies: &'c PolicySet) -> AdmissionContext<'c, 'c> {
+        AdmissionContext {
             policies,
             inventory: &self.inventory,
-            claims: &self.claims,
+            pending: &self.pending,
             on_unknown: OnUnknown::default(),
             own_namespace: None,
             // Which scheduler a server is set to give pods to is not known here.
@@ -158,7 +159,7 @@ impl Inquiry {
         after: &Value,
         policy: &Policy,
         demand: &PodDemand,
-        terms: &Arc<Terms>,
+        terms: &Arc<Guarantees>,
     ) -> anyhow::Result<Nodes> {
         let after = after.to_string();
         let seeker = Seeker {
@@ -171,9 +172,9 @@ impl Inquiry {
     }
 }
 
-fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Asked {
+fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> NodeQuery {
     let after = |at: usize| -> Option<Counts> { Some(grant?.targets.get(at)?.after()) };
-    Asked {
+    NodeQuery {
         containers: demand
             .containers
             .iter()
@@ -192,8 +193,8 @@ fn asked(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Asked {
 }
 
 fn isolated(pod: &Pod<'_>, policy: &Policy) -> Isolated {
-    let doors: Vec<_> = side_doors(pod).into_iter().chain(node_name(pod)).collect();
-    let name = |door: &apportion_core::gpu::SideDoor| {
+    let doors: Vec<_> = gpu_bypasses(pod).into_iter().chain(node_name(pod)).collect();
+    let name = |door: &apportion_core::gpu::GpuBypass| {
         let (kind, index) = door.container?;
         Some(pod.spec.container(kind, index as usize)?.name.to_string())
     };
@@ -211,20 +212,20 @@ fn isolated(pod: &Pod<'_>, policy: &Policy) -> Isolated {
     }
 }
 
-fn way(considered: &Considered) -> Way {
-    use decision::Verdict as Came;
+fn way(considered: &ConsideredOption) -> Way {
+    use decision::CandidateVerdict as Came;
     let (verdict, reason) = match &considered.verdict {
         Came::Conforms => (WayVerdict::Conforms, None),
-        Came::Supply(Supply::Free) => (WayVerdict::Free, None),
-        Came::Supply(Supply::Exists) => (WayVerdict::Busy, None),
-        Came::Supply(Supply::Delegated) => (WayVerdict::Delegated, None),
-        Came::Supply(Supply::Closed) => (WayVerdict::Closed, None),
-        Came::Supply(Supply::None) => (WayVerdict::Absent, None),
+        Came::Availability(Availability::Free) => (WayVerdict::Free, None),
+        Came::Availability(Availability::Exists) => (WayVerdict::Busy, None),
+        Came::Availability(Availability::Delegated) => (WayVerdict::Delegated, None),
+        Came::Availability(Availability::Closed) => (WayVerdict::Closed, None),
+        Came::Availability(Availability::None) => (WayVerdict::Absent, None),
         Came::Refused(denial) => (WayVerdict::Refused, Some(denial.reason.clone())),
     };
     Way {
         strategy: considered.strategy.as_str(),
-        scheme: considered.scheme.map(|scheme| scheme.to_string()),
+        naming: considered.naming.map(|naming| naming.to_string()),
         verdict,
         reason,
         taken: considered.taken,

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use apportion_core::gpu::{Counts, demand};
-use apportion_core::inventory::{DeviceClasses, Holding, Holdings, Inventory, Lack, NodeEntry, Whereabouts};
+use apportion_core::inventory::{
+    DeviceClasses, Inventory, NodeEntry, NodeUsage, PodRequestRef, SchedulingConstraints, UnfitReason,
+};
 use apportion_core::k8s::Pod;
+use apportion_core::policy::Guarantees;
 use apportion_core::policy::Policy;
-use apportion_core::policy::Terms;
 use apportion_mig::memory::MiB;
 
 /// The nodes, by what they can do for a pod. CPU, memory and volumes are not looked at: the scheduler adds these.
@@ -76,13 +78,13 @@ pub struct Seeker<'s, 'a> {
     /// Memory that each share must have.
     pub memory: Option<MiB>,
     /// What the pod is promised of its neighbours.
-    pub terms: &'s Arc<Terms>,
+    pub terms: &'s Arc<Guarantees>,
 }
 
 /// What one node can do.
 enum Verdict {
     Fits,
-    Full(Lack),
+    Full(UnfitReason),
     Unfit(String),
 }
 
@@ -90,7 +92,10 @@ impl Nodes {
     /// Looks at every node.
     pub fn of(seeker: Seeker<'_, '_>, policy: &Policy, inventory: &Inventory) -> Self {
         let wanted = demand::effective_demand(seeker.after);
-        let (own, last) = (Whereabouts::of(seeker.before), Whereabouts::of(seeker.after));
+        let (own, last) = (
+            SchedulingConstraints::of(seeker.before),
+            SchedulingConstraints::of(seeker.after),
+        );
         let mut nodes = Nodes {
             fitting: Vec::new(),
             full: Vec::new(),
@@ -104,7 +109,7 @@ impl Nodes {
                     nodes.room = nodes.room.saturating_add(room(node, seeker, &wanted, policy));
                     nodes.fitting.push(Fit::of(node, &wanted, None));
                 }
-                Verdict::Full(lack) => nodes.full.push(Fit::of(node, &wanted, Some(&lack))),
+                Verdict::Full(unfit_reason) => nodes.full.push(Fit::of(node, &wanted, Some(&unfit_reason))),
                 Verdict::Unfit(reason) => unfit.entry(reason).or_default().push(node.name.to_string()),
             }
         }
@@ -127,24 +132,24 @@ impl Nodes {
 fn judge(
     node: &NodeEntry,
     seeker: Seeker<'_, '_>,
-    own: &Whereabouts<'_>,
-    last: &Whereabouts<'_>,
+    own: &SchedulingConstraints<'_>,
+    last: &SchedulingConstraints<'_>,
     wanted: &Counts,
     policy: &Policy,
     classes: &DeviceClasses,
 ) -> Verdict {
-    let newcomer = Holding {
+    let pod_request = PodRequestRef {
         demand: wanted,
         memory: seeker.memory,
         terms: seeker.terms,
     };
-    let held = node.hold_or_leave(&newcomer, policy.sharing_rules(), classes);
-    if let Err(lack) = &held
-        && !lack.eviction_helps()
+    let held = node.hold_or_leave(&pod_request, policy.sharing_rules(), classes);
+    if let Err(unfit_reason) = &held
+        && !unfit_reason.eviction_helps()
     {
-        return Verdict::Unfit(lack.to_string());
+        return Verdict::Unfit(unfit_reason.to_string());
     }
-    let unmet = |whereabouts: &Whereabouts<'_>| whereabouts.constraints.unmet(&node.name, &node.labels);
+    let unmet = |scheduling: &SchedulingConstraints<'_>| scheduling.constraints.unmet(&node.name, &node.labels);
     let reason = if let Some(name) = seeker.before.spec.bound_to().filter(|name| *name != &*node.name) {
         Some(format!("spec.nodeName is {name}"))
     } else if node.cordoned {
@@ -161,29 +166,29 @@ fn judge(
     match (reason, held) {
         (Some(reason), _) => Verdict::Unfit(reason),
         (None, Ok(())) => Verdict::Fits,
-        (None, Err(lack)) => Verdict::Full(lack),
+        (None, Err(unfit_reason)) => Verdict::Full(unfit_reason),
     }
 }
 
 /// How many such pods the node can hold now, one after the other.
 fn room(node: &NodeEntry, seeker: Seeker<'_, '_>, wanted: &Counts, policy: &Policy) -> u64 {
-    let newcomer = Holding {
+    let pod_request = PodRequestRef {
         demand: wanted,
         memory: seeker.memory,
         terms: seeker.terms,
     };
-    let mut all = Holdings::default();
+    let mut all = NodeUsage::default();
     let mut room = 0;
     // Each takes something of what is free, so this ends.
-    while !wanted.is_empty() && node.with(&all).hold(&newcomer, policy.sharing_rules()).is_ok() {
-        all.add(&newcomer);
+    while !wanted.is_empty() && node.with(&all).hold(&pod_request, policy.sharing_rules()).is_ok() {
+        all.add(&pod_request);
         room += 1;
     }
     room
 }
 
 impl Fit {
-    fn of(node: &NodeEntry, wanted: &Counts, lack: Option<&Lack>) -> Self {
+    fn of(node: &NodeEntry, wanted: &Counts, unfit_reason: Option<&UnfitReason>) -> Self {
         let offers = || wanted.iter().filter_map(|(resource, _)| node.offers.get(resource));
         Fit {
             name: node.name.to_string(),
@@ -203,7 +208,7 @@ impl Fit {
             product: offers()
                 .find_map(|offer| offer.product.as_ref())
                 .map(ToString::to_string),
-            reason: lack.map(ToString::to_string),
+            reason: unfit_reason.map(ToString::to_string),
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::nodes::Nodes;
 use apportion_core::gpu::Counts;
 use apportion_core::patch::Operation;
-use apportion_core::policy::Terms;
+use apportion_core::policy::Guarantees;
 
 /// Counts by the name of the resource.
 pub type Resources = BTreeMap<String, u64>;
@@ -32,7 +32,7 @@ pub struct Report {
     /// Who decides.
     pub governance: Governance,
     /// What it asks for.
-    pub demand: Asked,
+    pub demand: NodeQuery,
     /// The ways to serve it that were considered, in order of preference.
     pub considered: Vec<Way>,
     /// What its policy makes of ways to GPUs that it was not given.
@@ -98,7 +98,7 @@ pub struct Promised {
 
 impl Promised {
     /// What these terms promise.
-    pub fn of(terms: &Terms) -> Self {
+    pub fn of(terms: &Guarantees) -> Self {
         let limits = &terms.limits;
         Promised {
             shares_per_gpu: limits.shares_per_gpu.map(NonZeroU32::get),
@@ -130,7 +130,7 @@ pub enum Governor {
 /// What a pod asks for.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct NodeQuery {
     /// The containers that ask for GPUs.
     pub containers: Vec<ContainerAsked>,
     /// What a node must give at the pod's busiest moment.
@@ -162,7 +162,7 @@ pub struct Way {
     /// The strategy.
     pub strategy: &'static str,
     /// How nodes name it; `null` where the strategy can not serve the pod at all.
-    pub scheme: Option<String>,
+    pub naming: Option<String>,
     /// What came of it.
     pub verdict: WayVerdict,
     /// Why it was refused.

@@ -41,7 +41,7 @@ pub fn escaped(text: &str) -> String {
 /// The colours of both schemes, and what all drawings have in common.
 pub fn style() -> String {
     let mut style = ":root{--paper:#f5f6f8;--card:#fff;--ink:#1c2128;--faint:#626b78;--line:#c9ced6;--free:#eceef2;--bad:#b3261e}\
-        @media(prefers-color-scheme:dark){:root{--paper:#14171c;--card:#1d2229;--ink:#e6e9ee;--faint:#98a2b0;--line:#3d4550;--free:#2a3039;--bad:#ff8a80}}\
+        @media(prefers-color-naming:dark){:root{--paper:#14171c;--card:#1d2229;--ink:#e6e9ee;--faint:#98a2b0;--line:#3d4550;--free:#2a3039;--bad:#ff8a80}}\
         text{font:12px system-ui,sans-serif;fill:var(--ink)}.b{font-weight:600;font-size:13px}.h{font-weight:600;font-size:16px}\
         .f{fill:var(--faint)}.e{fill:var(--bad)}.m{font:11px ui-monospace,monospace}\
         .card{fill:var(--card);stroke:var(--line)}.free{fill:var(--free);stroke:var(--line)}.dev{fill:none;stroke:var(--faint)}"

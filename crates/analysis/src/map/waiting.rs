@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::glob::Glob;
 use super::picture::tenant_name;
-use apportion_core::extender::question::{Ask, Context};
-use apportion_core::inventory::{Inventory, Lack, PodEntry, Reserved};
+use apportion_core::extender::pod_query::{ExtenderContext, PodQuery};
+use apportion_core::inventory::{Inventory, PodEntry, Reserved, UnfitReason};
 use apportion_core::policy::PolicySet;
 use apportion_core::policy::governance::OnUnknown;
 
@@ -34,7 +34,7 @@ pub struct Waiting {
 /// All waiting pods of these namespaces.
 pub fn waiting(inventory: &Inventory, policies: &PolicySet, namespaces: &[Glob]) -> Vec<Waiting> {
     let reserved = Reserved::default();
-    let context = Context {
+    let context = ExtenderContext {
         policies,
         inventory,
         reserved: &reserved,
@@ -110,31 +110,31 @@ pub fn queues(waiting: &[Waiting]) -> Vec<Queue<'_>> {
     queues
 }
 
-fn because(pod: &PodEntry, inventory: &Inventory, context: &Context<'_>) -> Vec<String> {
-    let ask = Ask::of_record(&pod.record, context);
-    if let Ask::Refuse(reason) = ask {
+fn because(pod: &PodEntry, inventory: &Inventory, context: &ExtenderContext<'_>) -> Vec<String> {
+    let ask = PodQuery::of_record(&pod.record, context);
+    if let PodQuery::Refuse(reason) = ask {
         return vec![reason];
     }
-    let mut lacks: BTreeMap<(bool, String), usize> = BTreeMap::new();
+    let mut unfit_reasons: BTreeMap<(bool, String), usize> = BTreeMap::new();
     for node in inventory.nodes() {
         // Nodes without GPUs lack everything, and say nothing.
         if node.offers.offers.is_empty() {
             continue;
         }
-        let lack = if node.is_reachable(&pod.record.wish.whereabouts) {
+        let unfit_reason = if node.is_reachable(&pod.record.summary.scheduling) {
             match ask.check(Some(node)).err().or_else(|| too_few(pod, node)) {
-                Some(lack) => (!lack.eviction_helps(), lack.to_string()),
+                Some(unfit_reason) => (!unfit_reason.eviction_helps(), unfit_reason.to_string()),
                 None => return Vec::new(),
             }
         } else {
             (true, "closed, tainted, or not what it selects".to_owned())
         };
-        *lacks.entry(lack).or_default() += 1;
+        *unfit_reasons.entry(unfit_reason).or_default() += 1;
     }
-    if lacks.is_empty() {
+    if unfit_reasons.is_empty() {
         return vec!["no node has GPUs".to_owned()];
     }
-    let told = lacks.into_iter().take(REASONS);
+    let told = unfit_reasons.into_iter().take(REASONS);
     told.map(|((_, reason), nodes)| {
         let s = if nodes == 1 { "" } else { "s" };
         format!("{nodes} node{s}: {reason}")
@@ -143,13 +143,13 @@ fn because(pod: &PodEntry, inventory: &Inventory, context: &Context<'_>) -> Vec<
 }
 
 /// What the scheduler counts itself, of pods that no policy holds to anything.
-fn too_few(pod: &PodEntry, node: &apportion_core::inventory::NodeEntry) -> Option<Lack> {
+fn too_few(pod: &PodEntry, node: &apportion_core::inventory::NodeEntry) -> Option<UnfitReason> {
     pod.record.demand.iter().find_map(|(resource, needs)| {
         let Some(offer) = node.offers.get(resource) else {
-            return Some(Lack::NoOffer(resource));
+            return Some(UnfitReason::NoOffer(resource));
         };
         let free = node.free(offer);
-        (free < needs).then_some(Lack::Taken {
+        (free < needs).then_some(UnfitReason::Taken {
             resource,
             free,
             total: offer.total,

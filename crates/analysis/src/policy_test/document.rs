@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use apportion_core::admission::Outcome;
+use apportion_core::admission::AdmissionOutcome;
 use apportion_core::gpu::Strategy;
 
 /// The file.
@@ -107,9 +107,9 @@ fn check(file: &str, case: &Case) -> anyhow::Result<()> {
         ),
         (Some(_), Some(path)) => bail!("{}: the case has `pod` too; keep one of them", place(file, path)),
     }
-    let known = |name: &str| Outcome::ALL.iter().any(|outcome| outcome.as_str() == name);
+    let known = |name: &str| AdmissionOutcome::ALL.iter().any(|outcome| outcome.as_str() == name);
     if let Some(outcome) = expect.outcome.as_ref().filter(|outcome| !known(&outcome.value)) {
-        let names: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
+        let names: Vec<&str> = AdmissionOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
         bail!(
             "{}: `{}` is not an outcome; use one of {}",
             place(file, outcome),

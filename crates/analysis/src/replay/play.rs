@@ -12,12 +12,12 @@ use super::report::{Change, Missing, Outcome, Report, Share, workload};
 use super::restored::{self, restore};
 use crate::verdict::Verdict;
 use apportion_core::decision::breach;
+use apportion_core::extender::pod_query::{ExtenderContext, PodQuery};
 use apportion_core::extender::prioritize::worth;
-use apportion_core::extender::question::{Ask, Context};
 use apportion_core::gpu::{GpuResource, Strategy};
-use apportion_core::inventory::record::Place;
+use apportion_core::inventory::record::PodPlacement;
 use apportion_core::inventory::{
-    Inventory, Ledger, Newcomer, NodeEntry, PodEntry, PodRecord, Reserved, Whereabouts, dump,
+    Inventory, Ledger, NodeEntry, PodEntry, PodRecord, PodRequest, Reserved, SchedulingConstraints, dump,
 };
 use apportion_core::policy::governance::OnUnknown;
 use apportion_core::policy::{Governed, Policy, PolicyName, PolicySet};
@@ -82,7 +82,7 @@ fn empty_of_pods(cluster: &Inventory) -> Ledger {
     // A node brings its pods; those that stay are put back one by one.
     for node in cluster.nodes() {
         ledger.put_node(NodeEntry {
-            held: apportion_core::inventory::Holdings::default(),
+            held: apportion_core::inventory::NodeUsage::default(),
             pods: Vec::new(),
             ..node.clone()
         });
@@ -143,15 +143,15 @@ struct Play<'p> {
 }
 
 /// All that finding a place depends on, besides the nodes. The policy is named, as its rules count.
-type Sort = (Whereabouts<'static>, Newcomer, Option<PolicyName>);
+type Sort = (SchedulingConstraints<'static>, PodRequest, Option<PolicyName>);
 
 impl Play<'_> {
     /// Whether a pod gets what it has: nobody governs it, or its policy is as it was and it keeps to it.
     fn may_stay(&self, pod: &PodEntry) -> bool {
-        let (namespace, labels) = (&pod.record.namespace, &pod.record.wish.labels);
+        let (namespace, labels) = (&pod.record.namespace, &pod.record.summary.labels);
         let old = self.old.map(|old| self.cluster.governing(old, namespace, labels));
         match (self.cluster.governing(self.new, namespace, labels), old) {
-            (Governed::By(new), None) => breach(&pod.record.wish, new).is_none(),
+            (Governed::By(new), None) => breach(&pod.record.summary, new).is_none(),
             (Governed::By(new), Some(Governed::By(old))) => {
                 same_content(old, new) || new.mode != apportion_core::policy::Mode::Enforce
             }
@@ -164,8 +164,8 @@ impl Play<'_> {
         }
     }
 
-    fn context(&self) -> Context<'_> {
-        Context {
+    fn context(&self) -> ExtenderContext<'_> {
+        ExtenderContext {
             policies: self.new,
             inventory: self.ledger.inventory(),
             reserved: &self.reserved,
@@ -176,10 +176,15 @@ impl Play<'_> {
     /// Puts a pod where it is, unless what the new policies promise forbids it.
     fn stay(&mut self, key: &str, pod: &PodEntry) -> bool {
         let node = pod.node().and_then(|node| self.ledger.inventory().node(node));
-        let lack = node.and_then(|node| Ask::of_record(&pod.record, &self.context()).check(Some(node)).err());
+        let unfit_reason = node.and_then(|node| {
+            PodQuery::of_record(&pod.record, &self.context())
+                .check(Some(node))
+                .err()
+        });
         // That a node does not say any more what it gives is not the policies' doing, nor that it has fewer GPUs than it had.
-        let is_crowded = lack.is_some_and(|lack| {
-            lack.eviction_helps() && !matches!(lack, apportion_core::inventory::Lack::Taken { .. })
+        let is_crowded = unfit_reason.is_some_and(|unfit_reason| {
+            unfit_reason.eviction_helps()
+                && !matches!(unfit_reason, apportion_core::inventory::UnfitReason::Taken { .. })
         });
         if !is_crowded {
             self.ledger.put_pod(key, Some(pod.record.clone()));
@@ -259,33 +264,33 @@ impl Play<'_> {
                 !is_placed,
             );
         }
-        let place = node.map_or(Place::Waiting, Place::Node);
+        let place = node.map_or(PodPlacement::Waiting, PodPlacement::Node);
         self.ledger.put_pod(key, Some(PodRecord { place, ..record }));
         Ok(())
     }
 
     /// A node for a pod: the one that it was on, else the best.
     fn place(&mut self, record: &PodRecord, home: Option<&str>) -> Option<Box<str>> {
-        let ask = Ask::of_record(record, &self.context());
-        let newcomer = ask.newcomer()?;
+        let ask = PodQuery::of_record(record, &self.context());
+        let pod_request = ask.pod_request()?;
         let policy = match &ask {
-            Ask::Hold { policy, .. } => Some(policy.name.clone()),
+            PodQuery::Hold { policy, .. } => Some(policy.name.clone()),
             _ => None,
         };
-        let sort = (record.wish.whereabouts.clone(), newcomer.clone(), policy);
+        let sort = (record.summary.scheduling.clone(), pod_request.clone(), policy);
         if self.hopeless.contains(&sort) {
             return None;
         }
         let inventory = self.ledger.inventory();
         let at_home = home.filter(|home| inventory.node(home).is_some_and(|node| does(node, record, &ask)));
-        let found = at_home.map(Box::from).or_else(|| self.best(record, newcomer, &ask));
+        let found = at_home.map(Box::from).or_else(|| self.best(record, pod_request, &ask));
         if found.is_none() {
             self.hopeless.insert(sort);
         }
         found
     }
 
-    fn best(&self, record: &PodRecord, newcomer: &Newcomer, ask: &Ask<'_>) -> Option<Box<str>> {
+    fn best(&self, record: &PodRecord, pod_request: &PodRequest, ask: &PodQuery<'_>) -> Option<Box<str>> {
         let (first, _) = record.demand.iter().next()?;
         let nodes = self.by_resource.get(&first)?.iter();
         let fitting = nodes
@@ -294,7 +299,7 @@ impl Play<'_> {
         // The first of equals, so that the same dump gives the same answer.
         let mut best: Option<(f64, &NodeEntry)> = None;
         for node in fitting {
-            let score = worth(node, newcomer);
+            let score = worth(node, pod_request);
             if best.is_none_or(|(most, _)| score > most) {
                 best = Some((score, node));
             }
@@ -328,7 +333,7 @@ impl Play<'_> {
     ) {
         let alike = (
             pod.record.namespace.to_string(),
-            workload(&pod.record.name, &pod.record.wish.labels),
+            workload(&pod.record.name, &pod.record.summary.labels),
             outcome,
             verdict.policy.clone(),
             from,
@@ -390,9 +395,9 @@ fn counts(record: &PodRecord) -> BTreeMap<String, u64> {
 }
 
 /// Whether a node can hold a pod now. What is cheap to find out, and most nodes fail, comes first.
-fn does(node: &NodeEntry, record: &PodRecord, ask: &Ask<'_>) -> bool {
+fn does(node: &NodeEntry, record: &PodRecord, ask: &PodQuery<'_>) -> bool {
     let enough = |(resource, needs)| node.offers.get(resource).is_some_and(|offer| node.free(offer) >= needs);
-    record.demand.iter().all(enough) && node.is_reachable(&record.wish.whereabouts) && ask.check(Some(node)).is_ok()
+    record.demand.iter().all(enough) && node.is_reachable(&record.summary.scheduling) && ask.check(Some(node)).is_ok()
 }
 
 /// Whether two policies say the same of the pods that they govern, wherever they stand and whatever they are called.

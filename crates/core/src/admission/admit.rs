@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::change::change;
 use super::judge::judge;
-use super::outcome::{Admission, Context, Outcome};
+use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use super::review::Request;
 use super::workload;
 use crate::k8s::Pod;
@@ -13,15 +13,15 @@ use crate::policy::governance::is_exempt;
 use crate::policy::{Governed, PolicySet};
 
 /// Answers a request.
-pub fn admit<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<'c> {
+pub fn admit<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> Admission<'c> {
     let is_workload = workload::is_workload(request);
     let is_change = request.changes_pod();
     if !is_workload && !is_change && !request.creates_pod() {
-        return Admission::passed(Outcome::Skipped, "not the creation of a pod");
+        return Admission::passed(AdmissionOutcome::Skipped, "not the creation of a pod");
     }
     let namespace = request.namespace.as_deref().unwrap_or_default();
     if is_exempt(namespace) || context.own_namespace == Some(namespace) {
-        return Admission::passed(Outcome::Ungoverned, format!("namespace {namespace} is exempt"));
+        return Admission::passed(AdmissionOutcome::Ungoverned, format!("namespace {namespace} is exempt"));
     }
     if is_workload {
         return workload::advise(request, context);
@@ -45,15 +45,16 @@ pub fn admit<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<
         Ok(admission) => return admission,
         // Not ours to refuse where no policy can apply; a patch on what was not understood is never sent.
         Err(_) if !may_be_governed(labels, context.policies) => Admission::passed(
-            Outcome::Ungoverned,
+            AdmissionOutcome::Ungoverned,
             "unreadable pod in a namespace that no policy governs",
         ),
-        Err(_) if is_change && !context.policies.isolates() => {
-            Admission::passed(Outcome::Skipped, "a change, where no policy asks for isolation")
-        }
+        Err(_) if is_change && !context.policies.isolates() => Admission::passed(
+            AdmissionOutcome::Skipped,
+            "a change, where no policy asks for isolation",
+        ),
         Err(error) => {
             let message = format!("apportion: the pod can not be read: {error}");
-            Admission::refused(Outcome::Denied, 422, "Invalid", message)
+            Admission::refused(AdmissionOutcome::Denied, 422, "Invalid", message)
         }
     };
     admission.pod = format!("{namespace}/?");

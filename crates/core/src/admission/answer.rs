@@ -1,12 +1,12 @@
 //! What the mode of a policy makes of a decision.
 
-use super::outcome::{Admission, Context, Outcome};
+use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
+use super::quota_warnings::traps;
 use super::response::Response;
-use super::traps::traps;
 use crate::decision::{Denial, Grant};
-use crate::gpu::SideDoor;
+use crate::gpu::GpuBypass;
 use crate::gpu::names::{VISIBLE_DEVICES, VOID};
-use crate::inventory::Claim;
+use crate::inventory::PendingAdmission;
 use crate::k8s::Pod;
 use crate::patch;
 use crate::policy::{Mode, Policy};
@@ -16,23 +16,23 @@ const MOST_TOLD: usize = 5;
 
 /// What a pod is to become.
 #[derive(Debug)]
-pub(super) struct Becoming<'d> {
+pub(super) struct PendingChange<'d> {
     /// What it gets, where it asks for GPUs.
     pub grant: Option<Grant>,
     /// The doors of containers that are to see no GPU.
-    pub unhidden: Vec<&'d SideDoor>,
+    pub unhidden: Vec<&'d GpuBypass>,
 }
 
 /// The answer to a pod that may be.
 pub(super) fn admitted<'c>(
     pod: &Pod<'_>,
     policy: &'c Policy,
-    becoming: Becoming<'_>,
+    becoming: PendingChange<'_>,
     namespace: &str,
     dry_run: bool,
-    context: &Context<'_, '_>,
+    context: &AdmissionContext<'_, '_>,
 ) -> Admission<'c> {
-    let Becoming { grant, unhidden } = becoming;
+    let PendingChange { grant, unhidden } = becoming;
     let mut edits = Vec::new();
     if let Some(grant) = &grant {
         edits.extend(patch::edits(pod, &policy.name, grant));
@@ -47,9 +47,9 @@ pub(super) fn admitted<'c>(
     edits.extend(hidden);
     let changes = !edits.is_empty();
     let (outcome, patch) = match (policy.mode, changes) {
-        (_, false) => (Outcome::Unchanged, Vec::new()),
-        (Mode::Enforce, true) => (Outcome::Rewritten, patch::patch(pod, &edits)),
-        (Mode::Warn | Mode::Audit, true) => (Outcome::WouldRewrite, Vec::new()),
+        (_, false) => (AdmissionOutcome::Unchanged, Vec::new()),
+        (Mode::Enforce, true) => (AdmissionOutcome::Rewritten, patch::patch(pod, &edits)),
+        (Mode::Warn | Mode::Audit, true) => (AdmissionOutcome::WouldRewrite, Vec::new()),
     };
     let mut told = Vec::new();
     if let Some(grant) = &grant {
@@ -69,10 +69,10 @@ pub(super) fn admitted<'c>(
         told.extend(warnings(policy, "", &[text]));
     }
     // Without a change this is the second pass over our own output, whose claim is counted already.
-    let claim = grant
+    let pending_admission = grant
         .as_ref()
         .filter(|_| policy.mode == Mode::Enforce && changes && !dry_run)
-        .map(|grant| Claim {
+        .map(|grant| PendingAdmission {
             namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
             strategy: grant.strategy,
             demand: grant.demand.clone(),
@@ -91,7 +91,7 @@ pub(super) fn admitted<'c>(
         },
         policy: Some(policy),
         strategy: grant.map(|grant| grant.strategy),
-        claim,
+        pending_admission,
         ..Admission::passed(outcome, because)
     }
 }
@@ -106,7 +106,7 @@ pub(super) fn denied<'c>(policy: &'c Policy, denials: &[Denial]) -> Admission<'c
     let because = text.clone();
     let admission = match policy.mode {
         Mode::Enforce => Admission::refused(
-            Outcome::Denied,
+            AdmissionOutcome::Denied,
             403,
             "Forbidden",
             format!("apportion ({}): {text}", policy.name),
@@ -116,9 +116,9 @@ pub(super) fn denied<'c>(policy: &'c Policy, denials: &[Denial]) -> Admission<'c
                 warnings: warnings(policy, "would be denied: ", &[text]),
                 ..Response::default()
             },
-            ..Admission::passed(Outcome::WouldDeny, "")
+            ..Admission::passed(AdmissionOutcome::WouldDeny, "")
         },
-        Mode::Audit => Admission::passed(Outcome::WouldDeny, ""),
+        Mode::Audit => Admission::passed(AdmissionOutcome::WouldDeny, ""),
     };
     let audit = audit(policy, admission.outcome, &because);
     Admission {
@@ -139,7 +139,7 @@ fn warnings(policy: &Policy, prefix: &str, texts: &[String]) -> Vec<String> {
         .collect()
 }
 
-fn audit(policy: &Policy, outcome: Outcome, because: &str) -> Vec<(&'static str, String)> {
+fn audit(policy: &Policy, outcome: AdmissionOutcome, because: &str) -> Vec<(&'static str, String)> {
     vec![
         ("policy", policy.name.to_string()),
         ("outcome", outcome.as_str().to_owned()),

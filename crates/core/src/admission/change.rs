@@ -5,19 +5,24 @@
 //! what it was before, and takes changes to ephemeral containers that it has not had yet (`ValidatePodEphemeralContainersUpdate` in
 //! Kubernetes' `pkg/apis/core/validation`).
 
-use super::answer::{Becoming, admitted, denied};
+use super::answer::{PendingChange, admitted, denied};
 use super::judge::governor;
-use super::outcome::{Admission, Context, Outcome};
+use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use crate::decision::isolation;
-use crate::gpu::{SideDoor, SideDoorKind, side_doors};
+use crate::gpu::{BypassKind, GpuBypass, gpu_bypasses};
 use crate::k8s::{ContainerKind, LabelSource as _, Pod};
 
 /// The answer to a change from `before` to `pod`.
-pub(super) fn change<'c>(pod: &Pod<'_>, before: &Pod<'_>, namespace: &str, context: &Context<'c, '_>) -> Admission<'c> {
+pub(super) fn change<'c>(
+    pod: &Pod<'_>,
+    before: &Pod<'_>,
+    namespace: &str,
+    context: &AdmissionContext<'c, '_>,
+) -> Admission<'c> {
     if !context.policies.isolates() || pod.is_mirror() {
         return nothing();
     }
-    let mut doors = side_doors(pod);
+    let mut doors = gpu_bypasses(pod);
     doors.retain(|door| is_new(door, pod, before));
     if doors.is_empty() {
         return nothing();
@@ -34,19 +39,19 @@ pub(super) fn change<'c>(pod: &Pod<'_>, before: &Pod<'_>, namespace: &str, conte
         return denied(policy, &denials);
     }
     let unhidden = isolation::unhidden(&policy.isolation, &doors);
-    let becoming = Becoming { grant: None, unhidden };
+    let becoming = PendingChange { grant: None, unhidden };
     admitted(pod, policy, becoming, namespace, true, context)
 }
 
 fn nothing<'c>() -> Admission<'c> {
-    Admission::passed(Outcome::Skipped, "a change that opens no way to GPUs")
+    Admission::passed(AdmissionOutcome::Skipped, "a change that opens no way to GPUs")
 }
 
 /// Whether an update can have brought a door: with an ephemeral container, by its name since their order may change, or with an
 /// annotation. Whatever else a pod was made with stays as it was.
-fn is_new(door: &SideDoor, pod: &Pod<'_>, before: &Pod<'_>) -> bool {
+fn is_new(door: &GpuBypass, pod: &Pod<'_>, before: &Pod<'_>) -> bool {
     match (door.kind, door.container) {
-        (SideDoorKind::Annotation, _) => {
+        (BypassKind::Annotation, _) => {
             pod.metadata.annotations.label(&door.found) != before.metadata.annotations.label(&door.found)
         }
         (_, Some((ContainerKind::Ephemeral, index))) => {

@@ -2,37 +2,42 @@
 
 use std::sync::Arc;
 
-use super::answer::{Becoming, admitted, denied};
-use super::outcome::{Admission, Context, Outcome};
+use super::answer::{PendingChange, admitted, denied};
+use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use super::response::Response;
-use crate::decision::{Decision, Denial, Grant, Question, decide, isolation};
-use crate::gpu::side_door::{node_name, side_doors};
+use crate::decision::{Decision, DecisionInput, Denial, Grant, decide, isolation};
+use crate::gpu::gpu_bypass::{gpu_bypasses, node_name};
 use crate::gpu::{PodDemand, demand::DemandError};
 use crate::k8s::Pod;
-use crate::policy::Terms;
+use crate::policy::Guarantees;
 use crate::policy::governance::OnUnknown;
 use crate::policy::{Governed, Policy};
 
 /// The answer to the creation of a pod.
-pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: &Context<'c, '_>) -> Admission<'c> {
+pub(super) fn judge<'c>(
+    pod: &Pod<'_>,
+    namespace: &str,
+    dry_run: bool,
+    context: &AdmissionContext<'c, '_>,
+) -> Admission<'c> {
     if pod.is_mirror() {
-        return Admission::passed(Outcome::Ungoverned, "a mirror pod runs whatever the API says");
+        return Admission::passed(AdmissionOutcome::Ungoverned, "a mirror pod runs whatever the API says");
     }
     let demand = PodDemand::of(pod);
     let asks = !demand.as_ref().is_ok_and(PodDemand::is_empty);
     if !asks && !context.policies.isolates() {
-        return Admission::passed(Outcome::Ungoverned, "asks for no GPU");
+        return Admission::passed(AdmissionOutcome::Ungoverned, "asks for no GPU");
     }
     let policy = match governor(pod, namespace, context) {
         Ok(policy) => policy,
         Err(answer) => return *answer,
     };
     if !asks && !policy.isolation.is_any() {
-        return Admission::passed(Outcome::Ungoverned, "asks for no GPU");
+        return Admission::passed(AdmissionOutcome::Ungoverned, "asks for no GPU");
     }
     let mut doors = Vec::new();
     if policy.isolation.is_any() {
-        doors = side_doors(pod);
+        doors = gpu_bypasses(pod);
         doors.extend(node_name(pod));
     }
     let (grant, mut denials) = match asks.then(|| share(pod, namespace, demand, policy, context)).transpose() {
@@ -42,7 +47,14 @@ pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: 
     denials.extend(isolation::denials(&policy.isolation, &doors));
     if denials.is_empty() {
         let unhidden = isolation::unhidden(&policy.isolation, &doors);
-        admitted(pod, policy, Becoming { grant, unhidden }, namespace, dry_run, context)
+        admitted(
+            pod,
+            policy,
+            PendingChange { grant, unhidden },
+            namespace,
+            dry_run,
+            context,
+        )
     } else {
         denied(policy, &denials)
     }
@@ -52,14 +64,14 @@ pub(super) fn judge<'c>(pod: &Pod<'_>, namespace: &str, dry_run: bool, context: 
 pub(super) fn governor<'c>(
     pod: &Pod<'_>,
     namespace: &str,
-    context: &Context<'c, '_>,
+    context: &AdmissionContext<'c, '_>,
 ) -> Result<&'c Policy, Box<Admission<'c>>> {
     let answer = match context
         .inventory
         .governing(context.policies, namespace, &pod.metadata.labels)
     {
         Governed::By(policy) => return Ok(policy),
-        Governed::ByNone => Admission::passed(Outcome::Ungoverned, "no policy governs it"),
+        Governed::ByNone => Admission::passed(AdmissionOutcome::Ungoverned, "no policy governs it"),
         Governed::ByUnknownNamespace => unknown(
             context,
             format!("namespace {namespace} is not known yet; try again in a moment"),
@@ -75,11 +87,11 @@ pub(super) fn governor<'c>(
     Err(Box::new(answer))
 }
 
-fn unknown<'c>(context: &Context<'_, '_>, message: String) -> Admission<'c> {
+fn unknown<'c>(context: &AdmissionContext<'_, '_>, message: String) -> Admission<'c> {
     match context.on_unknown {
         // 503 rather than 403: trying again later is the right thing to do.
         OnUnknown::Refuse => Admission::refused(
-            Outcome::UnknownRefused,
+            AdmissionOutcome::UnknownRefused,
             503,
             "ServiceUnavailable",
             format!("apportion: {message}"),
@@ -89,7 +101,7 @@ fn unknown<'c>(context: &Context<'_, '_>, message: String) -> Admission<'c> {
                 warnings: vec![format!("apportion: not governed: {message}")],
                 ..Response::default()
             },
-            ..Admission::passed(Outcome::UnknownAdmitted, message)
+            ..Admission::passed(AdmissionOutcome::UnknownAdmitted, message)
         },
     }
 }
@@ -100,7 +112,7 @@ fn share(
     namespace: &str,
     demand: Result<PodDemand, DemandError>,
     policy: &Policy,
-    context: &Context<'_, '_>,
+    context: &AdmissionContext<'_, '_>,
 ) -> Result<Grant, Denial> {
     // Kubernetes wants one of them, and without either a patch would have no metadata to stand on.
     if pod.metadata.name.is_none() && pod.metadata.generate_name.is_none() {
@@ -111,15 +123,15 @@ fn share(
         ));
     }
     let demand = demand.map_err(|error| Denial::new(error.field, error.reason, "correct it"))?;
-    let (inventory, claims) = (context.inventory, context.claims);
-    let terms = Terms::under(Some(policy), namespace, inventory.namespace(namespace));
-    let Decision { outcome, .. } = decide(&Question {
+    let (inventory, pending) = (context.inventory, context.pending);
+    let terms = Guarantees::under(Some(policy), namespace, inventory.namespace(namespace));
+    let Decision { outcome, .. } = decide(&DecisionInput {
         pod,
         demand: &demand,
         policy,
         terms: &Arc::new(terms),
         inventory,
-        claims,
+        pending,
     });
     outcome
 }

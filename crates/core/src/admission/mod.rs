@@ -5,11 +5,11 @@ mod answer;
 mod change;
 mod judge;
 pub mod outcome;
+mod quota_warnings;
 pub mod response;
 pub mod review;
-mod traps;
 mod workload;
 
 pub use admit::admit;
-pub use outcome::{Admission, Context, Outcome};
+pub use outcome::{Admission, AdmissionContext, AdmissionOutcome};
 pub use review::{Request, ReviewError};

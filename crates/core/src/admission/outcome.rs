@@ -1,20 +1,20 @@
 //! What an answer depends on, and what came of it.
 
-use super::response::{Refusal, Response};
+use super::response::{Rejection, Response};
 use crate::gpu::Strategy;
-use crate::inventory::{Claim, Claims, Inventory};
+use crate::inventory::{Inventory, PendingAdmission, PendingAdmissions};
 use crate::policy::governance::OnUnknown;
 use crate::policy::{Policy, PolicySet};
 
 /// What an answer depends on besides the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'c, 'k> {
+pub struct AdmissionContext<'c, 'k> {
     /// The policies.
     pub policies: &'c PolicySet,
     /// The cluster.
     pub inventory: &'c Inventory,
     /// What was promised a moment ago.
-    pub claims: &'k Claims,
+    pub pending: &'k PendingAdmissions,
     /// What to do where the cluster is not known well enough.
     pub on_unknown: OnUnknown,
     /// Our own namespace, whose pods pass: we would wait for ourselves.
@@ -25,7 +25,7 @@ pub struct Context<'c, 'k> {
 
 /// What was done with a pod, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
+pub enum AdmissionOutcome {
     /// Not the creation of a pod, nor a change of one that a policy has a say in.
     Skipped,
     /// A workload, whose pods were spoken of.
@@ -48,34 +48,34 @@ pub enum Outcome {
     UnknownAdmitted,
 }
 
-impl Outcome {
+impl AdmissionOutcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 10] = [
-        Outcome::Skipped,
-        Outcome::Advised,
-        Outcome::Ungoverned,
-        Outcome::Unchanged,
-        Outcome::Rewritten,
-        Outcome::Denied,
-        Outcome::WouldRewrite,
-        Outcome::WouldDeny,
-        Outcome::UnknownRefused,
-        Outcome::UnknownAdmitted,
+    pub const ALL: [AdmissionOutcome; 10] = [
+        AdmissionOutcome::Skipped,
+        AdmissionOutcome::Advised,
+        AdmissionOutcome::Ungoverned,
+        AdmissionOutcome::Unchanged,
+        AdmissionOutcome::Rewritten,
+        AdmissionOutcome::Denied,
+        AdmissionOutcome::WouldRewrite,
+        AdmissionOutcome::WouldDeny,
+        AdmissionOutcome::UnknownRefused,
+        AdmissionOutcome::UnknownAdmitted,
     ];
 
     /// The value of the metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Skipped => "skipped",
-            Outcome::Advised => "advised",
-            Outcome::Ungoverned => "ungoverned",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Rewritten => "rewritten",
-            Outcome::Denied => "denied",
-            Outcome::WouldRewrite => "would_rewrite",
-            Outcome::WouldDeny => "would_deny",
-            Outcome::UnknownRefused => "unknown_refused",
-            Outcome::UnknownAdmitted => "unknown_admitted",
+            AdmissionOutcome::Skipped => "skipped",
+            AdmissionOutcome::Advised => "advised",
+            AdmissionOutcome::Ungoverned => "ungoverned",
+            AdmissionOutcome::Unchanged => "unchanged",
+            AdmissionOutcome::Rewritten => "rewritten",
+            AdmissionOutcome::Denied => "denied",
+            AdmissionOutcome::WouldRewrite => "would_rewrite",
+            AdmissionOutcome::WouldDeny => "would_deny",
+            AdmissionOutcome::UnknownRefused => "unknown_refused",
+            AdmissionOutcome::UnknownAdmitted => "unknown_admitted",
         }
     }
 }
@@ -86,7 +86,7 @@ pub struct Admission<'c> {
     /// What goes back.
     pub response: Response,
     /// What was done.
-    pub outcome: Outcome,
+    pub outcome: AdmissionOutcome,
     /// The policy that governs.
     pub policy: Option<&'c Policy>,
     /// The strategy chosen.
@@ -96,11 +96,11 @@ pub struct Admission<'c> {
     /// `namespace/name`, for the log.
     pub pod: String,
     /// What was promised, to be counted until the pod is seen.
-    pub claim: Option<Claim>,
+    pub pending_admission: Option<PendingAdmission>,
 }
 
 impl Admission<'_> {
-    pub(super) fn passed(outcome: Outcome, because: impl Into<String>) -> Self {
+    pub(super) fn passed(outcome: AdmissionOutcome, because: impl Into<String>) -> Self {
         Admission {
             response: Response::default(),
             outcome,
@@ -108,15 +108,15 @@ impl Admission<'_> {
             strategy: None,
             because: because.into(),
             pod: String::new(),
-            claim: None,
+            pending_admission: None,
         }
     }
 
     /// A refusal, in a sentence that the user reads.
-    pub(super) fn refused(outcome: Outcome, code: u16, reason: &'static str, message: String) -> Self {
+    pub(super) fn refused(outcome: AdmissionOutcome, code: u16, reason: &'static str, message: String) -> Self {
         Admission {
             response: Response {
-                denial: Some(Refusal {
+                denial: Some(Rejection {
                     code,
                     reason,
                     message: message.clone(),

@@ -10,7 +10,7 @@ use crate::patch::Operation;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Response {
     /// Whether the request may go on.
-    pub denial: Option<Refusal>,
+    pub denial: Option<Rejection>,
     /// What is changed.
     pub patch: Vec<Operation>,
     /// What the user is told, as HTTP Warning headers.
@@ -21,7 +21,7 @@ pub struct Response {
 
 /// Why a request may not go on: a `metav1.Status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Rejection {
     /// The HTTP status, 400 or above.
     pub code: u16,
     /// A `metav1.StatusReason`.

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::judge::judge;
-use super::outcome::{Admission, Context, Outcome};
+use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use super::response::Response;
 use super::review::Request;
 use crate::k8s::defaults::fill_requests;
@@ -21,14 +21,14 @@ pub(super) fn is_workload(request: &Request<'_>) -> bool {
 }
 
 /// The warnings that the pods of a workload would get.
-pub(super) fn advise<'c>(request: &Request<'_>, context: &Context<'c, '_>) -> Admission<'c> {
+pub(super) fn advise<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> Admission<'c> {
     let kind = &*request.kind.kind;
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let object: Value = request
         .object
         .and_then(|object| serde_json::from_str(object.get()).ok())
         .unwrap_or_default();
-    let mut admission = Admission::passed(Outcome::Advised, format!("the pods of a {kind}"));
+    let mut admission = Admission::passed(AdmissionOutcome::Advised, format!("the pods of a {kind}"));
     let owner = object
         .pointer("/metadata/name")
         .or_else(|| object.pointer("/metadata/generateName"));
@@ -79,7 +79,7 @@ mod tests {
     use super::super::review;
     use super::*;
     use crate::admission::admit;
-    use crate::inventory::{Claims, Ledger};
+    use crate::inventory::{Ledger, PendingAdmissions};
     use crate::k8s::text::Labels;
     use crate::policy::governance::OnUnknown;
     use crate::policy::{PolicySet, parse};
@@ -97,17 +97,19 @@ mod tests {
         let request = review::read(body.as_bytes()).unwrap();
         let admission = admit(
             &request,
-            &Context {
+            &AdmissionContext {
                 policies: &policies,
                 inventory: ledger.inventory(),
-                claims: &Claims::default(),
+                pending: &PendingAdmissions::default(),
                 on_unknown: OnUnknown::Refuse,
                 scheduler_name: None,
                 own_namespace: None,
             },
         );
         assert!(
-            admission.response.patch.is_empty() && admission.response.denial.is_none() && admission.claim.is_none()
+            admission.response.patch.is_empty()
+                && admission.response.denial.is_none()
+                && admission.pending_admission.is_none()
         );
         admission.response.warnings
     }

@@ -1,7 +1,7 @@
 //! Ways to serve a pod under one rule.
 
 use super::outcome::{Denial, Target};
-use super::scheme::Scheme;
+use super::resource_naming::ResourceNaming;
 use super::target;
 use crate::gpu::{ContainerDemand, GpuResource, PodDemand, Strategy};
 use crate::inventory::{Inventory, Offer, OfferClass};
@@ -15,7 +15,7 @@ pub struct Candidate<'r> {
     /// The rule.
     pub rule: &'r SharingRule,
     /// How nodes name it.
-    pub scheme: Scheme,
+    pub naming: ResourceNaming,
     /// What each container gets.
     pub targets: Vec<Target>,
 }
@@ -44,7 +44,7 @@ pub fn candidates<'r>(
     };
     let is_single = |profile: MigProfile| {
         inventory
-            .sorts(class)
+            .variants(class)
             .any(|offer| offer.profile == Some(profile) && offer.serves(rule, None).is_ok())
     };
     candidates_where(rule, demand, inventory, is_single)
@@ -66,7 +66,7 @@ fn candidates_where<'r>(
             let targets = demand.containers.iter().map(target::whole).collect::<Result<_, _>>()?;
             Ok(vec![Candidate {
                 rule,
-                scheme: Scheme::Whole,
+                naming: ResourceNaming::Whole,
                 targets,
             }])
         }
@@ -89,7 +89,7 @@ fn shares<'r>(rule: &'r SharingRule, demand: &PodDemand) -> Vec<Candidate<'r>> {
         .into_iter()
         .map(|resource| Candidate {
             rule,
-            scheme: Scheme::Share(resource),
+            naming: ResourceNaming::Share(resource),
             targets: demand
                 .containers
                 .iter()
@@ -130,9 +130,9 @@ fn mig<'r>(
     let mut candidates = Vec::new();
     for choice in choices {
         let profiles: Vec<MigProfile> = asked.iter().map(|asked| asked.unwrap_or(choice)).collect();
-        let with = |scheme, resource: &dyn Fn(MigProfile) -> GpuResource| Candidate {
+        let with = |naming, resource: &dyn Fn(MigProfile) -> GpuResource| Candidate {
             rule,
-            scheme,
+            naming,
             targets: demand
                 .containers
                 .iter()
@@ -144,10 +144,10 @@ fn mig<'r>(
                 })
                 .collect(),
         };
-        candidates.push(with(Scheme::MigNamed(choice), &GpuResource::Mig));
+        candidates.push(with(ResourceNaming::MigNamed(choice), &GpuResource::Mig));
         // Under strategy `single` a node has one profile for all.
         if profiles.iter().all(|profile| *profile == choice) && is_single(choice) {
-            candidates.push(with(Scheme::MigSingle(choice), &|_| GpuResource::Gpu));
+            candidates.push(with(ResourceNaming::MigSingle(choice), &|_| GpuResource::Gpu));
         }
     }
     Ok(candidates)
@@ -159,14 +159,14 @@ fn free_choices(rule: &SharingRule, memory: Option<MiB>, inventory: &Inventory) 
     let Some(needed) = memory else {
         return Ok(rule.profiles.clone());
     };
-    let mut holding: Vec<MigProfile> = rule
+    let mut request: Vec<MigProfile> = rule
         .profiles
         .iter()
         .copied()
         .filter(|profile| most_memory(*profile, rule, inventory) >= needed)
         .collect();
-    holding.sort_unstable();
-    if holding.is_empty() {
+    request.sort_unstable();
+    if request.is_empty() {
         let allowed = rule.profile_names();
         return Err(Denial::new(
             format!("metadata.annotations[{}]", crate::gpu::names::GPU_MEMORY_ANNOTATION),
@@ -174,7 +174,7 @@ fn free_choices(rule: &SharingRule, memory: Option<MiB>, inventory: &Inventory) 
             "declare less, or ask for a policy that allows more",
         ));
     }
-    Ok(holding)
+    Ok(request)
 }
 
 fn check_asked_memory(
@@ -212,8 +212,8 @@ fn most_memory(profile: MigProfile, rule: &SharingRule, inventory: &Inventory) -
         resource: GpuResource::Gpu,
     };
     inventory
-        .sorts(named)
-        .chain(inventory.sorts(single))
+        .variants(named)
+        .chain(inventory.variants(single))
         .filter(|offer| offer.profile == Some(profile) && offer.serves(rule, None).is_ok())
         .filter_map(Offer::assured_memory)
         .max()

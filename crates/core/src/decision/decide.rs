@@ -3,30 +3,32 @@
 use std::sync::Arc;
 
 use super::candidate::{Candidate, candidates};
-use super::outcome::{Considered, Decision, Denial, Grant, Verdict};
-use super::scheme::Scheme;
+use super::outcome::{CandidateVerdict, ConsideredOption, Decision, Denial, Grant};
+use super::resource_naming::ResourceNaming;
 use super::{reach, wording};
 use crate::gpu::{Counts, PodDemand, demand};
-use crate::inventory::{Claims, Holding, Inventory, Supply, Wanted, Whereabouts};
+use crate::inventory::{
+    Availability, AvailabilityQuery, Inventory, PendingAdmissions, PodRequestRef, SchedulingConstraints,
+};
 use crate::k8s::{ContainerKind, Pod, Requirement};
+use crate::policy::Guarantees;
 use crate::policy::Policy;
-use crate::policy::Terms;
 
 /// What is to be decided.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'q, 'a> {
+pub struct DecisionInput<'q, 'a> {
     /// The pod.
     pub pod: &'q Pod<'a>,
     /// What it asks for; not empty.
     pub demand: &'q PodDemand,
     /// The policy that governs it.
     pub policy: &'q Policy,
-    /// What it is promised, see [`super::terms_of`].
-    pub terms: &'q Arc<Terms>,
+    /// What it is promised, see [`super::guarantees_of`].
+    pub terms: &'q Arc<Guarantees>,
     /// What the cluster has.
     pub inventory: &'q Inventory,
     /// What was promised a moment ago.
-    pub claims: &'q Claims,
+    pub pending: &'q PendingAdmissions,
 }
 
 /// A candidate with what it would take.
@@ -37,36 +39,36 @@ struct Weighed<'r> {
     requirements: Vec<Requirement<'static>>,
     /// Its place among all that was considered.
     place: usize,
-    verdict: Verdict,
-    supply: Supply,
+    verdict: CandidateVerdict,
+    availability: Availability,
 }
 
 /// Decides.
 ///
 /// The pod that already asks for exactly what a rule of its policy would give keeps it, whatever is free: so a second pass over our
 /// own output changes nothing, and a pod may narrow what its namespace allows.
-pub fn decide(question: &Question<'_, '_>) -> Decision {
-    let whereabouts = Whereabouts::of(question.pod);
+pub fn decide(question: &DecisionInput<'_, '_>) -> Decision {
+    let scheduling = SchedulingConstraints::of(question.pod);
     let mut weighed: Vec<Weighed<'_>> = Vec::new();
-    let mut considered: Vec<Considered> = Vec::new();
+    let mut considered: Vec<ConsideredOption> = Vec::new();
     for rule in question.policy.sharing_rules() {
         match candidates(rule, question.demand, question.inventory) {
             Ok(list) => {
                 for candidate in list {
-                    let weighed_one = weigh(question, candidate, considered.len(), &whereabouts);
-                    considered.push(Considered {
+                    let weighed_one = weigh(question, candidate, considered.len(), &scheduling);
+                    considered.push(ConsideredOption {
                         strategy: rule.strategy,
-                        scheme: Some(weighed_one.candidate.scheme),
+                        naming: Some(weighed_one.candidate.naming),
                         verdict: weighed_one.verdict.clone(),
                         taken: false,
                     });
                     weighed.push(weighed_one);
                 }
             }
-            Err(denial) => considered.push(Considered {
+            Err(denial) => considered.push(ConsideredOption {
                 strategy: rule.strategy,
-                scheme: None,
-                verdict: Verdict::Refused(denial),
+                naming: None,
+                verdict: CandidateVerdict::Refused(denial),
                 taken: false,
             }),
         }
@@ -76,21 +78,21 @@ pub fn decide(question: &Question<'_, '_>) -> Decision {
         weighed
             .iter()
             .enumerate()
-            .filter(|(_, w)| !matches!(w.verdict, Verdict::Refused(_)))
+            .filter(|(_, w)| !matches!(w.verdict, CandidateVerdict::Refused(_)))
     };
-    let conforming = || possible().filter(|(_, w)| w.verdict == Verdict::Conforms);
+    let conforming = || possible().filter(|(_, w)| w.verdict == CandidateVerdict::Conforms);
     // One that needs nothing more goes first: on a second pass that is our own choice, and an earlier rule of the same strategy, which
     // was passed over, would narrow it to other products.
     let conforming = conforming()
         .find(|(_, w)| w.requirements.is_empty())
         .or_else(|| conforming().next());
-    let supplied = |supply: Supply| possible().find(move |(_, w)| w.supply == supply);
+    let supplied = |availability: Availability| possible().find(move |(_, w)| w.availability == availability);
     let chosen = conforming
-        .or_else(|| supplied(Supply::Free))
-        .or_else(|| supplied(Supply::Exists))
-        .or_else(|| supplied(Supply::Delegated))
-        .or_else(|| supplied(Supply::Closed))
-        .or_else(|| supplied(Supply::None))
+        .or_else(|| supplied(Availability::Free))
+        .or_else(|| supplied(Availability::Exists))
+        .or_else(|| supplied(Availability::Delegated))
+        .or_else(|| supplied(Availability::Closed))
+        .or_else(|| supplied(Availability::None))
         .map(|(at, _)| at);
     let outcome = match chosen {
         Some(at) => {
@@ -104,13 +106,13 @@ pub fn decide(question: &Question<'_, '_>) -> Decision {
 }
 
 fn weigh<'r>(
-    question: &Question<'_, '_>,
+    question: &DecisionInput<'_, '_>,
     candidate: Candidate<'r>,
     place: usize,
-    whereabouts: &Whereabouts<'_>,
+    scheduling: &SchedulingConstraints<'_>,
 ) -> Weighed<'r> {
-    let Candidate { rule, scheme, .. } = candidate;
-    let (inventory, constraints) = (question.inventory, &whereabouts.constraints);
+    let Candidate { rule, naming, .. } = candidate;
+    let (inventory, constraints) = (question.inventory, &scheduling.constraints);
     let identity = reach::identity(&candidate, inventory);
     // On a second pass the pod carries what is required here, so it must be judged with it already on the first.
     let identified = constraints.and(&identity);
@@ -118,7 +120,7 @@ fn weigh<'r>(
     let demand = effective(question.pod, &candidate);
 
     let keeps_names = candidate.targets.iter().all(|target| !target.is_change());
-    let named_by_resource = matches!(scheme, Scheme::MigNamed(_));
+    let named_by_resource = matches!(naming, ResourceNaming::MigNamed(_));
     let conforms = keeps_names && (named_by_resource || identity.iter().all(|r| constraints.imply(r)));
 
     let all: Vec<Requirement<'static>> = identity.into_iter().chain(narrowing).collect();
@@ -130,32 +132,32 @@ fn weigh<'r>(
     let clash = reach::pinned_product_clash(&candidate, &constraints.and(&all))
         .map(|words| format!("the pod's node selection: {words}"))
         .or_else(|| (!constraints.allow(&all)).then(against));
-    let wanted = Wanted {
+    let wanted = AvailabilityQuery {
         rule,
-        holding: Holding {
+        request: PodRequestRef {
             demand: &demand,
             memory: question.demand.memory,
             terms: question.terms,
         },
-        whereabouts,
+        scheduling,
     };
-    let (verdict, supply) = if let Some(clash) = clash {
+    let (verdict, availability) = if let Some(clash) = clash {
         let (field, words) = clash.split_once(": ").unwrap_or(("spec", &clash));
         let denial = Denial::new(
             field,
-            format!("{words} rules out every node with {scheme} ({})", rule.strategy),
+            format!("{words} rules out every node with {naming} ({})", rule.strategy),
             "remove it, or move the pod to a namespace whose policy allows what it selects",
         );
-        (Verdict::Refused(denial), Supply::None)
+        (CandidateVerdict::Refused(denial), Availability::None)
     } else {
-        let supply = inventory.supply(&wanted, question.claims);
+        let availability = inventory.availability(&wanted, question.pending);
         (
             if conforms {
-                Verdict::Conforms
+                CandidateVerdict::Conforms
             } else {
-                Verdict::Supply(supply)
+                CandidateVerdict::Availability(availability)
             },
-            supply,
+            availability,
         )
     };
     let requirements = all.into_iter().filter(|r| !constraints.imply(r)).collect();
@@ -165,7 +167,7 @@ fn weigh<'r>(
         requirements,
         place,
         verdict,
-        supply,
+        availability,
     }
 }
 
@@ -187,16 +189,16 @@ fn effective(pod: &Pod<'_>, candidate: &Candidate<'_>) -> Counts {
     demand::effective_of(pod, &each)
 }
 
-fn grant(question: &Question<'_, '_>, weighed: Weighed<'_>, first: bool) -> Grant {
+fn grant(question: &DecisionInput<'_, '_>, weighed: Weighed<'_>, first: bool) -> Grant {
     let Weighed {
         candidate,
         demand,
         requirements,
         verdict,
-        supply,
+        availability,
         ..
     } = weighed;
-    let (strategy, scheme) = (candidate.rule.strategy, candidate.scheme);
+    let (strategy, naming) = (candidate.rule.strategy, candidate.naming);
     let several = question.demand.containers.len() > 1;
     let mut warnings: Vec<String> = candidate
         .targets
@@ -209,30 +211,36 @@ fn grant(question: &Question<'_, '_>, weighed: Weighed<'_>, first: bool) -> Gran
             .iter()
             .filter_map(|target| wording::caveat(target, strategy)),
     );
-    warnings.extend(wording::wait(scheme.resource(), strategy, supply));
-    if supply < Supply::Free
-        && let Some(class) = question.inventory.device_classes().serving(scheme.resource())
+    warnings.extend(wording::wait(naming.resource(), strategy, availability));
+    if availability < Availability::Free
+        && let Some(class) = question.inventory.device_classes().serving(naming.resource())
     {
-        warnings.push(wording::served(scheme.resource(), strategy, supply, class));
+        warnings.push(wording::served(naming.resource(), strategy, availability, class));
     }
     Grant {
         strategy,
-        because: wording::because(strategy, scheme, supply, verdict == Verdict::Conforms, first),
+        because: wording::because(
+            strategy,
+            naming,
+            availability,
+            verdict == CandidateVerdict::Conforms,
+            first,
+        ),
         targets: candidate.targets,
         requirements,
         demand,
-        supply,
+        availability,
         warnings,
     }
 }
 
 /// The denial that tells most: the first that was found, since the first rule is what the policy prefers.
-fn denial(considered: &[Considered]) -> Denial {
+fn denial(considered: &[ConsideredOption]) -> Denial {
     considered
         .iter()
         .find_map(|one| match &one.verdict {
-            Verdict::Refused(denial) => Some(denial.clone()),
-            Verdict::Conforms | Verdict::Supply(_) => None,
+            CandidateVerdict::Refused(denial) => Some(denial.clone()),
+            CandidateVerdict::Conforms | CandidateVerdict::Availability(_) => None,
         })
         .unwrap_or_else(|| Denial::new("spec", "the policy allows no strategy", "mend the policy"))
 }

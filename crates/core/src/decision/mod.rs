@@ -3,19 +3,19 @@
 //! [`decide()`] takes values and returns values. It makes [`Candidate`]s - ways to serve the pod under each rule of its policy -
 //! and takes the first that the pod already is, else the first that is free, else the first that exists, else the first.
 
-pub mod breach;
 pub mod candidate;
 pub mod decide;
 pub mod isolation;
 pub mod node_group;
 pub mod outcome;
 pub mod reach;
-pub mod scheme;
+pub mod resource_naming;
 pub mod target;
+pub mod violation;
 pub mod wording;
 
-pub use breach::{Breach, BreachKind, breach};
 pub use candidate::Candidate;
-pub use decide::{Question, decide};
-pub use outcome::{Considered, Decision, Denial, Grant, Target, Verdict};
-pub use scheme::Scheme;
+pub use decide::{DecisionInput, decide};
+pub use outcome::{CandidateVerdict, ConsideredOption, Decision, Denial, Grant, Target};
+pub use resource_naming::ResourceNaming;
+pub use violation::{Violation, ViolationKind, breach};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::candidate::{Candidate, every_candidate};
 use super::reach;
-use super::scheme::Scheme;
+use super::resource_naming::ResourceNaming;
 use crate::gpu::names::gpu_label;
 use crate::gpu::{ContainerDemand, Counts, GpuResource, PodDemand};
 use crate::inventory::Inventory;
@@ -20,7 +20,7 @@ use apportion_mig::product::Product;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeGroup {
     /// How its nodes name what they give.
-    pub scheme: Scheme,
+    pub naming: ResourceNaming,
     /// The resource that they advertise, and that pods ask for.
     pub resource: GpuResource,
     /// The labels that the template must carry.
@@ -51,16 +51,18 @@ pub fn node_groups(rule: &SharingRule, product: &Product) -> Vec<NodeGroup> {
 }
 
 fn node_group(candidate: &Candidate<'_>, product: &Product) -> Option<NodeGroup> {
-    let (scheme, resource) = (candidate.scheme, candidate.scheme.resource());
+    let (naming, resource) = (candidate.naming, candidate.naming.resource());
     // What feature discovery makes of the product's name (k8s-device-plugin `internal/lm/resource.go`).
-    let (of_gpu, of_resource) = match scheme {
-        Scheme::Whole | Scheme::Share(GpuResource::GpuShared) => (product.to_string(), product.to_string()),
-        Scheme::MigNamed(profile) => (product.to_string(), format!("{product}-MIG-{profile}")),
-        Scheme::MigSingle(profile) => (format!("{product}-MIG-{profile}"), format!("{product}-MIG-{profile}")),
-        Scheme::Share(_) => (format!("{product}-SHARED"), format!("{product}-SHARED")),
+    let (of_gpu, of_resource) = match naming {
+        ResourceNaming::Whole | ResourceNaming::Share(GpuResource::GpuShared) => {
+            (product.to_string(), product.to_string())
+        }
+        ResourceNaming::MigNamed(profile) => (product.to_string(), format!("{product}-MIG-{profile}")),
+        ResourceNaming::MigSingle(profile) => (format!("{product}-MIG-{profile}"), format!("{product}-MIG-{profile}")),
+        ResourceNaming::Share(_) => (format!("{product}-SHARED"), format!("{product}-SHARED")),
     };
     // A label that says which device it is would be believed; a product to come is not.
-    if let Scheme::MigNamed(profile) | Scheme::MigSingle(profile) = scheme
+    if let ResourceNaming::MigNamed(profile) | ResourceNaming::MigSingle(profile) = naming
         && !reach::may_have(product, || std::iter::once(profile))
     {
         return None;
@@ -80,7 +82,7 @@ fn node_group(candidate: &Candidate<'_>, product: &Product) -> Option<NodeGroup>
     let memory = reach::narrowing(candidate, Some(MiB(1)), &Inventory::default(), &Constraints::default());
     let memory_label = memory.iter().find(|requirement| requirement.operator == Operator::Gt);
     Some(NodeGroup {
-        scheme,
+        naming,
         resource,
         labels,
         never,

@@ -1,10 +1,10 @@
 //! What a decision says.
 
 use crate::gpu::{ContainerDemand, Counts, GpuResource, Strategy};
-use crate::inventory::Supply;
+use crate::inventory::Availability;
 use crate::k8s::Requirement;
 
-use super::scheme::Scheme;
+use super::resource_naming::ResourceNaming;
 
 /// The outcome, and all that was weighed on the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Decision {
     /// What the pod gets, or why it is turned away.
     pub outcome: Result<Grant, Denial>,
     /// What was weighed, in order of preference.
-    pub considered: Vec<Considered>,
+    pub considered: Vec<ConsideredOption>,
 }
 
 /// What a pod gets.
@@ -27,7 +27,7 @@ pub struct Grant {
     /// What a node must give: the effective request over all containers.
     pub demand: Counts,
     /// How well the cluster can serve it.
-    pub supply: Supply,
+    pub availability: Availability,
     /// Why this and nothing else, for a person.
     pub because: String,
     /// What the user should know, each short enough for one Warning header.
@@ -82,24 +82,24 @@ impl Denial {
 
 /// One way to serve the pod, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Considered {
+pub struct ConsideredOption {
     /// The strategy.
     pub strategy: Strategy,
     /// How nodes name it; `None` when the rule can not serve the pod at all.
-    pub scheme: Option<Scheme>,
+    pub naming: Option<ResourceNaming>,
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: CandidateVerdict,
     /// Whether it is the one that the pod gets.
     pub taken: bool,
 }
 
 /// What came of one way to serve a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CandidateVerdict {
     /// The pod is so already.
     Conforms,
     /// The cluster can serve it so well.
-    Supply(Supply),
+    Availability(Availability),
     /// It can not be done.
     Refused(Denial),
 }

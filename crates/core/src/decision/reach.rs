@@ -1,7 +1,7 @@
 //! What a node must be, said in labels, so that in-tree filters and autoscalers see it too.
 
 use super::candidate::Candidate;
-use super::scheme::Scheme;
+use super::resource_naming::ResourceNaming;
 use crate::gpu::names::{SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::{Inventory, OfferClass};
@@ -19,12 +19,12 @@ use apportion_mig::{geometry, product};
 /// time-sliced. `nvidia.com/gpu` needs all of it. Where a label may be missing (a node group that is scaled from zero), the
 /// requirement is one that its absence satisfies, as far as safety allows.
 pub fn identity(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Requirement<'static>> {
-    let Candidate { rule, scheme, .. } = candidate;
+    let Candidate { rule, naming, .. } = candidate;
     let sharing = |resource: GpuResource, operator, value: &str| {
         Requirement::new(resource.label_key(SUFFIX_SHARING_STRATEGY), operator, [value])
     };
-    match scheme {
-        Scheme::Whole => vec![
+    match naming {
+        ResourceNaming::Whole => vec![
             sharing(GpuResource::Gpu, Operator::In, "none"),
             Requirement::new(
                 gpu_label::MIG_SLICES,
@@ -32,12 +32,12 @@ pub fn identity(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Require
                 std::iter::empty::<String>(),
             ),
         ],
-        Scheme::MigNamed(_) => candidate
+        ResourceNaming::MigNamed(_) => candidate
             .resources()
             .into_iter()
             .map(|resource| sharing(resource, Operator::NotIn, Strategy::TimeSlicing.as_str()))
             .collect(),
-        Scheme::MigSingle(profile) => {
+        ResourceNaming::MigSingle(profile) => {
             let labels = product_labels(inventory, rule, GpuResource::Gpu, |label| {
                 label.mig == MigPart::Profile(*profile)
             });
@@ -46,11 +46,11 @@ pub fn identity(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Require
                 Requirement::new(gpu_label::PRODUCT, Operator::In, labels),
             ]
         }
-        Scheme::Share(resource @ (GpuResource::Gpu | GpuResource::GpuShared)) => {
+        ResourceNaming::Share(resource @ (GpuResource::Gpu | GpuResource::GpuShared)) => {
             vec![sharing(*resource, Operator::In, rule.strategy.as_str())]
         }
         // The name says it all.
-        Scheme::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => Vec::new(),
+        ResourceNaming::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => Vec::new(),
     }
 }
 
@@ -68,8 +68,8 @@ pub fn unpinned(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Opt
         .iter()
         .find(|requirement| !constraints.imply(requirement))
         .map(ToString::to_string);
-    match candidate.scheme {
-        Scheme::MigSingle(profile) => missing.or_else(|| {
+    match candidate.naming {
+        ResourceNaming::MigSingle(profile) => missing.or_else(|| {
             let is_served = |value: &String| ProductLabel::parse(value).mig == MigPart::Profile(profile);
             let pinned = constraints.pinned_values(gpu_label::PRODUCT);
             let is_pinned = pinned.is_some_and(|values| values.iter().all(is_served));
@@ -104,7 +104,7 @@ pub fn narrowing(
             })
         };
         // The identity of MIG `single` names the products already.
-        if !rule.products.is_empty() && !matches!(candidate.scheme, Scheme::MigSingle(_)) && !pinned_right() {
+        if !rule.products.is_empty() && !matches!(candidate.naming, ResourceNaming::MigSingle(_)) && !pinned_right() {
             let labels = product_labels(inventory, rule, resource, |_| true);
             // Where no node has such a product yet, its label's exact value is not known; the extender holds the rule alone.
             if !labels.is_empty() {
@@ -131,7 +131,7 @@ pub fn narrowing(
 /// Labels alone do not show it: `nvidia.com/gpu.product=Tesla-T4` contradicts no label of `nvidia.com/mig-1g.10gb`, and still no T4
 /// has one.
 pub fn pinned_product_clash(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Option<String> {
-    let Candidate { rule, scheme, .. } = candidate;
+    let Candidate { rule, naming, .. } = candidate;
     let values = constraints.pinned_values(gpu_label::PRODUCT)?;
     let may_serve = |value: &String| {
         let label = ProductLabel::parse(value);
@@ -139,13 +139,13 @@ pub fn pinned_product_clash(candidate: &Candidate<'_>, constraints: &Constraints
         let profiles = || candidate.resources().into_iter().filter_map(GpuResource::profile);
         let profiles_fit = || may_have(&label.product, profiles);
         rule.allows_product(Some(&label.product))
-            && match scheme {
-                Scheme::Whole => !label.shared && label.mig == MigPart::None,
-                Scheme::MigNamed(_) => label.mig == MigPart::None && profiles_fit(),
-                Scheme::MigSingle(profile) => label.mig == MigPart::Profile(*profile) && !label.shared,
-                Scheme::Share(GpuResource::GpuShared) => !label.shared,
-                Scheme::Share(GpuResource::Gpu) => label.shared,
-                Scheme::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => profiles_fit(),
+            && match naming {
+                ResourceNaming::Whole => !label.shared && label.mig == MigPart::None,
+                ResourceNaming::MigNamed(_) => label.mig == MigPart::None && profiles_fit(),
+                ResourceNaming::MigSingle(profile) => label.mig == MigPart::Profile(*profile) && !label.shared,
+                ResourceNaming::Share(GpuResource::GpuShared) => !label.shared,
+                ResourceNaming::Share(GpuResource::Gpu) => label.shared,
+                ResourceNaming::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => profiles_fit(),
             }
     };
     if values.iter().any(may_serve) {
@@ -176,7 +176,7 @@ fn product_labels(
     wanted: impl Fn(&ProductLabel) -> bool,
 ) -> Vec<String> {
     let mut labels: Vec<String> = inventory
-        .sorts(OfferClass {
+        .variants(OfferClass {
             strategy: rule.strategy,
             resource,
         })

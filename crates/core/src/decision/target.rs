@@ -33,7 +33,7 @@ pub fn whole(container: &ContainerDemand) -> Result<Target, Denial> {
     if !slices.is_empty() {
         // The same profile may be a smaller part of another product; the container does not say which it meant, so the
         // fewest GPUs that can be meant are given.
-        let holding = geometry::MODELS
+        let request = geometry::MODELS
             .iter()
             .filter_map(|model| model.gpus_for(&slices))
             .min()
@@ -49,7 +49,7 @@ pub fn whole(container: &ContainerDemand) -> Result<Target, Denial> {
                     "ask for whole GPUs as nvidia.com/gpu",
                 )
             })?;
-        gpus = gpus.saturating_add(holding);
+        gpus = gpus.saturating_add(request);
     }
     Ok(Target {
         container: container.clone(),

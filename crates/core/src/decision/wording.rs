@@ -4,9 +4,9 @@
 //! `endpoints/filters/warning.go`): short sentences, the change first.
 
 use super::outcome::Target;
-use super::scheme::Scheme;
+use super::resource_naming::ResourceNaming;
 use crate::gpu::{GpuResource, Strategy};
-use crate::inventory::Supply;
+use crate::inventory::Availability;
 
 /// What a strategy means for a pod that asked for something else.
 pub fn consequence(strategy: Strategy) -> &'static str {
@@ -57,39 +57,47 @@ pub fn caveat(target: &Target, strategy: Strategy) -> Option<String> {
 }
 
 /// Why this candidate and nothing else.
-pub fn because(strategy: Strategy, scheme: Scheme, supply: Supply, conforms: bool, first: bool) -> String {
+pub fn because(
+    strategy: Strategy,
+    naming: ResourceNaming,
+    availability: Availability,
+    conforms: bool,
+    first: bool,
+) -> String {
     if conforms {
         return format!("the pod asks for {strategy} as its policy allows it");
     }
-    match (supply, first) {
-        (Supply::Free, true) => format!("{strategy} is the policy's first choice, and {scheme} is free"),
-        (Supply::Free, false) => format!("{scheme} ({strategy}) is the first of the policy's choices that is free now"),
-        (Supply::Exists, _) => {
-            format!("nothing that the policy allows is free now; {scheme} ({strategy}) comes first among what exists")
+    match (availability, first) {
+        (Availability::Free, true) => format!("{strategy} is the policy's first choice, and {naming} is free"),
+        (Availability::Free, false) => {
+            format!("{naming} ({strategy}) is the first of the policy's choices that is free now")
         }
-        (Supply::Closed, _) => format!(
-            "what the policy allows is on nodes alone that take no pods now; {scheme} ({strategy}) comes first among it"
+        (Availability::Exists, _) => {
+            format!("nothing that the policy allows is free now; {naming} ({strategy}) comes first among what exists")
+        }
+        (Availability::Closed, _) => format!(
+            "what the policy allows is on nodes alone that take no pods now; {naming} ({strategy}) comes first among it"
         ),
-        (Supply::Delegated, _) => format!(
-            "no device plugin offers what the policy allows; {scheme} ({strategy}) is left to DRA, which may serve it"
+        (Availability::Delegated, _) => format!(
+            "no device plugin offers what the policy allows; {naming} ({strategy}) is left to DRA, which may serve it"
         ),
-        (Supply::None, _) => {
-            format!("no node offers anything that the policy allows; {scheme} ({strategy}) is its first choice")
+        (Availability::None, _) => {
+            format!("no node offers anything that the policy allows; {naming} ({strategy}) is its first choice")
         }
     }
 }
 
 /// What to know when the pod will have to wait.
-pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option<String> {
-    match supply {
-        Supply::Free | Supply::Delegated => None,
-        Supply::Exists => Some(format!(
+pub fn wait(resource: GpuResource, strategy: Strategy, availability: Availability) -> Option<String> {
+    match availability {
+        Availability::Free | Availability::Delegated => None,
+        Availability::Exists => Some(format!(
             "all {resource} ({strategy}) that would do is taken or promised; the pod waits"
         )),
-        Supply::Closed => Some(format!(
+        Availability::Closed => Some(format!(
             "the nodes that offer {resource} ({strategy}) take no pods now; the pod waits for one"
         )),
-        Supply::None => Some(format!(
+        Availability::None => Some(format!(
             "no node that the pod may run on offers {resource} ({strategy}); the pod waits for one"
         )),
     }
@@ -97,9 +105,9 @@ pub fn wait(resource: GpuResource, strategy: Strategy, supply: Supply) -> Option
 
 /// What to know where a device class serves the resource and no device plugin has it free. Of DRA's devices only whole GPUs are taken,
 /// and these where labels vouch for them.
-pub fn served(resource: GpuResource, strategy: Strategy, supply: Supply, class: &str) -> String {
-    match (supply, strategy) {
-        (Supply::Delegated, _) => {
+pub fn served(resource: GpuResource, strategy: Strategy, availability: Availability, class: &str) -> String {
+    match (availability, strategy) {
+        (Availability::Delegated, _) => {
             format!("{resource} is left to DRA (DeviceClass {class}); what is free there is not known here")
         }
         (_, Strategy::Exclusive) => {

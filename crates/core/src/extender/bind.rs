@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::question::{Ask, Context};
-use crate::inventory::{Newcomer, PodRecord, Reservations};
+use super::pod_query::{ExtenderContext, PodQuery};
+use crate::inventory::{PodRecord, PodRequest, Reservations};
 use crate::k8s::Text;
 
 /// `ExtenderBindingArgs`.
@@ -39,21 +39,21 @@ pub struct BindingResult {
 pub fn judge(
     pod: &PodRecord,
     node: &str,
-    context: &Context<'_>,
+    context: &ExtenderContext<'_>,
     reservations: &Reservations,
-) -> Result<Option<Newcomer>, String> {
-    let ask = Ask::of_record(pod, context);
-    if let Ask::Refuse(reason) = &ask {
+) -> Result<Option<PodRequest>, String> {
+    let ask = PodQuery::of_record(pod, context);
+    if let PodQuery::Refuse(reason) = &ask {
         return Err(reason.clone());
     }
     let known = context.inventory.node(node);
-    let reserved = reservations.against(node, &pod.wish.uid, pod.priority);
+    let reserved = reservations.against(node, &pod.summary.uid, pod.priority);
     let entry = match (known, reserved) {
         (Some(known), Some(reserved)) => Some(known.with(&reserved)),
         (known, _) => known.cloned(),
     };
     match ask.check(entry.as_ref()) {
-        Ok(()) => Ok(ask.newcomer().cloned()),
-        Err(lack) => Err(lack.to_string()),
+        Ok(()) => Ok(ask.pod_request().cloned()),
+        Err(unfit_reason) => Err(unfit_reason.to_string()),
     }
 }

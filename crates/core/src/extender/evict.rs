@@ -4,16 +4,16 @@
 
 use std::sync::Arc;
 
-use super::asked::Asked;
+use super::node_query::NodeQuery;
+use super::pod_query::{ExtenderContext, PodQuery};
 use super::preempt::is_made_room_for;
-use super::question::{Ask, Context};
 use super::victims::victims;
 use super::wire::Args;
-use crate::inventory::{Newcomer, NodeEntry, PodEntry, PodRecord};
+use crate::inventory::{NodeEntry, PodEntry, PodRecord, PodRequest};
 
 /// Where an eviction would let a pod in. Who has to go is found out anew when it comes to that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct PreemptionRequest {
     /// The pod, as `namespace/name`.
     pub pod: String,
     /// Its UID.
@@ -26,21 +26,21 @@ pub struct Wish {
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What the pod will hold.
-    pub newcomer: Newcomer,
+    pub pod_request: PodRequest,
     /// Those that are to be told to leave; never empty.
     pub victims: Vec<Arc<PodEntry>>,
 }
 
 /// What a filter call that found no node makes us wish, unless others leave already. `avoid` names nodes not to be tried now.
-pub fn wish(args: &Args<'_>, context: &Context<'_>, avoid: impl Fn(&str) -> bool) -> Option<Wish> {
-    let ask = Ask::of(&args.pod, context);
+pub fn wish(args: &Args<'_>, context: &ExtenderContext<'_>, avoid: impl Fn(&str) -> bool) -> Option<PreemptionRequest> {
+    let ask = PodQuery::of(&args.pod, context);
     let uid = args.pod.metadata.uid.as_deref().filter(|uid| !uid.is_empty())?;
     let priority = args.pod.spec.priority.unwrap_or(0);
     let never = args.pod.spec.never_preempts() || args.pod.nominated_to().is_some();
-    if never || !matches!(ask, Ask::Hold { .. }) || context.reserved.kept_for(uid).next().is_some() {
+    if never || !matches!(ask, PodQuery::Hold { .. }) || context.reserved.kept_for(uid).next().is_some() {
         return None;
     }
-    let nodes = Asked::of(args, context).ok()?;
+    let nodes = NodeQuery::of(args, context).ok()?;
     let mut best: Option<(Cost, &str)> = None;
     for (name, node) in nodes.iter() {
         let Some(node) = node.filter(|_| !avoid(name)) else {
@@ -59,7 +59,7 @@ pub fn wish(args: &Args<'_>, context: &Context<'_>, avoid: impl Fn(&str) -> bool
             best = Some((cost, name));
         }
     }
-    best.map(|(_, node)| Wish {
+    best.map(|(_, node)| PreemptionRequest {
         pod: args.pod.metadata.key(),
         uid: uid.to_owned(),
         node: node.to_owned(),
@@ -67,22 +67,22 @@ pub fn wish(args: &Args<'_>, context: &Context<'_>, avoid: impl Fn(&str) -> bool
 }
 
 /// Who is to be told to leave a node for a pod that waits; `None` where that is not needed any more, or of no use.
-pub fn plan(pod: &PodRecord, node: &str, context: &Context<'_>) -> Option<Plan> {
-    let ask = Ask::of_record(pod, context);
-    if !matches!(ask, Ask::Hold { .. }) || is_made_room_for(&ask, &pod.wish.uid, pod.priority, context) {
+pub fn plan(pod: &PodRecord, node: &str, context: &ExtenderContext<'_>) -> Option<Plan> {
+    let ask = PodQuery::of_record(pod, context);
+    if !matches!(ask, PodQuery::Hold { .. }) || is_made_room_for(&ask, &pod.summary.uid, pod.priority, context) {
         return None;
     }
-    let entry = context.node(node, &pod.wish.uid, pod.priority)?;
+    let entry = context.node(node, &pod.summary.uid, pod.priority)?;
     let mut victims = leavers(&ask, &entry, pod.priority)?;
     victims.retain(|pod| !pod.record.leaving);
-    let newcomer = ask.newcomer()?.clone();
-    (!victims.is_empty()).then_some(Plan { newcomer, victims })
+    let pod_request = ask.pod_request()?.clone();
+    (!victims.is_empty()).then_some(Plan { pod_request, victims })
 }
 
 /// Who has to leave, where that is what the node lacks.
-fn leavers(ask: &Ask<'_>, node: &NodeEntry, priority: i32) -> Option<Vec<Arc<PodEntry>>> {
-    let lack = ask.check(Some(node)).err()?;
-    if !lack.eviction_helps() {
+fn leavers(ask: &PodQuery<'_>, node: &NodeEntry, priority: i32) -> Option<Vec<Arc<PodEntry>>> {
+    let unfit_reason = ask.check(Some(node)).err()?;
+    if !unfit_reason.eviction_helps() {
         return None;
     }
     victims(node, priority, |_| false, |node| ask.check(Some(node)).is_ok())

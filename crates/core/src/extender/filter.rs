@@ -1,12 +1,12 @@
 //! Which nodes can hold a pod.
 
-use super::asked::Asked;
-use super::question::{Ask, Context};
+use super::node_query::NodeQuery;
+use super::pod_query::{ExtenderContext, PodQuery};
 use super::shortlist::Shortlist;
-use super::survey::Survey;
+use super::suitability_cache::SuitabilityCache;
 use super::victims::waits_for_leavers;
 use super::wire::{Args, Empty, FilterResult, Nodes};
-use crate::inventory::LackKind;
+use crate::inventory::UnfitReasonKind;
 
 /// How many of the nodes that fit are answered.
 ///
@@ -32,23 +32,23 @@ impl Default for AnswerSize {
 /// What a pod that is not ours is asked about goes back whole. Reasons are given where nothing fits, since then somebody reads them.
 pub fn filter<T>(
     args: &Args<'_>,
-    context: &Context<'_>,
+    context: &ExtenderContext<'_>,
     size: AnswerSize,
     write: impl FnOnce(&FilterResult<'_>) -> T,
 ) -> T {
-    filter_for(&Ask::of(&args.pod, context), args, context, size, write)
+    filter_for(&PodQuery::of(&args.pod, context), args, context, size, write)
 }
 
 /// The same for who knows already what the pod means.
 pub fn filter_for<T>(
-    ask: &Ask<'_>,
+    ask: &PodQuery<'_>,
     args: &Args<'_>,
-    context: &Context<'_>,
+    context: &ExtenderContext<'_>,
     size: AnswerSize,
     write: impl FnOnce(&FilterResult<'_>) -> T,
 ) -> T {
     let priority = args.pod.spec.priority.unwrap_or(0);
-    let nodes = match Asked::of(args, context) {
+    let nodes = match NodeQuery::of(args, context) {
         Ok(nodes) => nodes,
         Err(error) => {
             return write(&FilterResult {
@@ -60,20 +60,22 @@ pub fn filter_for<T>(
     let mut result = FilterResult::default();
     let mut fitting: Vec<usize> = Vec::new();
     let mut shortlist = match (ask, size) {
-        (Ask::Hold { newcomer, .. }, AnswerSize::Best(_)) => Some(Shortlist::new(newcomer, &args.pod, nodes.len())),
+        (PodQuery::Hold { pod_request, .. }, AnswerSize::Best(_)) => {
+            Some(Shortlist::new(pod_request, &args.pod, nodes.len()))
+        }
         _ => None,
     };
     let mut lacking: Vec<usize> = Vec::new();
-    let mut survey = Survey::new(ask);
+    let mut survey = SuitabilityCache::new(ask);
     for at in 0..nodes.len() {
         let node = nodes.node(at);
         match (survey.check(node), &mut shortlist, node) {
             // What a node is worth is found out while it is at hand.
             (Ok(()), Some(shortlist), Some(node)) => shortlist.add(at, node),
             (Ok(()), ..) => fitting.push(at),
-            (Err(lack), ..) => {
-                result.lacks[lack.kind().index()] += 1;
-                result.behind |= lack.kind() == LackKind::Taken && nodes.is_as_known(at);
+            (Err(unfit_reason), ..) => {
+                result.unfit_reasons[unfit_reason.kind().index()] += 1;
+                result.behind |= unfit_reason.kind() == UnfitReasonKind::Taken && nodes.is_as_known(at);
                 lacking.push(at);
             }
         }
@@ -81,7 +83,7 @@ pub fn filter_for<T>(
     if let (Some(shortlist), AnswerSize::Best(most)) = (shortlist, size) {
         fitting = shortlist.best(most);
     }
-    if let Ask::Refuse(reason) = ask {
+    if let PodQuery::Refuse(reason) = ask {
         fitting.clear();
         result.failed_and_unresolvable_nodes = nodes.iter().map(|(name, _)| (name, reason.clone())).collect();
     } else if fitting.is_empty() || size == AnswerSize::All {
@@ -90,18 +92,18 @@ pub fn filter_for<T>(
         // given as unresolvable, the scheduler would evict others elsewhere meanwhile.
         for at in lacking {
             let (name, node) = (nodes.name(at), nodes.node(at));
-            let Err(lack) = survey.check(node) else {
+            let Err(unfit_reason) = survey.check(node) else {
                 continue;
             };
             let waits = args.pod.nominated_to() == Some(name)
-                && lack.eviction_helps()
+                && unfit_reason.eviction_helps()
                 && node.is_some_and(|node| waits_for_leavers(ask, node, priority));
             let list = if waits {
                 &mut result.failed_nodes
             } else {
                 &mut result.failed_and_unresolvable_nodes
             };
-            list.insert(name, lack.to_string());
+            list.insert(name, unfit_reason.to_string());
         }
     }
     if args.node_names.is_some() {

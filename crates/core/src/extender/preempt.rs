@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::question::{Ask, Context};
+use super::pod_query::{ExtenderContext, PodQuery};
 use super::victims::{victims, waits_for_leavers};
 use super::wire::{MetaPod, MetaVictims, PreemptionArgs, PreemptionResult};
 use crate::inventory::{NodeEntry, PodEntry};
@@ -21,13 +21,13 @@ struct Candidate<'q> {
 }
 
 /// Answers a preempt call.
-pub fn preempt<'q>(args: &'q PreemptionArgs<'_>, context: &Context<'_>) -> PreemptionResult<'q> {
-    let ask = Ask::of(&args.pod, context);
+pub fn preempt<'q>(args: &'q PreemptionArgs<'_>, context: &ExtenderContext<'_>) -> PreemptionResult<'q> {
+    let ask = PodQuery::of(&args.pod, context);
     let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
     let priority = args.pod.spec.priority.unwrap_or(0);
     let mut result = PreemptionResult::default();
     // Nothing helps a pod that can not be judged; and one for which others leave already is not to cost more.
-    if matches!(ask, Ask::Refuse(_)) || is_made_room_for(&ask, uid, priority, context) {
+    if matches!(ask, PodQuery::Refuse(_)) || is_made_room_for(&ask, uid, priority, context) {
         return result;
     }
     for (name, candidate) in candidates(args) {
@@ -48,7 +48,7 @@ pub fn preempt<'q>(args: &'q PreemptionArgs<'_>, context: &Context<'_>) -> Preem
 }
 
 /// Whether there is room on its way for the pod, on a node where it is kept.
-pub(super) fn is_made_room_for(ask: &Ask<'_>, uid: &str, priority: i32, context: &Context<'_>) -> bool {
+pub(super) fn is_made_room_for(ask: &PodQuery<'_>, uid: &str, priority: i32, context: &ExtenderContext<'_>) -> bool {
     context.reserved.kept_for(uid).any(|name| {
         let node = context.node(name, uid, priority);
         node.is_some_and(|node| node.open && waits_for_leavers(ask, &node, priority))
@@ -76,17 +76,22 @@ fn candidates<'q>(args: &'q PreemptionArgs<'_>) -> BTreeMap<&'q str, Candidate<'
 }
 
 /// Everybody to be evicted on a node, the most important first; `None` where it does not help.
-fn answer<'q>(ask: &Ask<'_>, node: Option<&NodeEntry>, priority: i32, given: &[&'q str]) -> Option<Vec<MetaPod<'q>>> {
+fn answer<'q>(
+    ask: &PodQuery<'_>,
+    node: Option<&NodeEntry>,
+    priority: i32,
+    given: &[&'q str],
+) -> Option<Vec<MetaPod<'q>>> {
     let as_given = || given.iter().map(|uid| meta(Cow::Borrowed(*uid))).collect();
     let Some(node) = node else {
         return ask.check(None).is_ok().then(as_given);
     };
-    let is_given = |pod: &PodEntry| given.contains(&&*pod.record.wish.uid);
+    let is_given = |pod: &PodEntry| given.contains(&&*pod.record.summary.uid);
     let more = victims(node, priority, is_given, |node| ask.check(Some(node)).is_ok())?;
     let mut pods: Vec<MetaPod<'q>> = as_given();
     // The scheduler takes the first for the most important. Of those that hold no GPU we do not know how important they are.
     let priority_of = |uid: &str| {
-        let known = node.pods.iter().find(|pod| *pod.record.wish.uid == *uid);
+        let known = node.pods.iter().find(|pod| *pod.record.summary.uid == *uid);
         known.map(|pod| pod.record.priority)
     };
     for victim in more {
@@ -98,7 +103,7 @@ fn answer<'q>(ask: &Ask<'_>, node: Option<&NodeEntry>, priority: i32, given: &[&
 }
 
 fn uid_of(pod: &Arc<PodEntry>) -> String {
-    pod.record.wish.uid.to_string()
+    pod.record.summary.uid.to_string()
 }
 
 fn meta(uid: Cow<'_, str>) -> MetaPod<'_> {

@@ -3,12 +3,12 @@
 //! Shares and partitions are packed, so that whole GPUs and whole nodes stay free; whole GPUs go where they leave the fewest behind, so
 //! that a job for eight still finds eight; and shares of one tenant go together, so that a node is left for the next.
 
-use super::asked::Asked;
-use super::question::{Ask, Context};
-use super::survey::Survey;
+use super::node_query::NodeQuery;
+use super::pod_query::{ExtenderContext, PodQuery};
+use super::suitability_cache::SuitabilityCache;
 use super::wire::{Args, HostPriority};
 use crate::gpu::Counts;
-use crate::inventory::{Newcomer, NodeEntry, Offer};
+use crate::inventory::{NodeEntry, Offer, PodRequest};
 
 /// `MaxExtenderPriority` of k8s.io/kube-scheduler/extender/v1.
 pub const MAX_SCORE: i64 = 10;
@@ -16,12 +16,12 @@ pub const MAX_SCORE: i64 = 10;
 /// Scores every node that is asked about, and calls `write` with the answer.
 pub fn prioritize<T>(
     args: &Args<'_>,
-    context: &Context<'_>,
+    context: &ExtenderContext<'_>,
     write: impl FnOnce(&[HostPriority<'_>]) -> T,
 ) -> Result<T, String> {
-    let ask = Ask::of(&args.pod, context);
-    let nodes = Asked::of(args, context)?;
-    let mut survey = Survey::new(&ask);
+    let ask = PodQuery::of(&args.pod, context);
+    let nodes = NodeQuery::of(args, context)?;
+    let mut survey = SuitabilityCache::new(&ask);
     let scores: Vec<HostPriority<'_>> = nodes
         .iter()
         .map(|(name, node)| HostPriority {
@@ -37,18 +37,24 @@ pub fn prioritize<T>(
 /// kube-scheduler multiplies ten times this by the extender's weight and by 10 again: with weight 5 a full node is 500 points ahead of an
 /// empty one, beside at most 200 by which `NodeResourcesFit` and `NodeResourcesBalancedAllocation` spread pods, and 200 to 300 of each
 /// preference that somebody wrote into the pod or the node (`pkg/scheduler/apis/config/v1/default_plugins.go`).
-fn score<'q>(ask: &Ask<'_>, survey: &mut Survey<'q>, node: Option<&'q NodeEntry>) -> f64 {
+fn score<'q>(ask: &PodQuery<'_>, survey: &mut SuitabilityCache<'q>, node: Option<&'q NodeEntry>) -> f64 {
     match (ask, node) {
-        (Ask::Hold { newcomer, .. }, Some(node)) if survey.check(Some(node)).is_ok() => worth(node, newcomer),
+        (PodQuery::Hold { pod_request, .. }, Some(node)) if survey.check(Some(node)).is_ok() => {
+            worth(node, pod_request)
+        }
         _ => 0.0,
     }
 }
 
 /// How good a node is that can hold the pod, from 0 to 1.
-pub fn worth(node: &NodeEntry, newcomer: &Newcomer) -> f64 {
-    let full = fullness(node, &newcomer.demand);
-    if is_shared(node, newcomer) {
-        let company = if is_among_its_own(node, newcomer) { COMPANY } else { 0.0 };
+pub fn worth(node: &NodeEntry, pod_request: &PodRequest) -> f64 {
+    let full = fullness(node, &pod_request.demand);
+    if is_shared(node, pod_request) {
+        let company = if is_among_its_own(node, pod_request) {
+            COMPANY
+        } else {
+            0.0
+        };
         (1.0 - COMPANY) * full + company
     } else {
         full
@@ -59,8 +65,8 @@ pub fn worth(node: &NodeEntry, newcomer: &Newcomer) -> f64 {
 /// better than an empty one, unless somebody is promised to be apart, and then it does not fit at all.
 const COMPANY: f64 = 0.1;
 
-fn is_shared(node: &NodeEntry, newcomer: &Newcomer) -> bool {
-    let mut offers = newcomer
+fn is_shared(node: &NodeEntry, pod_request: &PodRequest) -> bool {
+    let mut offers = pod_request
         .demand
         .iter()
         .filter_map(|(resource, _)| node.offers.get(resource));
@@ -68,13 +74,13 @@ fn is_shared(node: &NodeEntry, newcomer: &Newcomer) -> bool {
 }
 
 /// Whether there are pods on the wanted offers, and all of the same tenant.
-fn is_among_its_own(node: &NodeEntry, newcomer: &Newcomer) -> bool {
-    let mut stakes = newcomer
+fn is_among_its_own(node: &NodeEntry, pod_request: &PodRequest) -> bool {
+    let mut by_key = pod_request
         .demand
         .iter()
-        .flat_map(|(resource, _)| node.held.stakes(resource))
+        .flat_map(|(resource, _)| node.held.by_key(resource))
         .peekable();
-    stakes.peek().is_some() && stakes.all(|(stake, _)| stake.terms.tenant == newcomer.terms.tenant)
+    by_key.peek().is_some() && by_key.all(|(usage_key, _)| usage_key.terms.tenant == pod_request.terms.tenant)
 }
 
 /// How full the wanted offers will be: the mean over them. For whole GPUs that is the best fit: of two nodes of a size the one that is left

@@ -4,7 +4,7 @@
 //! answer packs, without a second call to `/prioritize`.
 
 use super::prioritize::worth;
-use crate::inventory::{Newcomer, NodeEntry};
+use crate::inventory::{NodeEntry, PodRequest};
 use crate::k8s::{Pod, Toleration};
 
 /// How much worse than the best a node may be that a pod is given to choose from, where it prefers some nodes to others: beside
@@ -14,7 +14,7 @@ const CHOICE: f64 = 0.5;
 /// The nodes that fit, and how good they are.
 #[derive(Debug)]
 pub(super) struct Shortlist<'q> {
-    newcomer: &'q Newcomer,
+    pod_request: &'q PodRequest,
     tolerations: &'q [Toleration<'q>],
     /// How much worse than the best a node may be.
     choice: f64,
@@ -29,9 +29,9 @@ struct Fit {
 }
 
 impl<'q> Shortlist<'q> {
-    pub(super) fn new(newcomer: &'q Newcomer, pod: &'q Pod<'_>, capacity: usize) -> Self {
+    pub(super) fn new(pod_request: &'q PodRequest, pod: &'q Pod<'_>, capacity: usize) -> Self {
         Shortlist {
-            newcomer,
+            pod_request,
             tolerations: &pod.spec.tolerations,
             choice: if pod.spec.has_preferences() { CHOICE } else { 0.0 },
             fits: Vec::with_capacity(capacity),
@@ -45,7 +45,7 @@ impl<'q> Shortlist<'q> {
             taints.any(|taint| !self.tolerations.iter().any(|toleration| toleration.tolerates(taint)))
         };
         // Those that somebody would have spared come last.
-        let worth = worth(node, self.newcomer) - f64::from(u8::from(discouraged));
+        let worth = worth(node, self.pod_request) - f64::from(u8::from(discouraged));
         self.fits.push(Fit { worth, at });
     }
 

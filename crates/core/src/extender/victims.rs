@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::question::Ask;
+use super::pod_query::PodQuery;
 use crate::inventory::{NodeEntry, PodEntry};
 
 /// Who has to leave beside those that are `gone` in any case, so that a pod of this priority `fits`; the most important first. `None` where
@@ -23,10 +23,10 @@ pub fn victims(
     if fits(&left) {
         return Some(Vec::new());
     }
-    let may_go = |pod: &PodEntry| pod.record.priority < priority && !pod.record.wish.is_mirror && !gone(pod);
+    let may_go = |pod: &PodEntry| pod.record.priority < priority && !pod.record.summary.is_mirror && !gone(pod);
     let mut lower: Vec<&Arc<PodEntry>> = node.pods.iter().filter(|pod| may_go(pod)).collect();
     for pod in &lower {
-        left.held.subtract(&pod.holding());
+        left.held.subtract(&pod.request());
     }
     if lower.is_empty() || !fits(&left) {
         return None;
@@ -34,9 +34,9 @@ pub fn victims(
     lower.sort_by_cached_key(|pod| importance(pod));
     let mut victims = Vec::new();
     for pod in lower {
-        left.held.add(&pod.holding());
+        left.held.add(&pod.request());
         if !fits(&left) {
-            left.held.subtract(&pod.holding());
+            left.held.subtract(&pod.request());
             victims.push(Arc::clone(pod));
         }
     }
@@ -44,7 +44,7 @@ pub fn victims(
 }
 
 /// Whether the pod could have the node as soon as those have left that are on their way out and less important.
-pub(super) fn waits_for_leavers(ask: &Ask<'_>, node: &NodeEntry, priority: i32) -> bool {
+pub(super) fn waits_for_leavers(ask: &PodQuery<'_>, node: &NodeEntry, priority: i32) -> bool {
     let leaves = |pod: &PodEntry| pod.record.leaving && pod.record.priority < priority;
     node.pods.iter().any(|pod| leaves(pod)) && ask.check(Some(&without(node, leaves))).is_ok()
 }
@@ -52,7 +52,7 @@ pub(super) fn waits_for_leavers(ask: &Ask<'_>, node: &NodeEntry, priority: i32) 
 fn without(node: &NodeEntry, gone: impl Fn(&PodEntry) -> bool) -> NodeEntry {
     let mut left = node.clone();
     for pod in node.pods.iter().filter(|pod| gone(pod)) {
-        left.held.subtract(&pod.holding());
+        left.held.subtract(&pod.request());
     }
     left
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::inventory::LackKind;
+use crate::inventory::UnfitReasonKind;
 use crate::k8s::{Pod, Text};
 
 /// `ExtenderArgs`: the question of filter and prioritize.
@@ -48,9 +48,9 @@ pub struct FilterResult<'a> {
     pub failed_and_unresolvable_nodes: BTreeMap<&'a str, String>,
     /// Why there is no answer.
     pub error: String,
-    /// How many nodes were left out for each kind of lack, by [`LackKind::index`]. For counting; not sent.
+    /// How many nodes were left out for each kind of lack, by [`UnfitReasonKind::index`]. For counting; not sent.
     #[serde(skip)]
-    pub lacks: [u64; LackKind::ALL.len()],
+    pub unfit_reasons: [u64; UnfitReasonKind::ALL.len()],
     /// Whether a node has no share free by our count, with nothing reserved there. The scheduler counts shares as well, and asks about
     /// nodes alone where it found enough: so what we know is behind, or what it knows. Not sent.
     #[serde(skip)]

@@ -226,11 +226,11 @@ pub fn container_field(kind: ContainerKind, index: usize) -> String {
 }
 
 type List<'a> = crate::k8s::Pairs<'a, crate::k8s::quantity::RawQuantity<'a>>;
-pub(super) type Misread = (&'static str, String, String);
+pub(super) type UnparsedQuantity = (&'static str, String, String);
 
 /// Limits and requests as one: Kubernetes fills requests from limits, and for devices wants them equal
 /// (`SetDefaults_Pod`, `ValidateResourceRequirements`).
-pub(super) fn container_counts(container: &Container<'_>) -> Result<Counts, Misread> {
+pub(super) fn container_counts(container: &Container<'_>) -> Result<Counts, UnparsedQuantity> {
     let name = |list: &'static str| move |(key, reason)| (list, key, reason);
     let limits = read_list(&container.resources.limits).map_err(name("limits"))?;
     let requests = read_list(&container.resources.requests).map_err(name("requests"))?;

@@ -3,7 +3,7 @@
 //! The labels are GPU feature discovery's (k8s-device-plugin `internal/lm`), the resources the device plugin's. Both come from
 //! the same configuration but at different times, so they can contradict each other; then the resource is not offered.
 
-use super::offer::{NodeOffers, Offer, Pause, Problem};
+use super::offer::{NodeOffers, Offer, ReconfigurationState, UnusableResource};
 use crate::gpu::names::{
     DEPLOY_DEVICE_PLUGIN, MIG_CONFIG_STATE, SUFFIX_COUNT, SUFFIX_MEMORY, SUFFIX_REPLICAS, SUFFIX_SHARING_STRATEGY,
 };
@@ -32,14 +32,14 @@ pub fn derive(node: &Node<'_>) -> NodeOffers {
             (_, Ok(0)) => {}
             (Ok(resource), Ok(total)) => match Labels::read(resource, labels).and_then(|read| read.offer(total)) {
                 Ok(offer) => found.offers.push(offer),
-                Err((short, detail)) => found.problems.push(Problem {
+                Err((short, detail)) => found.problems.push(UnusableResource {
                     resource: Some(resource),
                     short,
                     detail,
                 }),
             },
             (Err(error), _) => {
-                found.problems.push(Problem {
+                found.problems.push(UnusableResource {
                     resource: None,
                     short: "unknown profile",
                     detail: error.to_string(),
@@ -47,7 +47,7 @@ pub fn derive(node: &Node<'_>) -> NodeOffers {
             }
             (Ok(resource), Err(error)) => {
                 let detail = format!("allocatable {resource}: {error}");
-                found.problems.push(Problem {
+                found.problems.push(UnusableResource {
                     resource: Some(resource),
                     short: "unreadable allocatable",
                     detail,
@@ -64,10 +64,12 @@ pub(super) fn labelled(resource: GpuResource, labels: &impl LabelSource) -> Resu
     Labels::read(resource, labels)?.offer(0)
 }
 
-fn pause(labels: &impl LabelSource) -> Option<Pause> {
+fn pause(labels: &impl LabelSource) -> Option<ReconfigurationState> {
     match (labels.label(MIG_CONFIG_STATE), labels.label(DEPLOY_DEVICE_PLUGIN)) {
-        (Some(state), _) if state != "success" && !state.is_empty() => Some(Pause::MigConfig(state.into())),
-        (_, Some("paused-for-mig-change")) => Some(Pause::DevicePlugin),
+        (Some(state), _) if state != "success" && !state.is_empty() => {
+            Some(ReconfigurationState::MigConfig(state.into()))
+        }
+        (_, Some("paused-for-mig-change")) => Some(ReconfigurationState::DevicePlugin),
         _ => None,
     }
 }

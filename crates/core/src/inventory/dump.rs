@@ -6,16 +6,16 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::allowance::Allowance;
-use super::delegation::served_by;
+use super::dra::served_by;
 use super::ledger::Ledger;
 use super::node::NodeEntry;
+use super::quota::NamespaceQuota;
 use super::record::PodRecord;
-use crate::k8s::allowance::{LimitRange, ResourceQuota};
 use crate::k8s::device_class::DeviceClass;
 use crate::k8s::manifest;
 use crate::k8s::manifest::ManifestError;
 use crate::k8s::node::Namespace;
+use crate::k8s::quota::{LimitRange, ResourceQuota};
 use crate::k8s::text::Labels;
 use crate::k8s::{Node, Pod, Text};
 
@@ -124,11 +124,19 @@ fn read_json<'t>(text: &'t str, mut take: impl FnMut(String, &'t str)) -> Result
             }
             "ResourceQuota" => {
                 let quota: ResourceQuota<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
-                ledger.put_allowance("resourcequotas", &quota.metadata.key(), Allowance::of_quota(&quota));
+                ledger.put_quota(
+                    "resourcequotas",
+                    &quota.metadata.key(),
+                    NamespaceQuota::of_quota(&quota),
+                );
             }
             "LimitRange" => {
                 let range: LimitRange<'_> = serde_json::from_str(item.get()).map_err(wrong)?;
-                ledger.put_allowance("limitranges", &range.metadata.key(), Allowance::of_limit_range(&range));
+                ledger.put_quota(
+                    "limitranges",
+                    &range.metadata.key(),
+                    NamespaceQuota::of_limit_range(&range),
+                );
             }
             "DeviceClass" => {
                 let class: DeviceClass<'_> = serde_json::from_str(item.get()).map_err(wrong)?;

@@ -5,18 +5,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::allowance::Allowance;
-use super::holdings::{Holding, Holdings};
 use super::interned::Interned;
+use super::inventory::Inventory;
 use super::node::NodeEntry;
+use super::node_usage::{NodeUsage, PodRequestRef};
 use super::offer::{NodeOffers, OfferClass};
 use super::pod::PodEntry;
+use super::quota::NamespaceQuota;
 use super::record::PodRecord;
-use super::stock::Inventory;
-use super::whereabouts::Whereabouts;
+use super::scheduling_constraints::SchedulingConstraints;
 use crate::gpu::{GpuResource, Strategy};
 use crate::k8s::text::Labels;
-use crate::policy::{PolicySet, SharingRule, Terms};
+use crate::policy::{Guarantees, PolicySet, SharingRule};
 
 /// Waiting pods beyond so many are not looked at one by one: what they await is a hint, and looking takes time.
 const MOST_WAITING: usize = 2000;
@@ -30,7 +30,7 @@ pub struct Ledger {
     /// The policies that govern pods.
     policies: Arc<PolicySet>,
     /// All terms that some pod is on.
-    terms: Interned<Terms>,
+    terms: Interned<Guarantees>,
     /// What all kinds of nodes offer: readers find out once for each what suits a pod.
     offers: Interned<NodeOffers>,
     /// Whether what is awaited may have changed.
@@ -40,7 +40,7 @@ pub struct Ledger {
 /// The pods on one node.
 #[derive(Clone, Debug, Default)]
 struct Tenancy {
-    held: Holdings,
+    held: NodeUsage,
     /// By `namespace/name`.
     pods: BTreeMap<Arc<str>, Arc<PodEntry>>,
 }
@@ -100,10 +100,10 @@ impl Ledger {
 
     /// A quota (its kind's plural and its `namespace/name`) is there, has changed or is gone; or a limit range. `None` when it says
     /// nothing of GPUs. Returns whether that changes anything.
-    pub fn put_allowance(&mut self, plural: &str, key: &str, allowance: Option<Allowance>) -> bool {
+    pub fn put_quota(&mut self, plural: &str, key: &str, quota: Option<NamespaceQuota>) -> bool {
         let (namespace, name) = key.split_once('/').unwrap_or(("", key));
         let key = format!("{namespace}/{plural}/{name}");
-        self.inventory.put_allowance(&key, allowance)
+        self.inventory.put_quota(&key, quota)
     }
 
     /// A device class serves this GPU resource; `None` when it serves none, or is gone. Returns whether that changes anything.
@@ -118,7 +118,7 @@ impl Ledger {
             return false;
         }
         let pod = record.map(|record| {
-            let terms = self.terms_of(&record);
+            let terms = self.guarantees_of(&record);
             Arc::new(PodEntry { record, terms })
         });
         self.replace(key, pod.as_ref());
@@ -129,7 +129,7 @@ impl Ledger {
         let before = self.inventory.put_pod(key, pod.cloned());
         if let Some((node, before)) = before.as_ref().and_then(|pod| Some((pod.node()?, pod))) {
             let tenancy = self.tenancies.entry(node.into()).or_default();
-            tenancy.held.subtract(&before.holding());
+            tenancy.held.subtract(&before.request());
             tenancy.pods.remove(key);
             // A pod seldom moves; where it only changed, the node is written once.
             if pod.and_then(|pod| pod.node()) != Some(node) {
@@ -138,7 +138,7 @@ impl Ledger {
         }
         if let Some((node, pod)) = pod.and_then(|pod| Some((pod.node()?, pod))) {
             let tenancy = self.tenancies.entry(node.into()).or_default();
-            tenancy.held.add(&pod.holding());
+            tenancy.held.add(&pod.request());
             tenancy.pods.insert(key.into(), Arc::clone(pod));
             self.tell(node);
         }
@@ -161,9 +161,9 @@ impl Ledger {
         }
     }
 
-    fn terms_of(&mut self, record: &PodRecord) -> Arc<Terms> {
+    fn guarantees_of(&mut self, record: &PodRecord) -> Arc<Guarantees> {
         let namespace = self.inventory.namespace(&record.namespace);
-        let terms = Terms::from_set(&self.policies, &record.namespace, namespace, &record.wish.labels);
+        let terms = Guarantees::from_set(&self.policies, &record.namespace, namespace, &record.summary.labels);
         self.terms.share(terms)
     }
 
@@ -178,7 +178,7 @@ impl Ledger {
             let Some(pod) = self.inventory.pod(key).cloned() else {
                 continue;
             };
-            let terms = self.terms_of(&pod.record);
+            let terms = self.guarantees_of(&pod.record);
             if terms != pod.terms {
                 let record = pod.record.clone();
                 self.replace(key, Some(&Arc::new(PodEntry { record, terms })));
@@ -212,23 +212,23 @@ impl Ledger {
             return false;
         }
         // The pods of a Job are alike, and each look goes over the nodes: so each sort of pod is looked at once.
-        let mut sorts: HashMap<_, u64> = HashMap::new();
+        let mut variants: HashMap<_, u64> = HashMap::new();
         let waiting = self.inventory.pods().filter(|(_, pod)| pod.node().is_none());
         for (_, pod) in waiting.take(MOST_WAITING) {
-            let sort = (&pod.record.wish.whereabouts, &pod.record.demand, &pod.terms);
-            *sorts.entry(sort).or_default() += 1;
+            let sort = (&pod.record.summary.scheduling, &pod.record.demand, &pod.terms);
+            *variants.entry(sort).or_default() += 1;
         }
         let mut awaited: BTreeMap<OfferClass, u64> = BTreeMap::new();
-        for ((whereabouts, demand, terms), pods) in sorts {
+        for ((scheduling, demand, terms), pods) in variants {
             // What each share must have is between the pod and its node.
-            let holding = Holding {
+            let request = PodRequestRef {
                 demand,
                 memory: None,
                 terms,
             };
             for strategy in Strategy::ALL
                 .into_iter()
-                .filter(|strategy| self.fits(whereabouts, &holding, *strategy))
+                .filter(|strategy| self.fits(scheduling, &request, *strategy))
             {
                 for (resource, count) in demand.iter() {
                     let sum = awaited.entry(OfferClass { strategy, resource }).or_default();
@@ -240,8 +240,8 @@ impl Ledger {
         true
     }
 
-    fn fits(&self, whereabouts: &Whereabouts<'_>, holding: &Holding<'_>, strategy: Strategy) -> bool {
-        let Some((resource, _)) = holding.demand.iter().next() else {
+    fn fits(&self, scheduling: &SchedulingConstraints<'_>, request: &PodRequestRef<'_>, strategy: Strategy) -> bool {
+        let Some((resource, _)) = request.demand.iter().next() else {
             return false;
         };
         let rule = SharingRule::any(strategy);
@@ -251,7 +251,7 @@ impl Ledger {
                 stock
                     .nodes
                     .values()
-                    .any(|node| node.hold(holding, [&rule]).is_ok() && node.is_reachable(whereabouts))
+                    .any(|node| node.hold(request, [&rule]).is_ok() && node.is_reachable(scheduling))
             })
     }
 }
@@ -399,7 +399,7 @@ mod tests {
             prop_assert_eq!(lived.awaited(class), fresh.awaited(class));
             let (old, new) = (lived.stock(class).unwrap(), fresh.stock(class).unwrap());
             prop_assert!(old.nodes.iter().eq(new.nodes.iter()));
-            prop_assert_eq!(lived.sorts(class).count(), fresh.sorts(class).count());
+            prop_assert_eq!(lived.variants(class).count(), fresh.variants(class).count());
         }
         Ok(())
     }
@@ -407,14 +407,14 @@ mod tests {
     /// What a node holds is what its pods hold, added up anew.
     fn adds_up(inventory: &Inventory) -> Result<(), TestCaseError> {
         for node in inventory.nodes() {
-            let mut held = Holdings::default();
+            let mut held = NodeUsage::default();
             let there: Vec<&Arc<PodEntry>> = inventory
                 .pods()
                 .map(|(_, pod)| pod)
                 .filter(|pod| pod.node() == Some(&node.name))
                 .collect();
             for pod in &there {
-                held.add(&pod.holding());
+                held.add(&pod.request());
             }
             prop_assert_eq!(&node.held, &held);
             prop_assert!(node.pods.iter().eq(there), "{}", node.name);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::derive::derive;
-use super::holdings::{Holding, Holdings};
-use super::lack::Lack;
+use super::node_usage::{NodeUsage, PodRequestRef};
 use super::offer::{NodeOffers, Offer};
 use super::pod::PodEntry;
-use super::whereabouts::Whereabouts;
+use super::scheduling_constraints::SchedulingConstraints;
+use super::unfit_reason::UnfitReason;
 use crate::k8s::text::Labels;
 use crate::k8s::{Node, Taint};
 use crate::policy::SharingRule;
@@ -30,7 +30,7 @@ pub struct NodeEntry {
     /// What it gives.
     pub offers: Arc<NodeOffers>,
     /// What the pods on it hold.
-    pub held: Holdings,
+    pub held: NodeUsage,
     /// The pods on it that hold GPUs, by `namespace/name`.
     pub pods: Vec<Arc<PodEntry>>,
 }
@@ -46,7 +46,7 @@ impl NodeEntry {
             labels: Arc::new(Labels::from(&node.metadata.labels)),
             spared: node.spec.taints.iter().any(Taint::discourages),
             taints: node.spec.taints.into_iter().map(Taint::into_owned).collect(),
-            held: Holdings::default(),
+            held: NodeUsage::default(),
             pods: Vec::new(),
         }
     }
@@ -57,13 +57,13 @@ impl NodeEntry {
     }
 
     /// Whether the pod may run here, as far as it says, and the node takes new pods.
-    pub fn is_reachable(&self, whereabouts: &Whereabouts<'_>) -> bool {
-        self.open && whereabouts.admit(&self.name, &self.labels, &self.taints)
+    pub fn is_reachable(&self, scheduling: &SchedulingConstraints<'_>) -> bool {
+        self.open && scheduling.admit(&self.name, &self.labels, &self.taints)
     }
 
     /// The node once what is reserved there has come to be held.
     #[must_use]
-    pub fn with(&self, reserved: &Holdings) -> NodeEntry {
+    pub fn with(&self, reserved: &NodeUsage) -> NodeEntry {
         let mut held = self.held.clone();
         held.merge(reserved);
         NodeEntry { held, ..self.clone() }
@@ -72,20 +72,20 @@ impl NodeEntry {
     /// Whether the node can hold a newcomer now under one of `rules`, the same for every resource of it.
     pub fn hold<'r>(
         &self,
-        newcomer: &Holding<'_>,
+        pod_request: &PodRequestRef<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule>,
-    ) -> Result<(), Lack> {
-        self.offers.suit(newcomer, rules)?;
-        self.has_room(newcomer)
+    ) -> Result<(), UnfitReason> {
+        self.offers.suit(pod_request, rules)?;
+        self.has_room(pod_request)
     }
 
     /// Whether there is room for a newcomer whom the offers suit: enough that is free, and neighbours that it can stand.
-    pub fn has_room(&self, newcomer: &Holding<'_>) -> Result<(), Lack> {
-        for (resource, needs) in newcomer.demand.iter() {
-            let offer = self.offers.get(resource).ok_or(Lack::NoOffer(resource))?;
+    pub fn has_room(&self, pod_request: &PodRequestRef<'_>) -> Result<(), UnfitReason> {
+        for (resource, needs) in pod_request.demand.iter() {
+            let offer = self.offers.get(resource).ok_or(UnfitReason::NoOffer(resource))?;
             let free = self.free(offer);
             if needs > free {
-                return Err(Lack::Taken {
+                return Err(UnfitReason::Taken {
                     resource,
                     free,
                     total: offer.total,
@@ -93,6 +93,6 @@ impl NodeEntry {
                 });
             }
         }
-        self.check_neighbours(newcomer)
+        self.check_neighbours(pod_request)
     }
 }

@@ -60,9 +60,9 @@ pub struct NodeOffers {
     /// The offers, at most one for each resource name.
     pub offers: Vec<Offer>,
     /// Why resources that the node advertises are not offered.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<UnusableResource>,
     /// Why the whole node offers nothing for now.
-    pub paused: Option<Pause>,
+    pub paused: Option<ReconfigurationState>,
 }
 
 impl NodeOffers {
@@ -77,25 +77,25 @@ impl NodeOffers {
     }
 
     /// Why nothing is offered under a resource name that the node advertises.
-    pub fn problem(&self, resource: GpuResource) -> Option<&Problem> {
+    pub fn problem(&self, resource: GpuResource) -> Option<&UnusableResource> {
         self.problems.iter().find(|problem| problem.resource == Some(resource))
     }
 }
 
 /// Why a node offers nothing for now, though it has GPUs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Pause {
+pub enum ReconfigurationState {
     /// The MIG manager is at work, or its last change failed: the state that its label gives.
     MigConfig(Box<str>),
     /// The device plugin is held back for a MIG change.
     DevicePlugin,
 }
 
-impl fmt::Display for Pause {
+impl fmt::Display for ReconfigurationState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Pause::MigConfig(state) => write!(f, "MIG reconfiguration {state}"),
-            Pause::DevicePlugin => f.write_str("paused for a MIG change"),
+            ReconfigurationState::MigConfig(state) => write!(f, "MIG reconfiguration {state}"),
+            ReconfigurationState::DevicePlugin => f.write_str("paused for a MIG change"),
         }
     }
 }
@@ -105,7 +105,7 @@ impl fmt::Display for Pause {
 /// `nvidia.com/gpu` can be four different things. Where labels leave that open, a guess would put a training job on time
 /// slices or a tenant beside a stranger; so such a resource is offered to nobody until the labels are right.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Problem {
+pub struct UnusableResource {
     /// The resource; `None` for a name that could not be read.
     pub resource: Option<GpuResource>,
     /// The short form, for `kubectl describe pod`.

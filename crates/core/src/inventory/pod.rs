@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::holdings::{Holding, Newcomer};
-use super::record::{Place, PodRecord};
-use crate::policy::Terms;
+use super::node_usage::{PodRequest, PodRequestRef};
+use super::record::{PodPlacement, PodRecord};
+use crate::policy::Guarantees;
 
 /// A pod that holds GPUs or waits for them, and on what terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,13 +12,13 @@ pub struct PodEntry {
     /// What it says itself.
     pub record: PodRecord,
     /// What it is promised.
-    pub terms: Arc<Terms>,
+    pub terms: Arc<Guarantees>,
 }
 
 impl PodEntry {
     /// What it holds, or would.
-    pub fn holding(&self) -> Holding<'_> {
-        Holding {
+    pub fn request(&self) -> PodRequestRef<'_> {
+        PodRequestRef {
             demand: &self.record.demand,
             memory: self.record.memory(),
             terms: &self.terms,
@@ -26,8 +26,8 @@ impl PodEntry {
     }
 
     /// The same, to be kept.
-    pub fn newcomer(&self) -> Newcomer {
-        Newcomer {
+    pub fn pod_request(&self) -> PodRequest {
+        PodRequest {
             demand: self.record.demand.clone(),
             memory: self.record.memory(),
             terms: Arc::clone(&self.terms),
@@ -37,8 +37,8 @@ impl PodEntry {
     /// The node that it is on.
     pub fn node(&self) -> Option<&str> {
         match &self.record.place {
-            Place::Node(node) => Some(node),
-            Place::Waiting => None,
+            PodPlacement::Node(node) => Some(node),
+            PodPlacement::Waiting => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::wish::Wish;
+use super::pod_summary::PodSummary;
 use crate::gpu::demand::{Demand, DemandError, declared_memory, effective_demand};
 use crate::k8s::{Pod, Text};
 use apportion_mig::memory::MiB;
@@ -23,18 +23,18 @@ pub struct PodRecord {
     /// Whether it is on its way out: it still holds what it has.
     pub leaving: bool,
     /// Where it is.
-    pub place: Place,
+    pub place: PodPlacement,
     /// The node that the scheduler makes room on for it, while it waits. Few pods ever have one, so it is one pointer.
     pub nominated: Option<Box<Text<'static>>>,
     /// What it says of itself.
-    pub wish: Box<Wish>,
+    pub summary: Box<PodSummary>,
     /// Since when the kubelet has it; `None` until then, and where that can not be read.
     pub started: Option<Timestamp>,
 }
 
 /// Where a pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum PodPlacement {
     /// On a node, whose devices it holds until it is finished or its object is gone: one that is being deleted still holds.
     Node(Box<str>),
     /// Not yet scheduled.
@@ -48,10 +48,10 @@ impl PodRecord {
             return None;
         }
         let place = match pod.spec.bound_to() {
-            Some(node) => Place::Node(node.into()),
+            Some(node) => PodPlacement::Node(node.into()),
             // A pod that is deleted before it was scheduled will never be.
             None if pod.metadata.deletion_timestamp.is_some() => return None,
-            None => Place::Waiting,
+            None => PodPlacement::Waiting,
         };
         let demand = effective_demand(pod);
         if demand.is_empty() {
@@ -64,10 +64,10 @@ impl PodRecord {
             declared: declared_memory(pod).map_err(Box::new),
             priority: pod.spec.priority.unwrap_or(0),
             leaving: pod.metadata.deletion_timestamp.is_some(),
-            wish: Box::new(Wish::of(pod)),
+            summary: Box::new(PodSummary::of(pod)),
             nominated: pod
                 .nominated_to()
-                .filter(|_| place == Place::Waiting)
+                .filter(|_| place == PodPlacement::Waiting)
                 .map(|node| Box::new(node.to_owned().into())),
             started: pod.status.start_time.as_deref().and_then(|time| time.parse().ok()),
             place,
@@ -83,7 +83,7 @@ impl PodRecord {
 
     /// Whether it has a node.
     pub fn is_on_a_node(&self) -> bool {
-        matches!(self.place, Place::Node(_))
+        matches!(self.place, PodPlacement::Node(_))
     }
 }
 
@@ -116,17 +116,17 @@ mod tests {
             (
                 "running",
                 with_status(on_node, "Running"),
-                Some(Place::Node("a".into())),
+                Some(PodPlacement::Node("a".into())),
             ),
             (
                 "bound and still pending",
                 with_status(on_node, "Pending"),
-                Some(Place::Node("a".into())),
+                Some(PodPlacement::Node("a".into())),
             ),
-            ("terminating", deleted(on_node), Some(Place::Node("a".into()))),
+            ("terminating", deleted(on_node), Some(PodPlacement::Node("a".into()))),
             ("succeeded", with_status(on_node, "Succeeded"), None),
             ("failed", with_status(on_node, "Failed"), None),
-            ("waiting", pod(""), Some(Place::Waiting)),
+            ("waiting", pod(""), Some(PodPlacement::Waiting)),
             ("deleted while it waited", deleted(""), None),
             ("no GPU", r#"{"spec":{"nodeName":"a"}}"#.to_owned(), None),
         ] {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::by_name::ByName;
-use super::holdings::{Holdings, Newcomer};
+use super::node_map::NodeMap;
+use super::node_usage::{NodeUsage, PodRequest};
 
 /// How long a binding counts whose pod is never seen: by then every call has ended and every watch has been taken up again, or nothing
 /// is decided at all.
@@ -32,7 +32,7 @@ pub enum Purpose {
 #[derive(Clone, Debug)]
 pub struct Reservation {
     /// What the pod will hold.
-    pub newcomer: Newcomer,
+    pub pod_request: PodRequest,
     /// Why.
     pub purpose: Purpose,
     since: Duration,
@@ -56,15 +56,15 @@ pub struct Reservations {
 /// What is reserved, by node: a copy costs nothing, so readers take one and hold no lock.
 #[derive(Clone, Debug, Default)]
 pub struct Reserved {
-    bindings: ByName<Holdings>,
-    kept: ByName<Vec<Kept>>,
+    bindings: NodeMap<NodeUsage>,
+    kept: NodeMap<Vec<Kept>>,
 }
 
 #[derive(Clone, Debug)]
 struct Kept {
     uid: Box<str>,
     priority: i32,
-    newcomer: Newcomer,
+    pod_request: PodRequest,
 }
 
 impl Reserved {
@@ -82,7 +82,7 @@ impl Reserved {
 
     /// What is reserved on a node against a pod of this UID and priority. Of its own, only a binding counts: see
     /// [`Reservations::against`] for a pod that is bound again.
-    pub fn on(&self, node: &str, uid: &str, priority: i32) -> Option<Holdings> {
+    pub fn on(&self, node: &str, uid: &str, priority: i32) -> Option<NodeUsage> {
         let bindings = self.bindings.get(node);
         let kept = || {
             let all = self.kept.get(node).into_iter().flatten();
@@ -93,7 +93,7 @@ impl Reserved {
         }
         let mut held = bindings.cloned().unwrap_or_default();
         for kept in kept() {
-            held.add(&kept.newcomer.holding());
+            held.add(&kept.pod_request.request());
         }
         Some(held)
     }
@@ -106,12 +106,12 @@ impl Reservations {
     }
 
     /// What is reserved on a node against a pod, its own left out.
-    pub fn against(&self, node: &str, uid: &str, priority: i32) -> Option<Holdings> {
+    pub fn against(&self, node: &str, uid: &str, priority: i32) -> Option<NodeUsage> {
         let mut held = self.reserved.on(node, uid, priority)?;
         if let Some(own) = self.get(uid, node)
             && own.purpose == Purpose::Binding
         {
-            held.subtract(&own.newcomer.holding());
+            held.subtract(&own.pod_request.request());
         }
         (!held.is_empty()).then_some(held)
     }
@@ -130,7 +130,14 @@ impl Reservations {
     }
 
     /// Reserves; what was reserved for the same pod on the same node ends. `now` is the time since a fixed start.
-    pub fn reserve(&mut self, uid: &str, node: &str, newcomer: Newcomer, purpose: Purpose, now: Duration) -> Ticket {
+    pub fn reserve(
+        &mut self,
+        uid: &str,
+        node: &str,
+        pod_request: PodRequest,
+        purpose: Purpose,
+        now: Duration,
+    ) -> Ticket {
         self.release(uid, node);
         self.count += 1;
         let ticket = Ticket(self.count);
@@ -138,19 +145,19 @@ impl Reservations {
         match purpose {
             Purpose::Binding => {
                 let held = self.reserved.bindings.entry(Arc::clone(&node)).or_default();
-                held.add(&newcomer.holding());
+                held.add(&pod_request.request());
             }
             Purpose::Kept { priority } => {
                 let kept = Kept {
                     uid: uid.into(),
                     priority,
-                    newcomer: newcomer.clone(),
+                    pod_request: pod_request.clone(),
                 };
                 self.reserved.kept.entry(Arc::clone(&node)).or_default().push(kept);
             }
         }
         let reservation = Reservation {
-            newcomer,
+            pod_request,
             purpose,
             since: now,
             ticket,
@@ -165,9 +172,9 @@ impl Reservations {
     }
 
     /// Keeps room, unless the pod is on its way there already: a binding counts against everybody.
-    pub fn keep(&mut self, uid: &str, node: &str, newcomer: Newcomer, priority: i32, now: Duration) {
+    pub fn keep(&mut self, uid: &str, node: &str, pod_request: PodRequest, priority: i32, now: Duration) {
         if self.get(uid, node).is_none_or(|one| one.purpose != Purpose::Binding) {
-            self.reserve(uid, node, newcomer, Purpose::Kept { priority }, now);
+            self.reserve(uid, node, pod_request, Purpose::Kept { priority }, now);
         }
     }
 
@@ -186,7 +193,7 @@ impl Reservations {
         match gone.purpose {
             Purpose::Binding => {
                 if let Some(held) = self.reserved.bindings.get_mut(node) {
-                    held.subtract(&gone.newcomer.holding());
+                    held.subtract(&gone.pod_request.request());
                     if held.is_empty() {
                         self.reserved.bindings.remove(node);
                     }
@@ -248,28 +255,28 @@ impl Reservations {
 mod tests {
     use super::*;
     use crate::gpu::{Counts, GpuResource};
-    use crate::policy::Terms;
+    use crate::policy::Guarantees;
 
     const SHARED: GpuResource = GpuResource::GpuShared;
 
-    fn newcomer(count: u64) -> Newcomer {
-        Newcomer {
+    fn pod_request(count: u64) -> PodRequest {
+        PodRequest {
             demand: Counts::one(SHARED, count),
             memory: None,
-            terms: Arc::new(Terms::none("n")),
+            terms: Arc::new(Guarantees::none("n")),
         }
     }
 
-    fn counted(held: Option<Holdings>) -> u64 {
+    fn counted(held: Option<NodeUsage>) -> u64 {
         held.map_or(0, |held| held.counts().get(SHARED))
     }
 
     #[test]
     fn a_binding_counts_until_its_pod_is_there() {
         let mut all = Reservations::default();
-        all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
-        all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
-        all.reserve("q", "a", newcomer(1), Purpose::Binding, Duration::ZERO);
+        all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
+        all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
+        all.reserve("q", "a", pod_request(1), Purpose::Binding, Duration::ZERO);
         assert_eq!(counted(all.against("a", "r", 0)), 3);
         assert_eq!(counted(all.against("a", "p", 0)), 1, "not against itself");
         assert_eq!(counted(all.against("b", "r", 0)), 0);
@@ -282,8 +289,8 @@ mod tests {
     #[test]
     fn an_earlier_ticket_gives_back_nothing_later() {
         let mut all = Reservations::default();
-        let first = all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
-        let second = all.reserve("p", "a", newcomer(2), Purpose::Binding, Duration::ZERO);
+        let first = all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
+        let second = all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
         assert!(!all.give_back("p", "a", first));
         assert_eq!(counted(all.against("a", "q", 0)), 2);
         assert!(all.give_back("p", "a", second) && all.is_empty());
@@ -293,7 +300,7 @@ mod tests {
     fn kept_room_holds_against_equals_and_ends() {
         let mut all = Reservations::default();
         let kept = Purpose::Kept { priority: 10 };
-        all.reserve("p", "a", newcomer(2), kept, Duration::ZERO);
+        all.reserve("p", "a", pod_request(2), kept, Duration::ZERO);
         for (uid, priority, against) in [("q", 0, 2), ("q", 10, 2), ("q", 11, 0), ("p", 10, 0)] {
             assert_eq!(
                 counted(all.reserved().on("a", uid, priority)),
@@ -301,8 +308,8 @@ mod tests {
                 "{uid} {priority}"
             );
         }
-        all.reserve("r", "a", newcomer(1), Purpose::Binding, Duration::ZERO);
-        all.keep("r", "a", newcomer(1), 10, Duration::ZERO);
+        all.reserve("r", "a", pod_request(1), Purpose::Binding, Duration::ZERO);
+        all.keep("r", "a", pod_request(1), 10, Duration::ZERO);
         all.let_go("r", "a");
         assert_eq!(counted(all.reserved().on("a", "q", 11)), 1, "a binding stays one");
         assert_eq!(all.reserved().kept_for("p").collect::<Vec<_>>(), ["a"]);

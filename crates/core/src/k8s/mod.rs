@@ -3,7 +3,6 @@
 //! The views borrow from the bytes that they were parsed from, and ignore every field that they do not name: what we
 //! do not read we can not lose. Nothing here knows what a GPU is.
 
-pub mod allowance;
 pub mod constraint;
 pub mod container;
 pub mod defaults;
@@ -16,6 +15,7 @@ pub mod packed;
 pub mod pod;
 pub mod preference;
 pub mod quantity;
+pub mod quota;
 pub mod request;
 pub mod selector;
 pub mod taint;

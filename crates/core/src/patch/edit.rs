@@ -3,7 +3,7 @@
 use super::annotation::annotation;
 use crate::decision::{Grant, Target};
 use crate::gpu::names::{DECISION_ANNOTATION, VISIBLE_DEVICES, VOID};
-use crate::gpu::{GpuResource, SideDoor};
+use crate::gpu::{GpuBypass, GpuResource};
 use crate::k8s::{Constraints, ContainerKind, Pod, Requirement};
 use crate::policy::PolicyName;
 
@@ -73,7 +73,7 @@ pub fn edits(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Vec<Edit> {
 }
 
 /// The changes that keep containers from seeing GPUs, given the doors of those that do not say so themselves.
-pub fn hide(unhidden: &[&SideDoor]) -> Vec<Edit> {
+pub fn hide(unhidden: &[&GpuBypass]) -> Vec<Edit> {
     let containers = unhidden.iter().filter_map(|door| door.container);
     containers
         .map(|(kind, index)| Edit::Variable {

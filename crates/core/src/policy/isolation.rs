@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use crate::gpu::SideDoorKind;
+use crate::gpu::BypassKind;
 
 /// `spec.isolation` as it is written. A field that is missing shuts its door: to write the block at all is to ask for isolation.
 #[derive(Debug, Default, Deserialize)]
@@ -36,17 +36,17 @@ pub struct IsolationBlock {
 }
 
 /// A field of the block, what it says, and the side doors that it is about.
-type Guard<'b> = (&'static str, &'b Option<Spanned<String>>, &'static [SideDoorKind]);
+type Guard<'b> = (&'static str, &'b Option<Spanned<String>>, &'static [BypassKind]);
 
 /// The side doors that a policy shuts; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Isolation {
-    shut: Vec<SideDoorKind>,
+    shut: Vec<BypassKind>,
 }
 
 /// A word that is neither `Deny` nor `Allow`, and the field that holds it.
 #[derive(Debug)]
-pub struct NoGuard<'b> {
+pub struct InvalidGuard<'b> {
     /// The word, with its place.
     pub word: &'b Spanned<String>,
     /// The field.
@@ -62,8 +62,8 @@ impl Isolation {
     }
 
     /// Reads the block.
-    pub fn read(block: &IsolationBlock) -> Result<Self, Vec<NoGuard<'_>>> {
-        use SideDoorKind as Kind;
+    pub fn read(block: &IsolationBlock) -> Result<Self, Vec<InvalidGuard<'_>>> {
+        use BypassKind as Kind;
         let guards: [Guard<'_>; 7] = [
             ("variables", &block.variables, &[Kind::Variable]),
             ("envFrom", &block.env_from, &[Kind::VariableSource]),
@@ -82,7 +82,7 @@ impl Isolation {
             match word.as_ref().map(|word| (word, word.value.as_str())) {
                 None | Some((_, "Deny")) => shut.extend(kinds),
                 Some((_, "Allow")) => {}
-                Some((word, other)) => wrong.push(NoGuard {
+                Some((word, other)) => wrong.push(InvalidGuard {
                     word,
                     field: format!("spec.isolation.{name}"),
                     message: format!("`{other}` is neither Deny nor Allow; write one of them"),
@@ -97,13 +97,13 @@ impl Isolation {
     }
 
     /// Whether a kind of side door is shut.
-    pub fn shuts(&self, kind: SideDoorKind) -> bool {
+    pub fn shuts(&self, kind: BypassKind) -> bool {
         self.shut.contains(&kind)
     }
 
     /// Whether containers that ask for no GPU are to see none.
     pub fn hides_gpus(&self) -> bool {
-        self.shuts(SideDoorKind::Image)
+        self.shuts(BypassKind::Image)
     }
 
     /// Whether anything is shut.

@@ -4,6 +4,7 @@
 
 pub mod document;
 pub mod governance;
+pub mod guarantees;
 pub mod isolation;
 pub mod limits;
 pub mod model;
@@ -11,10 +12,9 @@ pub mod parse;
 mod parse_limits;
 pub mod rule;
 pub mod set;
-pub mod terms;
 
+pub use guarantees::{Guarantees, Tenant};
 pub use limits::{Limits, MemoryLimit};
 pub use model::{Mode, Policy, PolicyName};
 pub use rule::SharingRule;
 pub use set::{Governed, PolicySet};
-pub use terms::{Tenant, Terms};

@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn isolation_is_asked_for_as_a_whole_and_let_go_of_by_name() {
-        use crate::gpu::SideDoorKind::{HostPath, Image, NodeName, Variable};
+        use crate::gpu::BypassKind::{HostPath, Image, NodeName, Variable};
         let isolation = |block: &str| {
             let text = format!("{HEAD}spec: {{strategies: [{{strategy: mps}}]{block}}}\n");
             parse("p.yaml", &text).unwrap().remove(0).isolation

@@ -5,25 +5,25 @@ use crate::k8s::{Constraints, LabelSource, Pod, Taint, Toleration};
 
 /// Where a pod may run, as far as the pod itself says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Whereabouts<'a> {
+pub struct SchedulingConstraints<'a> {
     /// By labels and names.
     pub constraints: Constraints<'a>,
     /// By taints.
     pub tolerations: Vec<Toleration<'a>>,
 }
 
-impl<'a> Whereabouts<'a> {
+impl<'a> SchedulingConstraints<'a> {
     /// Those of `pod`.
     pub fn of(pod: &Pod<'a>) -> Self {
-        Whereabouts {
+        SchedulingConstraints {
             constraints: Constraints::of(pod),
             tolerations: pod.spec.tolerations.clone(),
         }
     }
 
     /// A copy that owns its strings.
-    pub fn into_owned(self) -> Whereabouts<'static> {
-        Whereabouts {
+    pub fn into_owned(self) -> SchedulingConstraints<'static> {
+        SchedulingConstraints {
             constraints: self.constraints.into_owned(),
             tolerations: self.tolerations.into_iter().map(Toleration::into_owned).collect(),
         }
@@ -62,19 +62,19 @@ mod tests {
             r#"{"spec":{"nodeSelector":{"zone":"a"},"tolerations":[{"key":"team","operator":"Exists"}]}}"#,
         )
         .unwrap();
-        let whereabouts = Whereabouts::of(&pod);
+        let scheduling = SchedulingConstraints::of(&pod);
         let taint = |key: &'static str| Taint {
             key: key.into(),
             value: None,
             effect: "NoSchedule".into(),
         };
         let zone = Labels::from_iter([("zone", "a")]);
-        assert!(whereabouts.admit("n", &zone, &[taint("team")]));
+        assert!(scheduling.admit("n", &zone, &[taint("team")]));
         assert!(
-            whereabouts.admit("n", &zone, &[taint("nvidia.com/gpu")]),
+            scheduling.admit("n", &zone, &[taint("nvidia.com/gpu")]),
             "the admission plugin tolerates this one"
         );
-        assert!(!whereabouts.admit("n", &zone, &[taint("other")]));
-        assert!(!whereabouts.admit("n", &Labels::default(), &[]));
+        assert!(!scheduling.admit("n", &zone, &[taint("other")]));
+        assert!(!scheduling.admit("n", &Labels::default(), &[]));
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::decision::Grant;
 use crate::gpu::GpuResource;
-use crate::inventory::{Inventory, Says};
+use crate::inventory::{Inventory, QuotaKind};
 
 /// What to know of the quotas and limit ranges of a namespace, for a pod that gets this.
 pub(super) fn traps(inventory: &Inventory, namespace: &str, grant: &Grant) -> Vec<String> {
@@ -16,14 +16,14 @@ pub(super) fn traps(inventory: &Inventory, namespace: &str, grant: &Grant) -> Ve
     let asked = |resource: GpuResource| grant.targets.iter().any(|t| t.container.counts.get(resource) > 0);
     let counted_somewhere = |resource: GpuResource| {
         inventory
-            .allowances(namespace)
-            .any(|allowance| matches!(&allowance.says, Says::Counts(counted) if counted.contains(&resource)))
+            .quotas(namespace)
+            .any(|quota| matches!(&quota.says, QuotaKind::Counts(counted) if counted.contains(&resource)))
     };
     let mut traps = Vec::new();
-    for allowance in inventory.allowances(namespace) {
-        let name = &allowance.name;
-        match &allowance.says {
-            Says::Counts(counted) => {
+    for quota in inventory.quotas(namespace) {
+        let name = &quota.name;
+        match &quota.says {
+            QuotaKind::Counts(counted) => {
                 let Some(before) = counted.iter().find(|resource| asked(**resource)).or(counted.first()) else {
                     continue;
                 };
@@ -36,7 +36,7 @@ pub(super) fn traps(inventory: &Inventory, namespace: &str, grant: &Grant) -> Ve
                     ));
                 }
             }
-            Says::Limits { given, bounded } => {
+            QuotaKind::Limits { given, bounded } => {
                 for resource in given {
                     traps.push(format!(
                         "limit range {name} gives {resource} to containers that ask for none: remove it there"
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::decision::Target;
     use crate::gpu::{ContainerDemand, Counts, Strategy};
-    use crate::inventory::{Allowance, Ledger, Supply};
+    use crate::inventory::{Availability, Ledger, NamespaceQuota};
     use crate::k8s::ContainerKind;
 
     fn grant(before: &str, after: &str) -> Grant {
@@ -77,7 +77,7 @@ mod tests {
             }],
             requirements: Vec::new(),
             demand: counts(after),
-            supply: Supply::Free,
+            availability: Availability::Free,
             because: String::new(),
             warnings: Vec::new(),
         }
@@ -189,17 +189,17 @@ mod tests {
         ] {
             let mut ledger = Ledger::default();
             for (plural, json) in &objects {
-                let allowance = match *plural {
-                    "limitranges" => Allowance::of_limit_range(&serde_json::from_str(json).unwrap()),
-                    _ => Allowance::of_quota(&serde_json::from_str(json).unwrap()),
+                let quota = match *plural {
+                    "limitranges" => NamespaceQuota::of_limit_range(&serde_json::from_str(json).unwrap()),
+                    _ => NamespaceQuota::of_quota(&serde_json::from_str(json).unwrap()),
                 };
                 // Neighbours by name are not meant.
                 for namespace in ["n", "n-1", "m"] {
-                    ledger.put_allowance(plural, &format!("{namespace}/x"), allowance.clone());
+                    ledger.put_quota(plural, &format!("{namespace}/x"), quota.clone());
                 }
             }
             for namespace in ["n-1", "m"] {
-                ledger.put_allowance("limitranges", &format!("{namespace}/x"), None);
+                ledger.put_quota("limitranges", &format!("{namespace}/x"), None);
             }
             let found = traps(ledger.inventory(), "n", &grant(before, after));
             assert_eq!(found, told, "{case}");

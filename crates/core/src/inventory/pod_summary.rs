@@ -1,13 +1,13 @@
 //! What a pod says of itself, as far as a policy is held against it.
 
-use super::whereabouts::Whereabouts;
+use super::scheduling_constraints::SchedulingConstraints;
 use crate::gpu::demand::{DemandError, containers_of};
-use crate::gpu::{PodDemand, SideDoor, side_doors};
+use crate::gpu::{GpuBypass, PodDemand, gpu_bypasses};
 use crate::k8s::{PackedLabels, Pod};
 
 /// What a pod says of itself. Kept for every pod with GPUs, so it is small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct PodSummary {
     /// Given at creation, never reused.
     pub uid: Box<str>,
     /// Its labels.
@@ -17,17 +17,17 @@ pub struct Wish {
     /// What its containers ask for. Without the memory that it declares: that is between the pod and its node.
     pub demand: Result<PodDemand, Box<DemandError>>,
     /// Where it may run. Of a pod that is on its node, without tolerations: they have been used.
-    pub whereabouts: Whereabouts<'static>,
+    pub scheduling: SchedulingConstraints<'static>,
     /// Ways that it has to GPUs beside what it asks for.
-    pub side_doors: Box<[SideDoor]>,
+    pub gpu_bypasses: Box<[GpuBypass]>,
 }
 
-impl Wish {
+impl PodSummary {
     /// That of `pod`.
     pub fn of(pod: &Pod<'_>) -> Self {
-        let mut whereabouts = Whereabouts::of(pod);
+        let mut scheduling = SchedulingConstraints::of(pod);
         if pod.spec.bound_to().is_some() {
-            whereabouts.tolerations.clear();
+            scheduling.tolerations.clear();
         }
         let demand = containers_of(pod).map(|mut containers| {
             containers.shrink_to_fit();
@@ -36,13 +36,13 @@ impl Wish {
                 memory: None,
             }
         });
-        Wish {
+        PodSummary {
             uid: pod.metadata.uid.as_deref().unwrap_or_default().into(),
             labels: PackedLabels::from(&pod.metadata.labels),
             is_mirror: pod.is_mirror(),
             demand: demand.map_err(Box::new),
-            whereabouts: whereabouts.into_owned(),
-            side_doors: side_doors(pod).into(),
+            scheduling: scheduling.into_owned(),
+            gpu_bypasses: gpu_bypasses(pod).into(),
         }
     }
 }

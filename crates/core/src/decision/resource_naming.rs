@@ -7,7 +7,7 @@ use apportion_mig::profile::MigProfile;
 
 /// How nodes name what a strategy gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
+pub enum ResourceNaming {
     /// `nvidia.com/gpu` on nodes that do not share.
     Whole,
     /// `nvidia.com/mig-<profile>`: MIG strategy `mixed`.
@@ -18,22 +18,24 @@ pub enum Scheme {
     Share(GpuResource),
 }
 
-impl Scheme {
+impl ResourceNaming {
     /// The resource that containers without a wish of their own ask for.
     pub fn resource(self) -> GpuResource {
         match self {
-            Scheme::Whole | Scheme::MigSingle(_) => GpuResource::Gpu,
-            Scheme::MigNamed(profile) => GpuResource::Mig(profile),
-            Scheme::Share(resource) => resource,
+            ResourceNaming::Whole | ResourceNaming::MigSingle(_) => GpuResource::Gpu,
+            ResourceNaming::MigNamed(profile) => GpuResource::Mig(profile),
+            ResourceNaming::Share(resource) => resource,
         }
     }
 }
 
-impl fmt::Display for Scheme {
+impl fmt::Display for ResourceNaming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Scheme::Whole | Scheme::MigNamed(_) | Scheme::Share(_) => write!(f, "{}", self.resource()),
-            Scheme::MigSingle(profile) => write!(f, "{}, MIG single {profile}", self.resource()),
+            ResourceNaming::Whole | ResourceNaming::MigNamed(_) | ResourceNaming::Share(_) => {
+                write!(f, "{}", self.resource())
+            }
+            ResourceNaming::MigSingle(profile) => write!(f, "{}, MIG single {profile}", self.resource()),
         }
     }
 }

@@ -5,8 +5,8 @@ use serde::de::{Deserialize as _, Deserializer};
 
 use super::kind::{Kind, meta};
 use super::watch::Change;
-use apportion_core::inventory::Allowance;
-use apportion_core::k8s::allowance::{LimitRange, ResourceQuota};
+use apportion_core::inventory::NamespaceQuota;
+use apportion_core::k8s::quota::{LimitRange, ResourceQuota};
 
 /// Quotas.
 #[derive(Clone, Debug)]
@@ -17,11 +17,11 @@ impl Kind for Quotas {
     const VERSION: &'static str = "v1";
     const KIND: &'static str = "ResourceQuota";
     const PLURAL: &'static str = "resourcequotas";
-    type Kept = Option<Allowance>;
+    type Kept = Option<NamespaceQuota>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
         let quota = ResourceQuota::deserialize(deserializer)?;
-        Ok((meta(&quota.metadata), Allowance::of_quota(&quota)))
+        Ok((meta(&quota.metadata), NamespaceQuota::of_quota(&quota)))
     }
 }
 
@@ -34,11 +34,11 @@ impl Kind for LimitRanges {
     const VERSION: &'static str = "v1";
     const KIND: &'static str = "LimitRange";
     const PLURAL: &'static str = "limitranges";
-    type Kept = Option<Allowance>;
+    type Kept = Option<NamespaceQuota>;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
         let range = LimitRange::deserialize(deserializer)?;
-        Ok((meta(&range.metadata), Allowance::of_limit_range(&range)))
+        Ok((meta(&range.metadata), NamespaceQuota::of_limit_range(&range)))
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) type AllowanceChange = (&'static str, Told);
 /// What happened.
 pub(super) enum Told {
     /// It says this now; `None` when nothing, or when it is gone.
-    Put(String, Option<Allowance>),
+    Put(String, Option<NamespaceQuota>),
     /// The list is whole.
     Synced,
     /// It can not be watched.
@@ -56,9 +56,9 @@ pub(super) enum Told {
 }
 
 /// A change of either kind.
-pub(super) fn told<K: Kind<Kept = Option<Allowance>>>(change: Change<K>) -> AllowanceChange {
+pub(super) fn told<K: Kind<Kept = Option<NamespaceQuota>>>(change: Change<K>) -> AllowanceChange {
     let told = match change {
-        Change::Put(key, allowance) => Told::Put(key, allowance),
+        Change::Put(key, quota) => Told::Put(key, quota),
         Change::Gone(key) => Told::Put(key, None),
         Change::Synced => Told::Synced,
         Change::NotInstalled => Told::Broken("the API server does not know the kind".to_owned()),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::desk::Desk;
-use super::patrol::Patrol;
+use super::compliance_scanner::ComplianceScanner;
 use super::policies::PolicyBook;
 use super::status::Statuses;
+use super::status_publisher::StatusPublisher;
 use crate::service::Metrics;
 use apportion_core::inventory::Ledger;
 
@@ -17,19 +17,19 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// What is done now and then.
 #[derive(Debug)]
-pub struct Rounds {
-    pub(super) patrol: Patrol,
+pub struct PeriodicTasks {
+    pub(super) patrol: ComplianceScanner,
     own_namespace: Option<String>,
-    desk: Option<Desk>,
+    desk: Option<StatusPublisher>,
     statuses: Statuses,
     reported: Option<Instant>,
 }
 
-impl Rounds {
+impl PeriodicTasks {
     /// Rounds that pass over our own namespace, and hand in at `desk` what is to be written; `None` where others write it.
-    pub fn new(own_namespace: Option<String>, desk: Option<Desk>) -> Self {
-        Rounds {
-            patrol: Patrol::new(own_namespace.clone()),
+    pub fn new(own_namespace: Option<String>, desk: Option<StatusPublisher>) -> Self {
+        PeriodicTasks {
+            patrol: ComplianceScanner::new(own_namespace.clone()),
             own_namespace,
             desk,
             statuses: Statuses::default(),

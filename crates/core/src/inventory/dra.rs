@@ -12,9 +12,9 @@
 use std::collections::BTreeMap;
 
 use super::derive::labelled;
-use super::holdings::Holding;
-use super::lack::Lack;
 use super::node::NodeEntry;
+use super::node_usage::PodRequestRef;
+use super::unfit_reason::UnfitReason;
 use crate::gpu::{Counts, GpuResource, Strategy};
 use crate::k8s::device_class::DeviceClass;
 use crate::policy::SharingRule;
@@ -60,65 +60,68 @@ impl DeviceClasses {
 }
 
 /// Whether what offers lack may be there all the same, by DRA; then the node's labels have to be looked at.
-pub fn is_left_to_dra(lack: &Lack, classes: &DeviceClasses) -> bool {
-    matches!(lack, Lack::NoOffer(resource) if classes.serving(*resource).is_some())
+pub fn is_left_to_dra(unfit_reason: &UnfitReason, classes: &DeviceClasses) -> bool {
+    matches!(unfit_reason, UnfitReason::NoOffer(resource) if classes.serving(*resource).is_some())
 }
 
 impl NodeEntry {
     /// As [`NodeEntry::hold`]; where the node lacks what device classes serve, whether it can be left to DRA.
     pub fn hold_or_leave<'r>(
         &self,
-        newcomer: &Holding<'_>,
+        pod_request: &PodRequestRef<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule> + Clone,
         classes: &DeviceClasses,
-    ) -> Result<(), Lack> {
-        match self.offers.suit(newcomer, rules.clone()) {
-            Ok(()) => self.has_room(newcomer),
-            Err(lack) if is_left_to_dra(&lack, classes) => self.leave(newcomer, rules, classes),
-            Err(lack) => Err(lack),
+    ) -> Result<(), UnfitReason> {
+        match self.offers.suit(pod_request, rules.clone()) {
+            Ok(()) => self.has_room(pod_request),
+            Err(unfit_reason) if is_left_to_dra(&unfit_reason, classes) => self.leave(pod_request, rules, classes),
+            Err(unfit_reason) => Err(unfit_reason),
         }
     }
 
     /// Whether one of `rules` leaves the newcomer to DRA here: the device plugin has nothing of what it asks for.
     pub fn leave<'r>(
         &self,
-        newcomer: &Holding<'_>,
+        pod_request: &PodRequestRef<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule>,
         classes: &DeviceClasses,
-    ) -> Result<(), Lack> {
-        let resource = self.sole_delegated(newcomer.demand, classes)?;
+    ) -> Result<(), UnfitReason> {
+        let resource = self.sole_delegated(pod_request.demand, classes)?;
         let mut furthest = None;
         for rule in rules.into_iter().filter(|rule| rule.strategy == Strategy::Exclusive) {
             let seen = match labelled(resource, &self.labels) {
-                Ok(offer) => offer.serves(rule, newcomer.memory),
-                Err((why, _)) => Err(Lack::Delegated(resource, why)),
+                Ok(offer) => offer.serves(rule, pod_request.memory),
+                Err((why, _)) => Err(UnfitReason::Delegated(resource, why)),
             };
             match seen {
                 Ok(()) => return Ok(()),
-                lack => furthest = Some(lack),
+                unfit_reason => furthest = Some(unfit_reason),
             }
         }
-        furthest.unwrap_or(Err(Lack::Delegated(resource, "its isolation can not be seen")))
+        furthest.unwrap_or(Err(UnfitReason::Delegated(resource, "its isolation can not be seen")))
     }
 
     /// The one resource that is asked for, if DRA serves it here; else what is lacking.
-    fn sole_delegated(&self, demand: &Counts, classes: &DeviceClasses) -> Result<GpuResource, Lack> {
+    fn sole_delegated(&self, demand: &Counts, classes: &DeviceClasses) -> Result<GpuResource, UnfitReason> {
         let mut asked = demand.iter().map(|(resource, _)| resource);
         let is_plugins = |resource| self.offers.get(resource).is_some() || self.offers.problem(resource).is_some();
         let Some(resource) = asked.find(|resource| !is_plugins(*resource)) else {
-            return Err(Lack::NoOffer(
+            return Err(UnfitReason::NoOffer(
                 demand.iter().next().map_or(GpuResource::Gpu, |(resource, _)| resource),
             ));
         };
         if classes.serving(resource).is_none() {
-            return Err(Lack::NoOffer(resource));
+            return Err(UnfitReason::NoOffer(resource));
         }
         if demand.len() > 1 {
-            return Err(Lack::Delegated(resource, "other resources are asked for beside it"));
+            return Err(UnfitReason::Delegated(
+                resource,
+                "other resources are asked for beside it",
+            ));
         }
         // A plugin and a DRA driver know nothing of each other: one GPU could be given twice.
         if !self.offers.offers.is_empty() || !self.offers.problems.is_empty() {
-            return Err(Lack::Delegated(resource, "a device plugin gives others there"));
+            return Err(UnfitReason::Delegated(resource, "a device plugin gives others there"));
         }
         Ok(resource)
     }
@@ -129,7 +132,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::policy::Terms;
+    use crate::policy::Guarantees;
     use apportion_mig::memory::MiB;
     use apportion_mig::product::ProductPattern;
 
@@ -346,15 +349,17 @@ mod tests {
                 .iter()
                 .map(|(name, count)| (name.parse().unwrap(), *count))
                 .collect();
-            let terms = Arc::new(Terms::none("n"));
-            let newcomer = Holding {
+            let terms = Arc::new(Guarantees::none("n"));
+            let pod_request = PodRequestRef {
                 demand: &demand,
                 memory: memory.map(MiB),
                 terms: &terms,
             };
-            let held = node(labels, allocatable).hold_or_leave(&newcomer, &rules, &classes(&served));
+            let held = node(labels, allocatable).hold_or_leave(&pod_request, &rules, &classes(&served));
             assert_eq!(
-                held.err().map(|lack| lack.to_string()).unwrap_or_default(),
+                held.err()
+                    .map(|unfit_reason| unfit_reason.to_string())
+                    .unwrap_or_default(),
                 expected,
                 "{case}"
             );

@@ -4,16 +4,16 @@ use kube::Client;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 
-use super::allowances::{LimitRanges, Quotas};
 use super::device_classes::Classes;
 use super::kind::{Namespaces, Nodes, Pods, Policies};
+use super::quotas::{LimitRanges, Quotas};
 use super::watch::{Change, follow};
 
 /// Changes that may wait to be taken in. A full channel holds the watches back, and with them the memory that a list needs.
 const WAITING: usize = 1024;
 
 /// The watches, which end with this.
-pub struct Feed {
+pub struct Watches {
     /// Nodes.
     pub nodes: Receiver<Change<Nodes>>,
     /// Namespaces.
@@ -31,7 +31,7 @@ pub struct Feed {
     _watches: JoinSet<()>,
 }
 
-impl Feed {
+impl Watches {
     /// Starts watching.
     pub fn start(client: &Client, with_policies: bool, with_allowances: bool) -> Self {
         let mut watches = JoinSet::new();
@@ -48,15 +48,15 @@ impl Feed {
             watches.spawn(follow(client.clone(), policy_changes));
             policies
         });
-        let allowances = with_allowances.then(|| {
+        let quotas = with_allowances.then(|| {
             let (quota_changes, quotas) = channel(WAITING);
             let (range_changes, ranges) = channel(WAITING);
             watches.spawn(follow(client.clone(), quota_changes));
             watches.spawn(follow(client.clone(), range_changes));
             (quotas, ranges)
         });
-        let (quotas, ranges) = allowances.unzip();
-        Feed {
+        let (quotas, ranges) = quotas.unzip();
+        Watches {
             quotas,
             ranges,
             nodes,

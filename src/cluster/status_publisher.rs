@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::lease::{self, Seat, Tenure};
+use super::lease::{self, Leadership, LeaseConfig};
 use super::notice::{self, Notice};
 use super::status::{self, StatusWrite};
 use crate::service::Clock;
@@ -20,30 +20,30 @@ const STATUSES: usize = 16;
 
 /// Where to hand in what is to be written.
 #[derive(Clone, Debug)]
-pub struct Desk {
+pub struct StatusPublisher {
     /// Whether we write; `None` where nobody else could.
-    tenure: Option<Tenure>,
+    tenure: Option<Leadership>,
     /// Events.
     pub notices: Sender<Notice>,
     /// Statuses of policies.
     pub statuses: Sender<StatusWrite>,
 }
 
-impl Desk {
+impl StatusPublisher {
     /// Opens it. Without a seat nobody else is taken to write.
-    pub fn open(client: &Client, seat: Option<Seat>, tasks: &mut JoinSet<()>) -> Self {
+    pub fn open(client: &Client, seat: Option<LeaseConfig>, tasks: &mut JoinSet<()>) -> Self {
         let instance = seat.as_ref().map(|seat| seat.holder.clone());
         let tenure = seat.map(|seat| {
             let (leading, leads) = watch::channel(None);
             let clock = Clock::start();
             tasks.spawn(lease::hold(client.clone(), seat, None, clock.clone(), leading));
-            Tenure { leads, clock }
+            Leadership { leads, clock }
         });
         let (notices, waiting) = channel(NOTICES);
         tasks.spawn(notice::write(client.clone(), instance, waiting, tenure.clone()));
         let (statuses, waiting) = channel(STATUSES);
         tasks.spawn(status::write(client.clone(), waiting, tenure.clone()));
-        Desk {
+        StatusPublisher {
             tenure,
             notices,
             statuses,
@@ -52,6 +52,6 @@ impl Desk {
 
     /// Whether what is handed in is written.
     pub fn is_ours(&self) -> bool {
-        self.tenure.as_ref().is_none_or(Tenure::is_ours)
+        self.tenure.as_ref().is_none_or(Leadership::is_ours)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::offer::Pause;
+use super::offer::ReconfigurationState;
 use crate::gpu::{GpuResource, Strategy};
 use crate::policy::MemoryLimit;
 use apportion_mig::memory::MiB;
@@ -12,11 +12,11 @@ use apportion_mig::profile::MigProfile;
 ///
 /// kube-scheduler counts equal texts ("3 no free mig-1g.10gb"), so these name no node and as few numbers as will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum UnfitReason {
     /// The node is not known (yet).
     UnknownNode,
     /// The whole node is paused.
-    Paused(Pause),
+    Paused(ReconfigurationState),
     /// Nothing under this resource name.
     NoOffer(GpuResource),
     /// The resource is there, and its labels leave open what it is.
@@ -82,7 +82,7 @@ pub enum Lack {
 
 /// What kind of lack it is, without numbers: for counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LackKind {
+pub enum UnfitReasonKind {
     /// The node is not known.
     Unknown,
     /// The node, or the resource on it, is offered to nobody for now.
@@ -101,17 +101,17 @@ pub enum LackKind {
     DeclaredMemory,
 }
 
-impl LackKind {
-    /// Every kind, in the order of [`LackKind::index`].
-    pub const ALL: [LackKind; 8] = [
-        LackKind::Unknown,
-        LackKind::Unusable,
-        LackKind::Unsuitable,
-        LackKind::Memory,
-        LackKind::Taken,
-        LackKind::SharesPerGpu,
-        LackKind::OtherTenant,
-        LackKind::DeclaredMemory,
+impl UnfitReasonKind {
+    /// Every kind, in the order of [`UnfitReasonKind::index`].
+    pub const ALL: [UnfitReasonKind; 8] = [
+        UnfitReasonKind::Unknown,
+        UnfitReasonKind::Unusable,
+        UnfitReasonKind::Unsuitable,
+        UnfitReasonKind::Memory,
+        UnfitReasonKind::Taken,
+        UnfitReasonKind::SharesPerGpu,
+        UnfitReasonKind::OtherTenant,
+        UnfitReasonKind::DeclaredMemory,
     ];
 
     /// Its place among all.
@@ -122,35 +122,35 @@ impl LackKind {
     /// The name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            LackKind::Unknown => "unknown",
-            LackKind::Unusable => "unusable",
-            LackKind::Unsuitable => "unsuitable",
-            LackKind::Memory => "memory",
-            LackKind::Taken => "taken",
-            LackKind::SharesPerGpu => "shares_per_gpu",
-            LackKind::OtherTenant => "other_tenant",
-            LackKind::DeclaredMemory => "declared_memory",
+            UnfitReasonKind::Unknown => "unknown",
+            UnfitReasonKind::Unusable => "unusable",
+            UnfitReasonKind::Unsuitable => "unsuitable",
+            UnfitReasonKind::Memory => "memory",
+            UnfitReasonKind::Taken => "taken",
+            UnfitReasonKind::SharesPerGpu => "shares_per_gpu",
+            UnfitReasonKind::OtherTenant => "other_tenant",
+            UnfitReasonKind::DeclaredMemory => "declared_memory",
         }
     }
 }
 
-impl Lack {
+impl UnfitReason {
     /// What kind it is.
-    pub fn kind(&self) -> LackKind {
+    pub fn kind(&self) -> UnfitReasonKind {
         match self {
-            Lack::UnknownNode => LackKind::Unknown,
-            Lack::Paused(_) | Lack::Doubtful(..) => LackKind::Unusable,
-            Lack::NoOffer(_)
-            | Lack::Delegated(..)
-            | Lack::Strategy(..)
-            | Lack::Profile(_)
-            | Lack::Product(_)
-            | Lack::TooSmall { .. } => LackKind::Unsuitable,
-            Lack::Memory { .. } => LackKind::Memory,
-            Lack::Taken { .. } => LackKind::Taken,
-            Lack::SharesPerGpu { .. } => LackKind::SharesPerGpu,
-            Lack::OtherTenant => LackKind::OtherTenant,
-            Lack::DeclaredMemory { .. } => LackKind::DeclaredMemory,
+            UnfitReason::UnknownNode => UnfitReasonKind::Unknown,
+            UnfitReason::Paused(_) | UnfitReason::Doubtful(..) => UnfitReasonKind::Unusable,
+            UnfitReason::NoOffer(_)
+            | UnfitReason::Delegated(..)
+            | UnfitReason::Strategy(..)
+            | UnfitReason::Profile(_)
+            | UnfitReason::Product(_)
+            | UnfitReason::TooSmall { .. } => UnfitReasonKind::Unsuitable,
+            UnfitReason::Memory { .. } => UnfitReasonKind::Memory,
+            UnfitReason::Taken { .. } => UnfitReasonKind::Taken,
+            UnfitReason::SharesPerGpu { .. } => UnfitReasonKind::SharesPerGpu,
+            UnfitReason::OtherTenant => UnfitReasonKind::OtherTenant,
+            UnfitReason::DeclaredMemory { .. } => UnfitReasonKind::DeclaredMemory,
         }
     }
 
@@ -158,37 +158,40 @@ impl Lack {
     pub fn eviction_helps(&self) -> bool {
         matches!(
             self,
-            Lack::Taken { .. } | Lack::SharesPerGpu { .. } | Lack::OtherTenant | Lack::DeclaredMemory { .. }
+            UnfitReason::Taken { .. }
+                | UnfitReason::SharesPerGpu { .. }
+                | UnfitReason::OtherTenant
+                | UnfitReason::DeclaredMemory { .. }
         )
     }
 }
 
-impl fmt::Display for Lack {
+impl fmt::Display for UnfitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lack::UnknownNode => f.write_str("not known to apportion yet"),
-            Lack::Paused(pause) => write!(f, "{pause}"),
-            Lack::NoOffer(resource) => write!(f, "no {}", resource.short_name()),
-            Lack::Doubtful(resource, why) => write!(f, "{} not usable: {why}", resource.short_name()),
-            Lack::Delegated(resource, why) => write!(f, "{} served by DRA: {why}", resource.short_name()),
-            Lack::Strategy(resource, Strategy::Exclusive) => {
+            UnfitReason::UnknownNode => f.write_str("not known to apportion yet"),
+            UnfitReason::Paused(pause) => write!(f, "{pause}"),
+            UnfitReason::NoOffer(resource) => write!(f, "no {}", resource.short_name()),
+            UnfitReason::Doubtful(resource, why) => write!(f, "{} not usable: {why}", resource.short_name()),
+            UnfitReason::Delegated(resource, why) => write!(f, "{} served by DRA: {why}", resource.short_name()),
+            UnfitReason::Strategy(resource, Strategy::Exclusive) => {
                 write!(f, "{} is a whole GPU, not a share", resource.short_name())
             }
-            Lack::Strategy(resource, Strategy::Mig) => write!(f, "{} is a MIG device", resource.short_name()),
-            Lack::Strategy(resource, strategy) => write!(f, "{} is shared by {strategy}", resource.short_name()),
-            Lack::Profile(profile) => write!(f, "MIG profile {profile} not allowed"),
-            Lack::Product(_) => f.write_str("GPU product not allowed"),
-            Lack::Memory { has: Some(has), needs } => write!(f, "{has} GPU memory a share, {needs} needed"),
-            Lack::Memory { has: None, needs } => write!(f, "GPU memory unknown, {needs} needed"),
-            Lack::TooSmall { resource, total, needs } => {
+            UnfitReason::Strategy(resource, Strategy::Mig) => write!(f, "{} is a MIG device", resource.short_name()),
+            UnfitReason::Strategy(resource, strategy) => write!(f, "{} is shared by {strategy}", resource.short_name()),
+            UnfitReason::Profile(profile) => write!(f, "MIG profile {profile} not allowed"),
+            UnfitReason::Product(_) => f.write_str("GPU product not allowed"),
+            UnfitReason::Memory { has: Some(has), needs } => write!(f, "{has} GPU memory a share, {needs} needed"),
+            UnfitReason::Memory { has: None, needs } => write!(f, "GPU memory unknown, {needs} needed"),
+            UnfitReason::TooSmall { resource, total, needs } => {
                 write!(f, "{total} {} in all, {needs} needed", resource.short_name())
             }
-            Lack::Taken {
+            UnfitReason::Taken {
                 resource, free, total, ..
             } => {
                 write!(f, "{free} of {total} {} free", resource.short_name())
             }
-            Lack::SharesPerGpu {
+            UnfitReason::SharesPerGpu {
                 taken,
                 most,
                 devices,
@@ -197,13 +200,13 @@ impl fmt::Display for Lack {
                 let s = if *devices == 1 { "" } else { "s" };
                 write!(f, "{taken} of {most} shares of {devices} GPU{s} taken, {needs} needed")
             }
-            Lack::OtherTenant => f.write_str("GPUs shared with another tenant"),
-            Lack::DeclaredMemory {
+            UnfitReason::OtherTenant => f.write_str("GPUs shared with another tenant"),
+            UnfitReason::DeclaredMemory {
                 limit: MemoryLimit::PerGpu,
                 what,
                 has,
             } => write!(f, "shares that may meet on one GPU would declare {what} of its {has}"),
-            Lack::DeclaredMemory { what, has, .. } => write!(f, "{what} of {has} GPU memory would be declared"),
+            UnfitReason::DeclaredMemory { what, has, .. } => write!(f, "{what} of {has} GPU memory would be declared"),
         }
     }
 }
@@ -215,75 +218,80 @@ mod tests {
     #[test]
     fn every_lack_has_its_words_its_kind_and_whether_an_eviction_helps() {
         let (gpu, shared) = (GpuResource::Gpu, GpuResource::GpuShared);
-        let per_gpu = |devices| Lack::SharesPerGpu {
+        let per_gpu = |devices| UnfitReason::SharesPerGpu {
             taken: 7,
             most: 8,
             devices,
             needs: 2,
         };
-        let declared = |limit| Lack::DeclaredMemory {
+        let declared = |limit| UnfitReason::DeclaredMemory {
             limit,
             what: MiB(16 << 10),
             has: MiB(15_360),
         };
-        let taken = Lack::Taken {
+        let taken = UnfitReason::Taken {
             resource: shared,
             free: 1,
             total: 16,
             needs: 2,
         };
-        let small = Lack::TooSmall {
+        let small = UnfitReason::TooSmall {
             resource: gpu,
             total: 4,
             needs: 8,
         };
-        let memory = |has| Lack::Memory { has, needs: MiB(4096) };
-        for (lack, words, kind, eviction_helps) in [
-            (Lack::UnknownNode, "not known to apportion yet", "unknown", false),
+        let memory = |has| UnfitReason::Memory { has, needs: MiB(4096) };
+        for (unfit_reason, words, kind, eviction_helps) in [
+            (UnfitReason::UnknownNode, "not known to apportion yet", "unknown", false),
             (
-                Lack::Paused(Pause::DevicePlugin),
+                UnfitReason::Paused(ReconfigurationState::DevicePlugin),
                 "paused for a MIG change",
                 "unusable",
                 false,
             ),
             (
-                Lack::Paused(Pause::MigConfig("failed".into())),
+                UnfitReason::Paused(ReconfigurationState::MigConfig("failed".into())),
                 "MIG reconfiguration failed",
                 "unusable",
                 false,
             ),
             (
-                Lack::Doubtful(gpu, "no GPU labels"),
+                UnfitReason::Doubtful(gpu, "no GPU labels"),
                 "gpu not usable: no GPU labels",
                 "unusable",
                 false,
             ),
-            (Lack::NoOffer(shared), "no gpu.shared", "unsuitable", false),
+            (UnfitReason::NoOffer(shared), "no gpu.shared", "unsuitable", false),
             (
-                Lack::Strategy(gpu, Strategy::Exclusive),
+                UnfitReason::Strategy(gpu, Strategy::Exclusive),
                 "gpu is a whole GPU, not a share",
                 "unsuitable",
                 false,
             ),
             (
-                Lack::Strategy(gpu, Strategy::Mig),
+                UnfitReason::Strategy(gpu, Strategy::Mig),
                 "gpu is a MIG device",
                 "unsuitable",
                 false,
             ),
             (
-                Lack::Strategy(shared, Strategy::Mps),
+                UnfitReason::Strategy(shared, Strategy::Mps),
                 "gpu.shared is shared by mps",
                 "unsuitable",
                 false,
             ),
             (
-                Lack::Profile("1g.10gb".parse().unwrap()),
+                UnfitReason::Profile("1g.10gb".parse().unwrap()),
                 "MIG profile 1g.10gb not allowed",
                 "unsuitable",
                 false,
             ),
-            (Lack::Product(gpu), "GPU product not allowed", "unsuitable", false),
+            (
+                UnfitReason::Product(gpu),
+                "GPU product not allowed",
+                "unsuitable",
+                false,
+            ),
             (small, "4 gpu in all, 8 needed", "unsuitable", false),
             (
                 memory(Some(MiB(3840))),
@@ -306,7 +314,7 @@ mod tests {
                 true,
             ),
             (
-                Lack::OtherTenant,
+                UnfitReason::OtherTenant,
                 "GPUs shared with another tenant",
                 "other_tenant",
                 true,
@@ -324,14 +332,18 @@ mod tests {
                 true,
             ),
         ] {
-            let shown = (lack.to_string(), lack.kind().as_str(), lack.eviction_helps());
-            assert_eq!(shown, (words.to_owned(), kind, eviction_helps), "{lack:?}");
+            let shown = (
+                unfit_reason.to_string(),
+                unfit_reason.kind().as_str(),
+                unfit_reason.eviction_helps(),
+            );
+            assert_eq!(shown, (words.to_owned(), kind, eviction_helps), "{unfit_reason:?}");
         }
     }
 
     #[test]
     fn kinds_are_found_by_their_index() {
-        for (at, kind) in LackKind::ALL.into_iter().enumerate() {
+        for (at, kind) in UnfitReasonKind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), at, "{kind:?}");
         }
     }

@@ -10,8 +10,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::notice::Notice;
-use crate::service::{Sighting, Sightings};
-use apportion_core::decision::{BreachKind, breach};
+use crate::service::{PodViolation, Violations};
+use apportion_core::decision::{ViolationKind, breach};
 use apportion_core::inventory::Ledger;
 use apportion_core::policy::{Governed, PolicySet};
 
@@ -20,9 +20,9 @@ const ROUND: usize = 1024;
 
 /// What was found, and what is still to be looked at.
 #[derive(Debug, Default)]
-pub struct Patrol {
+pub struct ComplianceScanner {
     own_namespace: Option<String>,
-    found: Sightings,
+    found: Violations,
     /// Pods to look at, by `namespace/name`.
     due: HashSet<Box<str>>,
     /// Namespaces whose pods are to be looked at.
@@ -32,15 +32,15 @@ pub struct Patrol {
     /// Pods that are to be told of.
     untold: BTreeSet<Box<str>>,
     /// What has been told of each pod that is there, with its uid.
-    told: HashMap<Box<str>, (Box<str>, Vec<BreachKind>)>,
+    told: HashMap<Box<str>, (Box<str>, Vec<ViolationKind>)>,
 }
 
-impl Patrol {
+impl ComplianceScanner {
     /// One that passes over the pods of our own namespace.
     pub fn new(own_namespace: Option<String>) -> Self {
-        Patrol {
+        ComplianceScanner {
             own_namespace,
-            ..Patrol::default()
+            ..ComplianceScanner::default()
         }
     }
 
@@ -62,7 +62,7 @@ impl Patrol {
     }
 
     /// What was found.
-    pub fn found(&self) -> &Sightings {
+    pub fn found(&self) -> &Violations {
         &self.found
     }
 
@@ -107,15 +107,17 @@ impl Patrol {
         if self.own_namespace.as_deref() == Some(&*record.namespace) {
             return None;
         }
-        let wish = &record.wish;
-        let governed = ledger.inventory().governing(policies, &record.namespace, &wish.labels);
+        let summary = &record.summary;
+        let governed = ledger
+            .inventory()
+            .governing(policies, &record.namespace, &summary.labels);
         let Governed::By(policy) = governed else { return None };
-        let breach = breach(wish, policy)?;
+        let breach = breach(summary, policy)?;
         let before = self.found.get(key);
-        let known = before.filter(|before| before.uid == wish.uid && before.breach.kind == breach.kind);
+        let known = before.filter(|before| before.uid == summary.uid && before.breach.kind == breach.kind);
         let since = known.map(|before| before.since);
-        let sighting = Sighting {
-            uid: wish.uid.clone(),
+        let sighting = PodViolation {
+            uid: summary.uid.clone(),
             policy: policy.name.as_str().into(),
             breach,
             since: since.unwrap_or(now),
@@ -124,7 +126,7 @@ impl Patrol {
             let kind = sighting.breach.kind;
             self.found.put(key, sighting);
             let told = self.told.get(key);
-            if !told.is_some_and(|(uid, kinds)| *uid == wish.uid && kinds.contains(&kind)) {
+            if !told.is_some_and(|(uid, kinds)| *uid == summary.uid && kinds.contains(&kind)) {
                 self.untold.insert(key.into());
             }
         }
@@ -178,7 +180,7 @@ mod tests {
 
     struct World {
         ledger: Ledger,
-        patrol: Patrol,
+        patrol: ComplianceScanner,
         policies: PolicySet,
     }
 
@@ -186,7 +188,7 @@ mod tests {
         fn new() -> Self {
             let mut world = World {
                 ledger: Ledger::default(),
-                patrol: Patrol::new(Some("own".to_owned())),
+                patrol: ComplianceScanner::new(Some("own".to_owned())),
                 policies: set("time-slicing"),
             };
             for namespace in ["a", "own", "kube-system"] {

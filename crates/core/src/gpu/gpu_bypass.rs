@@ -15,7 +15,7 @@ use crate::k8s::{Container, ContainerKind, Pod};
 
 /// Kinds of side doors. A policy shuts them one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SideDoorKind {
+pub enum BypassKind {
     /// A container without a GPU request says nothing of GPUs, so that its image may.
     Image,
     /// A variable that names GPUs, or speaks to the MPS daemon.
@@ -38,9 +38,9 @@ pub enum SideDoorKind {
 
 /// One of them. Kept for every GPU pod that has any, so it is small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SideDoor {
+pub struct GpuBypass {
     /// Its kind.
-    pub kind: SideDoorKind,
+    pub kind: BypassKind,
     /// The container that has it, by its list and its place there.
     pub container: Option<(ContainerKind, u32)>,
     /// Its place in a list of the container or of the pod.
@@ -49,7 +49,7 @@ pub struct SideDoor {
     pub found: Box<str>,
 }
 
-impl SideDoor {
+impl GpuBypass {
     /// The field to blame, as people write it.
     pub fn field(&self) -> String {
         let at = self.at;
@@ -58,16 +58,16 @@ impl SideDoor {
             None => String::new(),
         };
         match self.kind {
-            SideDoorKind::Image => format!("{own}.env"),
-            SideDoorKind::Variable => format!("{own}.env[{at}]"),
-            SideDoorKind::VariableSource => format!("{own}.envFrom[{at}]"),
-            SideDoorKind::Annotation => format!("metadata.annotations[{}]", self.found),
-            SideDoorKind::Privileged if &*self.found == PRIVILEGED => format!("{own}.securityContext.privileged"),
-            SideDoorKind::Privileged => format!("{own}.securityContext.capabilities.add[{at}]"),
-            SideDoorKind::HostPath => format!("spec.volumes[{at}].hostPath.path"),
-            SideDoorKind::DeviceMount => format!("{own}.volumeMounts[{at}].mountPath"),
-            SideDoorKind::HostNamespace => format!("spec.{}", self.found),
-            SideDoorKind::NodeName => "spec.nodeName".to_owned(),
+            BypassKind::Image => format!("{own}.env"),
+            BypassKind::Variable => format!("{own}.env[{at}]"),
+            BypassKind::VariableSource => format!("{own}.envFrom[{at}]"),
+            BypassKind::Annotation => format!("metadata.annotations[{}]", self.found),
+            BypassKind::Privileged if &*self.found == PRIVILEGED => format!("{own}.securityContext.privileged"),
+            BypassKind::Privileged => format!("{own}.securityContext.capabilities.add[{at}]"),
+            BypassKind::HostPath => format!("spec.volumes[{at}].hostPath.path"),
+            BypassKind::DeviceMount => format!("{own}.volumeMounts[{at}].mountPath"),
+            BypassKind::HostNamespace => format!("spec.{}", self.found),
+            BypassKind::NodeName => "spec.nodeName".to_owned(),
         }
     }
 }
@@ -80,25 +80,25 @@ const PRIVILEGED: &str = "privileged";
 const ROOT_CAPABILITIES: &[&str] = &["ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO"];
 
 /// The side doors of a pod, whatever node it is on.
-pub fn side_doors(pod: &Pod<'_>) -> Vec<SideDoor> {
+pub fn gpu_bypasses(pod: &Pod<'_>) -> Vec<GpuBypass> {
     let mut doors = Vec::new();
     let mut of_pod = |kind, at, found: &str| doors.push(door(kind, None, at, found));
     for (key, _) in pod.metadata.annotations.iter() {
         let domain = key.split_once('/').map_or(&**key, |(domain, _)| domain);
         if DEVICE_ANNOTATIONS.contains(&domain) {
-            of_pod(SideDoorKind::Annotation, 0, key);
+            of_pod(BypassKind::Annotation, 0, key);
         }
     }
     for (shared, field) in [(pod.spec.host_pid, "hostPID"), (pod.spec.host_ipc, "hostIPC")] {
         if shared == Some(true) {
-            of_pod(SideDoorKind::HostNamespace, 0, field);
+            of_pod(BypassKind::HostNamespace, 0, field);
         }
     }
     for (at, volume) in pod.spec.volumes.iter().enumerate() {
         if let Some(path) = &volume.host_path
             && leads_to_devices(&normal_path(&path.path))
         {
-            of_pod(SideDoorKind::HostPath, at, &path.path);
+            of_pod(BypassKind::HostPath, at, &path.path);
         }
     }
     for (kind, index, container) in pod.spec.all_containers() {
@@ -110,50 +110,50 @@ pub fn side_doors(pod: &Pod<'_>) -> Vec<SideDoor> {
 
 /// The door that a pod opens by naming its node when it is made: the kubelet there gives it what it asks for, and nobody has counted.
 /// A pod without GPU requests wins nothing by it.
-pub fn node_name(pod: &Pod<'_>) -> Option<SideDoor> {
+pub fn node_name(pod: &Pod<'_>) -> Option<GpuBypass> {
     let node = pod.spec.bound_to()?;
     let asks = pod.spec.containers().any(|(.., container)| asks_for_gpu(container));
-    asks.then(|| door(SideDoorKind::NodeName, None, 0, node))
+    asks.then(|| door(BypassKind::NodeName, None, 0, node))
 }
 
-fn of_container(container: &Container<'_>, place: (ContainerKind, u32), doors: &mut Vec<SideDoor>) {
+fn of_container(container: &Container<'_>, place: (ContainerKind, u32), doors: &mut Vec<GpuBypass>) {
     let mut add = |kind, at, found: &str| doors.push(door(kind, Some(place), at, found));
     for (at, variable) in container.env.iter().enumerate() {
         let harmless = variable.literal().is_some_and(|value| VISIBLE_NOTHING.contains(&value));
         let guarded =
             RUNTIME_VARIABLES.contains(&&*variable.name) && !harmless || variable.name.starts_with(MPS_VARIABLES);
         if guarded {
-            add(SideDoorKind::Variable, at, &variable.name);
+            add(BypassKind::Variable, at, &variable.name);
         }
     }
     if asks_for_gpu(container) {
         for (at, source) in container.env_from.iter().enumerate() {
             if could_name_gpus(&source.prefix) {
-                add(SideDoorKind::VariableSource, at, &source.prefix);
+                add(BypassKind::VariableSource, at, &source.prefix);
             }
         }
     } else if !container.env.iter().any(|variable| &*variable.name == VISIBLE_DEVICES) {
-        add(SideDoorKind::Image, 0, "");
+        add(BypassKind::Image, 0, "");
     }
     if container.security_context.privileged == Some(true) {
-        add(SideDoorKind::Privileged, 0, PRIVILEGED);
+        add(BypassKind::Privileged, 0, PRIVILEGED);
     }
     for (at, capability) in container.security_context.capabilities.add.iter().enumerate() {
         let name = capability.to_ascii_uppercase();
         if ROOT_CAPABILITIES.contains(&name.strip_prefix("CAP_").unwrap_or(&name)) {
-            add(SideDoorKind::Privileged, at, capability);
+            add(BypassKind::Privileged, at, capability);
         }
     }
     for (at, mount) in container.volume_mounts.iter().enumerate() {
         // The runtime compares the beginning of the path, not whole names (nvidia-container-toolkit `requestsFromMounts`).
         if normal_path(&mount.mount_path).starts_with(DEVICE_MOUNTS) {
-            add(SideDoorKind::DeviceMount, at, &mount.mount_path);
+            add(BypassKind::DeviceMount, at, &mount.mount_path);
         }
     }
 }
 
-fn door(kind: SideDoorKind, container: Option<(ContainerKind, u32)>, at: usize, found: &str) -> SideDoor {
-    SideDoor {
+fn door(kind: BypassKind, container: Option<(ContainerKind, u32)>, at: usize, found: &str) -> GpuBypass {
+    GpuBypass {
         kind,
         container,
         at: u32::try_from(at).unwrap_or(u32::MAX),
@@ -186,7 +186,7 @@ mod tests {
 
     fn found(spec: &str) -> Vec<String> {
         let pod: Pod<'_> = serde_json::from_str(spec).unwrap();
-        let doors = side_doors(&pod).into_iter().chain(node_name(&pod));
+        let doors = gpu_bypasses(&pod).into_iter().chain(node_name(&pod));
         doors.map(|door| format!("{:?} {}", door.kind, door.field())).collect()
     }
 

@@ -1,20 +1,20 @@
 //! Whether the cluster can serve a demand: now, at other times, or never.
 
-use super::claims::Claims;
-use super::holdings::Holding;
+use super::inventory::Inventory;
+use super::node_usage::PodRequestRef;
 use super::offer::OfferClass;
-use super::stock::Inventory;
-use super::whereabouts::Whereabouts;
+use super::pending_admissions::PendingAdmissions;
+use super::scheduling_constraints::SchedulingConstraints;
 use crate::policy::SharingRule;
 
 /// How well the cluster can serve a demand. In order: the better, the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Supply {
+pub enum Availability {
     /// No node that the pod may run on has such an offer, or none is large enough.
     None,
     /// Only nodes have it that take no pods now: not ready, cordoned, tainted, or being reconfigured.
     Closed,
-    /// No device plugin gives it, or not now, and a node's DRA driver may: see [`mod@super::delegation`].
+    /// No device plugin gives it, or not now, and a node's DRA driver may: see [`mod@super::dra`].
     Delegated,
     /// Some node has it, and all is taken.
     Exists,
@@ -24,13 +24,13 @@ pub enum Supply {
 
 /// A demand to be served.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'w, 'a> {
+pub struct AvailabilityQuery<'w, 'a> {
     /// The rule to be served under.
     pub rule: &'w SharingRule,
     /// What the pod would hold.
-    pub holding: Holding<'w>,
+    pub request: PodRequestRef<'w>,
     /// Where the pod may run.
-    pub whereabouts: &'w Whereabouts<'a>,
+    pub scheduling: &'w SchedulingConstraints<'a>,
 }
 
 impl Inventory {
@@ -38,58 +38,58 @@ impl Inventory {
     ///
     /// Costs at most what the nodes with the wanted resource cost, and stops at the first proof that it is free. Only where these do not
     /// do and a device class serves the resource, every node is looked at.
-    pub fn supply(&self, wanted: &Wanted<'_, '_>, claims: &Claims) -> Supply {
-        match self.supply_of_plugins(wanted, claims) {
-            Supply::None | Supply::Closed if self.may_delegate(wanted) => Supply::Delegated,
+    pub fn availability(&self, wanted: &AvailabilityQuery<'_, '_>, pending: &PendingAdmissions) -> Availability {
+        match self.plugin_availability(wanted, pending) {
+            Availability::None | Availability::Closed if self.may_use_dra(wanted) => Availability::Delegated,
             seen => seen,
         }
     }
 
-    fn may_delegate(&self, wanted: &Wanted<'_, '_>) -> bool {
+    fn may_use_dra(&self, wanted: &AvailabilityQuery<'_, '_>) -> bool {
         let classes = self.device_classes();
         wanted
-            .holding
+            .request
             .demand
             .iter()
             .any(|(resource, _)| classes.serving(resource).is_some())
             && self.nodes().any(|node| {
                 node.offers.paused.is_none()
-                    && node.leave(&wanted.holding, [wanted.rule], classes).is_ok()
-                    && node.is_reachable(wanted.whereabouts)
+                    && node.leave(&wanted.request, [wanted.rule], classes).is_ok()
+                    && node.is_reachable(wanted.scheduling)
             })
     }
 
-    fn supply_of_plugins(&self, wanted: &Wanted<'_, '_>, claims: &Claims) -> Supply {
-        let Some((first, _)) = wanted.holding.demand.iter().next() else {
-            return Supply::Free;
+    fn plugin_availability(&self, wanted: &AvailabilityQuery<'_, '_>, pending: &PendingAdmissions) -> Availability {
+        let Some((first, _)) = wanted.request.demand.iter().next() else {
+            return Availability::Free;
         };
         let class = |resource| OfferClass {
             strategy: wanted.rule.strategy,
             resource,
         };
         let Some(stock) = self.stock(class(first)) else {
-            return Supply::None;
+            return Availability::None;
         };
 
         let promised: Vec<u64> = wanted
-            .holding
+            .request
             .demand
             .iter()
-            .map(|(r, _)| self.awaited(class(r)).saturating_add(claims.of(class(r))))
+            .map(|(r, _)| self.awaited(class(r)).saturating_add(pending.of(class(r))))
             .collect();
         let mut free_in_all = vec![0u64; promised.len()];
         let (mut closed, mut exists, mut fits_somewhere) = (false, false, false);
         for node in stock.nodes.values() {
-            if !wanted.whereabouts.constraints.admit(&node.name, &node.labels) {
+            if !wanted.scheduling.constraints.admit(&node.name, &node.labels) {
                 continue;
             }
             let offers: Result<Vec<_>, _> = wanted
-                .holding
+                .request
                 .demand
                 .iter()
                 .map(|(resource, needs)| {
                     node.offers
-                        .serving(resource, wanted.rule, wanted.holding.memory)
+                        .serving(resource, wanted.rule, wanted.request.memory)
                         .map(|offer| (offer, needs))
                 })
                 .collect();
@@ -97,33 +97,33 @@ impl Inventory {
             if offers.iter().any(|(offer, needs)| offer.total < *needs) {
                 continue;
             }
-            if node.offers.paused.is_some() || !node.open || !wanted.whereabouts.tolerate(&node.taints) {
+            if node.offers.paused.is_some() || !node.open || !wanted.scheduling.tolerate(&node.taints) {
                 closed = true;
                 continue;
             }
             exists = true;
-            if node.check_neighbours(&wanted.holding).is_err() {
+            if node.check_neighbours(&wanted.request).is_err() {
                 continue;
             }
             fits_somewhere |= offers.iter().all(|(offer, needs)| node.free(offer) >= *needs);
             for (sum, (offer, _)) in free_in_all.iter_mut().zip(&offers) {
-                *sum = sum.saturating_add(node.shares_left(offer, &wanted.holding));
+                *sum = sum.saturating_add(node.shares_left(offer, &wanted.request));
             }
             let enough = || {
                 free_in_all
                     .iter()
                     .zip(&promised)
-                    .zip(wanted.holding.demand.iter())
+                    .zip(wanted.request.demand.iter())
                     .all(|((free, promised), (_, needs))| free.saturating_sub(*promised) >= needs)
             };
             if fits_somewhere && enough() {
-                return Supply::Free;
+                return Availability::Free;
             }
         }
         match (exists, closed) {
-            (true, _) => Supply::Exists,
-            (false, true) => Supply::Closed,
-            (false, false) => Supply::None,
+            (true, _) => Availability::Exists,
+            (false, true) => Availability::Closed,
+            (false, false) => Availability::None,
         }
     }
 }
@@ -132,8 +132,8 @@ impl Inventory {
 mod tests {
     use super::*;
     use crate::gpu::{Counts, GpuResource, Strategy};
-    use crate::inventory::{Claim, Ledger, NodeEntry, PodRecord};
-    use crate::policy::Terms;
+    use crate::inventory::{Ledger, NodeEntry, PendingAdmission, PodRecord};
+    use crate::policy::Guarantees;
     use apportion_mig::memory::MiB;
     use std::sync::Arc;
     use std::time::Duration;
@@ -152,29 +152,29 @@ mod tests {
         PodRecord::of(&serde_json::from_str(&json).unwrap()).unwrap()
     }
 
-    fn supply(mut ledger: Ledger, gpus: u64, memory: Option<u64>, claims: &Claims) -> Supply {
+    fn availability(mut ledger: Ledger, gpus: u64, memory: Option<u64>, pending: &PendingAdmissions) -> Availability {
         ledger.refresh_awaited();
-        ledger.inventory().supply(
-            &Wanted {
+        ledger.inventory().availability(
+            &AvailabilityQuery {
                 rule: &SharingRule::any(Strategy::Exclusive),
-                holding: Holding {
+                request: PodRequestRef {
                     demand: &Counts::one(GpuResource::Gpu, gpus),
                     memory: memory.map(MiB),
-                    terms: &Arc::new(Terms::none("n")),
+                    terms: &Arc::new(Guarantees::none("n")),
                 },
-                whereabouts: &Whereabouts::default(),
+                scheduling: &SchedulingConstraints::default(),
             },
-            claims,
+            pending,
         )
     }
 
     #[test]
     fn free_is_what_one_node_can_give_beside_all_who_wait() {
-        let none = Claims::default();
-        let mut claimed = Claims::default();
+        let none = PendingAdmissions::default();
+        let mut claimed = PendingAdmissions::default();
         claimed.add(
             Duration::ZERO,
-            Claim {
+            PendingAdmission {
                 namespace: "n".into(),
                 strategy: Strategy::Exclusive,
                 demand: Counts::one(GpuResource::Gpu, 6),
@@ -183,16 +183,16 @@ mod tests {
         let on_a = r#","nodeName":"a""#;
         let pinned = r#","nodeSelector":{"zone":"a"}"#;
         let nowhere = r#","nodeSelector":{"zone":"x"}"#;
-        for (case, pods, gpus, memory, claims, expected) in [
-            ("an empty cluster", vec![], 8, None, &none, Supply::Free),
-            ("more than any node has", vec![], 9, None, &none, Supply::None),
+        for (case, pods, gpus, memory, pending, expected) in [
+            ("an empty cluster", vec![], 8, None, &none, Availability::Free),
+            ("more than any node has", vec![], 9, None, &none, Availability::None),
             (
                 "8 free in all, 4 on each node",
                 vec![(4, on_a), (4, r#","nodeName":"b""#)],
                 8,
                 None,
                 &none,
-                Supply::Exists,
+                Availability::Exists,
             ),
             (
                 "a waiting pod counts as taken",
@@ -200,7 +200,7 @@ mod tests {
                 8,
                 None,
                 &none,
-                Supply::Exists,
+                Availability::Exists,
             ),
             (
                 "a waiting pod that fits nowhere competes with nobody",
@@ -208,7 +208,7 @@ mod tests {
                 8,
                 None,
                 &none,
-                Supply::Free,
+                Availability::Free,
             ),
             (
                 "nor does one whose own node is full",
@@ -216,7 +216,7 @@ mod tests {
                 8,
                 None,
                 &none,
-                Supply::Free,
+                Availability::Free,
             ),
             (
                 "nor one that no node admits",
@@ -224,7 +224,7 @@ mod tests {
                 8,
                 None,
                 &none,
-                Supply::Free,
+                Availability::Free,
             ),
             (
                 "a claim counts as taken",
@@ -232,7 +232,7 @@ mod tests {
                 3,
                 None,
                 &claimed,
-                Supply::Exists,
+                Availability::Exists,
             ),
             (
                 "what the claim leaves is free",
@@ -240,10 +240,10 @@ mod tests {
                 2,
                 None,
                 &claimed,
-                Supply::Free,
+                Availability::Free,
             ),
-            ("too little memory", vec![], 1, Some(90_000), &none, Supply::None),
-            ("enough memory", vec![], 1, Some(81_920), &none, Supply::Free),
+            ("too little memory", vec![], 1, Some(90_000), &none, Availability::None),
+            ("enough memory", vec![], 1, Some(81_920), &none, Availability::Free),
         ] {
             let mut ledger = Ledger::default();
             ledger.put_node(node("a", 8));
@@ -251,7 +251,7 @@ mod tests {
             for (at, (count, rest)) in pods.into_iter().enumerate() {
                 ledger.put_pod(&format!("n/{at}"), Some(pod(count, rest)));
             }
-            assert_eq!(supply(ledger, gpus, memory, claims), expected, "{case}");
+            assert_eq!(availability(ledger, gpus, memory, pending), expected, "{case}");
         }
     }
 
@@ -260,10 +260,13 @@ mod tests {
         let mut cordoned = node("a", 8);
         cordoned.open = false;
         let mut paused = node("b", 8);
-        Arc::make_mut(&mut paused.offers).paused = Some(crate::inventory::offer::Pause::DevicePlugin);
+        Arc::make_mut(&mut paused.offers).paused = Some(crate::inventory::offer::ReconfigurationState::DevicePlugin);
         let mut ledger = Ledger::default();
         ledger.put_node(cordoned);
         ledger.put_node(paused);
-        assert_eq!(supply(ledger, 1, None, &Claims::default()), Supply::Closed);
+        assert_eq!(
+            availability(ledger, 1, None, &PendingAdmissions::default()),
+            Availability::Closed
+        );
     }
 }

@@ -1,27 +1,27 @@
 //! The nodes that a question names.
 
-use super::question::{Context, NodeRef};
+use super::pod_query::{ExtenderContext, NodeRef};
 use super::wire::Args;
 use crate::inventory::NodeEntry;
 use crate::k8s::{Node, Text};
 
 /// The nodes of a question, in its order. Small for each, because there are hundreds, and nearly all are just looked up.
 #[derive(Debug)]
-pub(super) struct Asked<'q> {
+pub(super) struct NodeQuery<'q> {
     /// What was asked with; empty where whole nodes were.
     names: &'q [Text<'q>],
     /// What is known of each.
     nodes: Vec<Option<NodeRef<'q>>>,
 }
 
-impl<'q> Asked<'q> {
+impl<'q> NodeQuery<'q> {
     /// Those of a filter or prioritize call, or what is wrong with it.
-    pub(super) fn of(args: &'q Args<'_>, context: &Context<'q>) -> Result<Self, String> {
+    pub(super) fn of(args: &'q Args<'_>, context: &ExtenderContext<'q>) -> Result<Self, String> {
         let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
         let priority = args.pod.spec.priority.unwrap_or(0);
         if let Some(names) = &args.node_names {
             let nodes = names.iter().map(|name| context.node(name, uid, priority)).collect();
-            return Ok(Asked { names, nodes });
+            return Ok(NodeQuery { names, nodes });
         }
         let Some(nodes) = &args.nodes else {
             return Err("neither NodeNames nor Nodes is set".to_owned());
@@ -37,7 +37,7 @@ impl<'q> Asked<'q> {
             Ok(Some(NodeRef::Made(Box::new(entry))))
         });
         let nodes = nodes.collect::<Result<_, String>>()?;
-        Ok(Asked { names: &[], nodes })
+        Ok(NodeQuery { names: &[], nodes })
     }
 
     /// How many there are.

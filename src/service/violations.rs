@@ -7,33 +7,33 @@ use imbl::OrdMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use apportion_core::decision::{Breach, BreachKind};
+use apportion_core::decision::{Violation, ViolationKind};
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct PodViolation {
     /// The pod, whatever its name may be used for later.
     pub uid: Box<str>,
     /// The policy that it breaks.
     pub policy: Box<str>,
     /// How.
-    pub breach: Breach,
+    pub breach: Violation,
     /// Since when we know.
     pub since: Timestamp,
 }
 
 /// All of them, by `namespace/name`. A copy shares what did not change.
 #[derive(Clone, Debug, Default)]
-pub struct Sightings(OrdMap<Box<str>, Arc<Sighting>>);
+pub struct Violations(OrdMap<Box<str>, Arc<PodViolation>>);
 
-impl Sightings {
+impl Violations {
     /// The one of that pod.
-    pub fn get(&self, key: &str) -> Option<&Sighting> {
+    pub fn get(&self, key: &str) -> Option<&PodViolation> {
         self.0.get(key).map(|sighting| &**sighting)
     }
 
     /// Adds one, or replaces it.
-    pub fn put(&mut self, key: &str, sighting: Sighting) {
+    pub fn put(&mut self, key: &str, sighting: PodViolation) {
         self.0.insert(key.into(), Arc::new(sighting));
     }
 
@@ -43,12 +43,12 @@ impl Sightings {
     }
 
     /// Every pod, by `namespace/name`.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Sighting)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &PodViolation)> {
         self.0.iter().map(|(key, sighting)| (&**key, &**sighting))
     }
 
     /// How many there are of each kind under each policy.
-    pub fn counts(&self) -> BTreeMap<(&str, BreachKind), u64> {
+    pub fn counts(&self) -> BTreeMap<(&str, ViolationKind), u64> {
         let mut counts = BTreeMap::new();
         for (_, sighting) in self.iter() {
             *counts.entry((&*sighting.policy, sighting.breach.kind)).or_default() += 1;
@@ -73,7 +73,7 @@ impl Sightings {
             .iter()
             .map(|(key, sighting)| {
                 let (namespace, pod) = key.split_once('/').unwrap_or_default();
-                let Breach {
+                let Violation {
                     kind,
                     field,
                     reason,

@@ -1,8 +1,8 @@
 //! What the quotas and limit ranges of a namespace say of GPUs.
 
 use crate::gpu::GpuResource;
-use crate::k8s::allowance::{LimitRange, ResourceQuota};
 use crate::k8s::quantity::RawQuantity;
+use crate::k8s::quota::{LimitRange, ResourceQuota};
 use crate::k8s::{Pairs, Text};
 
 /// In front of the names that a quota counts.
@@ -10,16 +10,16 @@ const REQUESTS: &str = "requests.";
 
 /// A quota or a limit range that speaks of GPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct NamespaceQuota {
     /// Its name.
     pub name: Box<str>,
     /// What it says.
-    pub says: Says,
+    pub says: QuotaKind,
 }
 
-/// What an [`Allowance`] says. Amounts are the API server's to hold.
+/// What an [`NamespaceQuota`] says. Amounts are the API server's to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Says {
+pub enum QuotaKind {
     /// A quota that counts these.
     Counts(Box<[GpuResource]>),
     /// A limit range.
@@ -31,14 +31,14 @@ pub enum Says {
     },
 }
 
-impl Allowance {
+impl NamespaceQuota {
     /// What a quota says of GPUs; `None` when it does not speak of them.
     pub fn of_quota(quota: &ResourceQuota<'_>) -> Option<Self> {
         let names = quota.spec.hard.iter().filter_map(|(key, _)| key.strip_prefix(REQUESTS));
         let counted = gpus(names);
-        (!counted.is_empty()).then(|| Allowance {
+        (!counted.is_empty()).then(|| NamespaceQuota {
             name: name(quota.metadata.name.as_ref()),
-            says: Says::Counts(counted),
+            says: QuotaKind::Counts(counted),
         })
     }
 
@@ -47,9 +47,9 @@ impl Allowance {
         let items = || range.spec.limits.iter();
         let given = gpus(items().flat_map(|item| keys(&item.default).chain(keys(&item.default_request))));
         let bounded = gpus(items().flat_map(|item| keys(&item.max).chain(keys(&item.min))));
-        (!given.is_empty() || !bounded.is_empty()).then(|| Allowance {
+        (!given.is_empty() || !bounded.is_empty()).then(|| NamespaceQuota {
             name: name(range.metadata.name.as_ref()),
-            says: Says::Limits { given, bounded },
+            says: QuotaKind::Limits { given, bounded },
         })
     }
 }

@@ -7,18 +7,18 @@ use super::candidate::{Candidate, every_candidate};
 use super::isolation;
 use super::outcome::{Denial, Target};
 use super::reach;
-use super::scheme::Scheme;
+use super::resource_naming::ResourceNaming;
 use crate::gpu::names::{SUFFIX_SHARING_STRATEGY, gpu_label};
-use crate::gpu::{GpuResource, PodDemand, SideDoor, Strategy};
-use crate::inventory::Wish;
+use crate::gpu::{GpuBypass, GpuResource, PodDemand, Strategy};
+use crate::inventory::PodSummary;
 use crate::k8s::Constraints;
 use crate::policy::{Mode, Policy};
 
 /// What a pod does that its policy does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Breach {
+pub struct Violation {
     /// Of which kind it is.
-    pub kind: BreachKind,
+    pub kind: ViolationKind,
     /// The field to blame, as people write it.
     pub field: String,
     /// What is wrong with it.
@@ -29,7 +29,7 @@ pub struct Breach {
 
 /// Kinds of breaches, few enough for a metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BreachKind {
+pub enum ViolationKind {
     /// It is as it was before admission: the webhook would have rewritten it.
     NotRewritten,
     /// It asks for several shares of a GPU where one is given.
@@ -42,24 +42,24 @@ pub enum BreachKind {
     NotIsolated,
 }
 
-impl BreachKind {
+impl ViolationKind {
     /// Every kind.
-    pub const ALL: [BreachKind; 5] = [
-        BreachKind::NotRewritten,
-        BreachKind::TooManyShares,
-        BreachKind::ForbiddenStrategy,
-        BreachKind::Refused,
-        BreachKind::NotIsolated,
+    pub const ALL: [ViolationKind; 5] = [
+        ViolationKind::NotRewritten,
+        ViolationKind::TooManyShares,
+        ViolationKind::ForbiddenStrategy,
+        ViolationKind::Refused,
+        ViolationKind::NotIsolated,
     ];
 
     /// The name in metrics and listings.
     pub fn as_str(self) -> &'static str {
         match self {
-            BreachKind::NotRewritten => "not_rewritten",
-            BreachKind::TooManyShares => "too_many_shares",
-            BreachKind::ForbiddenStrategy => "forbidden_strategy",
-            BreachKind::Refused => "refused",
-            BreachKind::NotIsolated => "not_isolated",
+            ViolationKind::NotRewritten => "not_rewritten",
+            ViolationKind::TooManyShares => "too_many_shares",
+            ViolationKind::ForbiddenStrategy => "forbidden_strategy",
+            ViolationKind::Refused => "refused",
+            ViolationKind::NotIsolated => "not_isolated",
         }
     }
 }
@@ -83,32 +83,32 @@ enum Distance {
 /// What a pod does that the policy that governs it does not allow, if it does.
 ///
 /// A policy that only warns or audits allows everything, and a mirror pod runs whatever anybody says.
-pub fn breach(wish: &Wish, policy: &Policy) -> Option<Breach> {
-    if policy.mode != Mode::Enforce || wish.is_mirror {
+pub fn breach(summary: &PodSummary, policy: &Policy) -> Option<Violation> {
+    if policy.mode != Mode::Enforce || summary.is_mirror {
         return None;
     }
-    sharing_breach(wish, policy).or_else(|| open_door(wish, policy))
+    sharing_breach(summary, policy).or_else(|| open_door(summary, policy))
 }
 
 /// The first side door of a pod that its policy shuts.
-fn open_door(wish: &Wish, policy: &Policy) -> Option<Breach> {
-    let is_shut = |door: &&SideDoor| policy.isolation.shuts(door.kind);
-    let denial = wish.side_doors.iter().find(is_shut).map(isolation::denial)?;
-    Some(Breach {
-        kind: BreachKind::NotIsolated,
+fn open_door(summary: &PodSummary, policy: &Policy) -> Option<Violation> {
+    let is_shut = |door: &&GpuBypass| policy.isolation.shuts(door.kind);
+    let denial = summary.gpu_bypasses.iter().find(is_shut).map(isolation::denial)?;
+    Some(Violation {
+        kind: ViolationKind::NotIsolated,
         ..refused(&denial)
     })
 }
 
-fn sharing_breach(wish: &Wish, policy: &Policy) -> Option<Breach> {
-    let demand = match &wish.demand {
+fn sharing_breach(summary: &PodSummary, policy: &Policy) -> Option<Violation> {
+    let demand = match &summary.demand {
         Ok(demand) => demand,
         Err(error) => return Some(refused(&Denial::new(&error.field, &error.reason, MAKE_ANEW))),
     };
     if demand.is_empty() {
         return None;
     }
-    let constraints = &wish.whereabouts.constraints;
+    let constraints = &summary.scheduling.constraints;
     let mut nearest: Option<(Distance, Candidate<'_>)> = None;
     let mut denial = None;
     for rule in policy.sharing_rules() {
@@ -148,7 +148,7 @@ fn distance(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Option<
     }
     if candidate.targets.iter().all(|target| !target.is_change()) {
         // Nobody can tell that plain `nvidia.com/gpu` was meant as a MIG device.
-        let is_single = matches!(candidate.scheme, Scheme::MigSingle(_));
+        let is_single = matches!(candidate.naming, ResourceNaming::MigSingle(_));
         return unpinned.map(|_| if is_single { Distance::Other } else { Distance::Unpinned });
     }
     let shares = matches!(candidate.rule.strategy, Strategy::Mps | Strategy::TimeSlicing);
@@ -169,46 +169,46 @@ fn limits(target: &Target) -> String {
     format!("{}.resources.limits", target.container.field())
 }
 
-fn refused(denial: &Denial) -> Breach {
-    Breach {
-        kind: BreachKind::Refused,
+fn refused(denial: &Denial) -> Violation {
+    Violation {
+        kind: ViolationKind::Refused,
         field: denial.field.clone(),
         reason: denial.reason.clone(),
         hint: denial.hint.clone(),
     }
 }
 
-fn ruled_out(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Breach {
+fn ruled_out(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Violation {
     let own = constraints.against(&reach::identity_anywhere(candidate));
     let (field, own) = match own.as_deref().and_then(|words| words.split_once(": ")) {
         Some((field, own)) => (field, own),
         None => ("spec.nodeSelector and spec.affinity", "the node selection"),
     };
-    Breach {
-        kind: BreachKind::Refused,
+    Violation {
+        kind: ViolationKind::Refused,
         field: field.to_owned(),
         reason: format!(
             "{own} rules out every node with {} ({})",
-            candidate.scheme, candidate.rule.strategy
+            candidate.naming, candidate.rule.strategy
         ),
         hint: ASK_PLAINLY.to_owned(),
     }
 }
 
-fn too_many(candidate: &Candidate<'_>) -> Breach {
+fn too_many(candidate: &Candidate<'_>) -> Violation {
     let more = candidate.targets.iter().find(|target| target.is_change());
     let (field, counts) = more.map_or_else(Default::default, |target| {
         (limits(target), target.container.counts.to_string())
     });
-    Breach {
-        kind: BreachKind::TooManyShares,
+    Violation {
+        kind: ViolationKind::TooManyShares,
         field,
         reason: format!("asks for {counts} where one share is given; more shares give no more compute"),
         hint: MAKE_ANEW.to_owned(),
     }
 }
 
-fn not_rewritten(candidate: &Candidate<'_>, constraints: &Constraints<'_>, policy: &Policy) -> Breach {
+fn not_rewritten(candidate: &Candidate<'_>, constraints: &Constraints<'_>, policy: &Policy) -> Violation {
     let (field, reason) = match candidate.targets.iter().find(|target| target.is_change()) {
         Some(target) => (
             limits(target),
@@ -224,14 +224,14 @@ fn not_rewritten(candidate: &Candidate<'_>, constraints: &Constraints<'_>, polic
             "spec.affinity.nodeAffinity".to_owned(),
             format!(
                 "nothing keeps the pod to nodes that serve {} by {}: {} is missing",
-                candidate.scheme.resource(),
+                candidate.naming.resource(),
                 candidate.rule.strategy,
                 reach::unpinned(candidate, constraints).unwrap_or_default()
             ),
         ),
     };
-    Breach {
-        kind: BreachKind::NotRewritten,
+    Violation {
+        kind: ViolationKind::NotRewritten,
         field,
         reason,
         hint: MAKE_ANEW.to_owned(),
@@ -245,7 +245,7 @@ fn allowed(policy: &Policy) -> String {
 }
 
 /// A name that says by itself that it is shared in a way that the policy does not allow.
-fn forbidden_name(demand: &PodDemand, policy: &Policy) -> Option<Breach> {
+fn forbidden_name(demand: &PodDemand, policy: &Policy) -> Option<Violation> {
     let may = |strategies: &[Strategy]| strategies.iter().any(|strategy| policy.allows(*strategy));
     let is_allowed = |resource: GpuResource| match resource {
         GpuResource::Gpu => true,
@@ -258,8 +258,8 @@ fn forbidden_name(demand: &PodDemand, policy: &Policy) -> Option<Breach> {
         resources.map(move |(resource, _)| (container, resource))
     });
     let (container, resource) = asked.find(|(_, resource)| !is_allowed(*resource))?;
-    Some(Breach {
-        kind: BreachKind::ForbiddenStrategy,
+    Some(Violation {
+        kind: ViolationKind::ForbiddenStrategy,
         field: format!("{}.resources.limits", container.field()),
         reason: format!(
             "asks for {resource} while policy {} allows {} alone",
@@ -271,7 +271,7 @@ fn forbidden_name(demand: &PodDemand, policy: &Policy) -> Option<Breach> {
 }
 
 /// A node selection that leaves only nodes that share in a way that the policy does not allow.
-fn forbidden_selection(demand: &PodDemand, constraints: &Constraints<'_>, policy: &Policy) -> Option<Breach> {
+fn forbidden_selection(demand: &PodDemand, constraints: &Constraints<'_>, policy: &Policy) -> Option<Violation> {
     let is_plain = |resource| matches!(resource, GpuResource::Gpu | GpuResource::GpuShared);
     if !demand.total().iter().all(|(resource, _)| is_plain(resource)) {
         return None;
@@ -287,8 +287,8 @@ fn forbidden_selection(demand: &PodDemand, constraints: &Constraints<'_>, policy
     if selected.iter().any(is_allowed) {
         return None;
     }
-    Some(Breach {
-        kind: BreachKind::ForbiddenStrategy,
+    Some(Violation {
+        kind: ViolationKind::ForbiddenStrategy,
         field: "spec.nodeSelector and spec.affinity".to_owned(),
         reason: format!(
             "select {key}={} while policy {} allows {} alone",
@@ -343,9 +343,9 @@ mod tests {
         )
     }
 
-    fn found(policy: &Policy, pod: &str) -> Option<Breach> {
+    fn found(policy: &Policy, pod: &str) -> Option<Violation> {
         let pod: Pod<'_> = serde_json::from_str(pod).unwrap();
-        breach(&Wish::of(&pod), policy)
+        breach(&PodSummary::of(&pod), policy)
     }
 
     const SHARING: &str = "nvidia.com/gpu.sharing-strategy";
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn pods_that_slipped_past_are_found() {
-        use BreachKind::{ForbiddenStrategy, NotRewritten, Refused, TooManyShares};
+        use ViolationKind::{ForbiddenStrategy, NotRewritten, Refused, TooManyShares};
         let slices = one("In", SHARING, &["time-slicing"]);
         let t4 = one("In", gpu_label::PRODUCT, &["Tesla-T4"]);
         for (case, policy, asks, node, kind, field, words) in [
@@ -586,7 +586,7 @@ mod tests {
             ),
         ] {
             let breach = found(&tenants, &pod).unwrap();
-            assert_eq!((breach.kind, &*breach.field), (BreachKind::NotIsolated, field), "{case}");
+            assert_eq!((breach.kind, &*breach.field), (ViolationKind::NotIsolated, field), "{case}");
             assert_eq!(found(&policies("multi-tenant"), &pod), None, "{case}: nobody asked for isolation");
         }
     }
@@ -596,6 +596,6 @@ mod tests {
     fn what_is_kept_of_a_pod_is_small() {
         use crate::inventory::PodRecord;
         assert!(size_of::<PodRecord>() <= 136, "{}", size_of::<PodRecord>());
-        assert!(size_of::<Wish>() <= 168, "{}", size_of::<Wish>());
+        assert!(size_of::<PodSummary>() <= 168, "{}", size_of::<PodSummary>());
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use super::allowance::Allowance;
-use super::by_name::ByName;
-use super::delegation::DeviceClasses;
+use super::dra::DeviceClasses;
 use super::node::NodeEntry;
+use super::node_map::NodeMap;
 use super::offer::{Offer, OfferClass};
 use super::pod::PodEntry;
+use super::quota::NamespaceQuota;
 use crate::gpu::{Counts, GpuResource};
 use crate::k8s::LabelSource;
 use crate::k8s::text::Labels;
@@ -22,26 +22,26 @@ use crate::policy::{Governed, PolicySet};
 /// Everything that decisions read of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
-    nodes: ByName<Arc<NodeEntry>>,
+    nodes: NodeMap<Arc<NodeEntry>>,
     /// Their names in order, which no pod changes.
     names: OrdSet<Arc<str>>,
     /// Pods with GPUs, by `namespace/name`.
     pods: OrdMap<Arc<str>, Arc<PodEntry>>,
-    classes: BTreeMap<OfferClass, OfferStock>,
+    classes: BTreeMap<OfferClass, OfferPool>,
     namespaces: OrdMap<Box<str>, Arc<Labels>>,
-    /// By namespace, kind and name, as [`Inventory::put_allowance`] has it.
-    allowances: OrdMap<Box<str>, Arc<Allowance>>,
+    /// By namespace, kind and name, as [`Inventory::put_quota`] has it.
+    quotas: OrdMap<Box<str>, Arc<NamespaceQuota>>,
     device_classes: Arc<DeviceClasses>,
 }
 
 /// All offers of one class.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OfferStock {
+pub(super) struct OfferPool {
     /// The nodes that have one.
     pub(super) nodes: OrdMap<Arc<str>, Arc<NodeEntry>>,
     /// One offer of each sort that the class has, and on how many nodes: same product label, profile and memory. Shared among copies, since
     /// pods come and go and sorts stay.
-    sorts: Arc<Vec<(Offer, usize)>>,
+    variants: Arc<Vec<(Offer, usize)>>,
     /// Shares that waiting pods ask for and could be given now.
     awaited: u64,
 }
@@ -101,12 +101,12 @@ impl Inventory {
     }
 
     /// The quotas and limit ranges of a namespace that speak of GPUs.
-    pub fn allowances(&self, namespace: &str) -> impl Iterator<Item = &Allowance> {
+    pub fn quotas(&self, namespace: &str) -> impl Iterator<Item = &NamespaceQuota> {
         let prefix = format!("{namespace}/");
-        self.allowances
+        self.quotas
             .range(Box::from(&*prefix)..)
             .take_while(move |(key, _)| key.starts_with(&*prefix))
-            .map(|(_, allowance)| &**allowance)
+            .map(|(_, quota)| &**quota)
     }
 
     /// What device classes serve.
@@ -115,10 +115,10 @@ impl Inventory {
     }
 
     /// The sorts of offers in a class: one of each product label, profile and memory, whatever its node and numbers.
-    pub fn sorts(&self, class: OfferClass) -> impl Iterator<Item = &Offer> {
+    pub fn variants(&self, class: OfferClass) -> impl Iterator<Item = &Offer> {
         self.stock(class)
             .into_iter()
-            .flat_map(|stock| stock.sorts.iter().map(|(offer, _)| offer))
+            .flat_map(|stock| stock.variants.iter().map(|(offer, _)| offer))
     }
 
     /// Every class that some node offers.
@@ -136,7 +136,7 @@ impl Inventory {
         self.nodes().flat_map(|node| node.held.counts().iter()).collect()
     }
 
-    pub(super) fn stock(&self, class: OfferClass) -> Option<&OfferStock> {
+    pub(super) fn stock(&self, class: OfferClass) -> Option<&OfferPool> {
         self.classes.get(&class)
     }
 
@@ -201,13 +201,13 @@ impl Inventory {
     }
 
     /// Adds what a quota or limit range says, or replaces it, under `namespace/kind/name`. Returns whether that changes anything.
-    pub(super) fn put_allowance(&mut self, key: &str, allowance: Option<Allowance>) -> bool {
-        if self.allowances.get(key).map(|before| &**before) == allowance.as_ref() {
+    pub(super) fn put_quota(&mut self, key: &str, quota: Option<NamespaceQuota>) -> bool {
+        if self.quotas.get(key).map(|before| &**before) == quota.as_ref() {
             return false;
         }
-        match allowance {
-            Some(allowance) => drop(self.allowances.insert(key.into(), Arc::new(allowance))),
-            None => drop(self.allowances.remove(key)),
+        match quota {
+            Some(quota) => drop(self.quotas.insert(key.into(), Arc::new(quota))),
+            None => drop(self.quotas.remove(key)),
         }
         true
     }
@@ -225,23 +225,23 @@ impl Inventory {
     }
 }
 
-impl OfferStock {
+impl OfferPool {
     fn add(&mut self, node: &Arc<NodeEntry>, offer: &Offer) {
         self.nodes.insert(Arc::clone(&node.name), Arc::clone(node));
-        let sorts = Arc::make_mut(&mut self.sorts);
-        match sorts.iter_mut().find(|(sort, _)| same_sort(sort, offer)) {
+        let variants = Arc::make_mut(&mut self.variants);
+        match variants.iter_mut().find(|(sort, _)| same_sort(sort, offer)) {
             Some((_, count)) => *count += 1,
-            None => sorts.push((offer.clone(), 1)),
+            None => variants.push((offer.clone(), 1)),
         }
     }
 
     fn remove(&mut self, node: &str, offer: &Offer) {
         self.nodes.remove(node);
-        let sorts = Arc::make_mut(&mut self.sorts);
-        if let Some(at) = sorts.iter().position(|(sort, _)| same_sort(sort, offer)) {
-            sorts[at].1 -= 1;
-            if sorts[at].1 == 0 {
-                sorts.remove(at);
+        let variants = Arc::make_mut(&mut self.variants);
+        if let Some(at) = variants.iter().position(|(sort, _)| same_sort(sort, offer)) {
+            variants[at].1 -= 1;
+            if variants[at].1 == 0 {
+                variants.remove(at);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::k8s::text::Labels;
 ///
 /// It follows from the policy that governs the pod and from the pod's namespace, never from what the pod's owner can change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Terms {
+pub struct Guarantees {
     /// The limits of its policy; empty unless a policy enforces them.
     pub limits: Limits,
     /// The tenant: the value of a label of its namespace, or the namespace itself.
@@ -38,10 +38,10 @@ impl fmt::Display for Tenant {
     }
 }
 
-impl Terms {
+impl Guarantees {
     /// Those of a pod without limits.
     pub fn none(namespace: &str) -> Self {
-        Terms {
+        Guarantees {
             limits: Limits::default(),
             tenant: Tenant::Namespace(namespace.into()),
         }
@@ -61,7 +61,7 @@ impl Terms {
                 value: value.into(),
             })
         });
-        Terms {
+        Guarantees {
             limits: policy.map_or_else(Limits::default, |policy| policy.limits),
             tenant: named.unwrap_or_else(|| Tenant::Namespace(namespace.into())),
         }
@@ -78,6 +78,6 @@ impl Terms {
             Governed::By(policy) => Some(policy),
             Governed::ByNone | Governed::ByUnknown(_) | Governed::ByUnknownNamespace => None,
         };
-        Terms::under(policy, namespace, namespace_labels)
+        Guarantees::under(policy, namespace, namespace_labels)
     }
 }

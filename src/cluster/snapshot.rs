@@ -22,7 +22,7 @@ const PAGE: u32 = 500;
 /// Why the cluster could not be seen. Displayed whole, as what kube says repeats itself.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot list {resource}: {}", words(.error))]
-pub struct LookError {
+pub struct SnapshotError {
     resource: &'static str,
     error: kube::Error,
 }
@@ -37,7 +37,7 @@ fn words(error: &kube::Error) -> String {
 }
 
 /// The nodes, namespaces, pods and device classes that there are now.
-pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
+pub async fn ledger(client: &Client) -> Result<Ledger, SnapshotError> {
     let mut ledger = Ledger::default();
     each::<Nodes>(client, |_, node| {
         ledger.put_node(node);
@@ -57,7 +57,7 @@ pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
     .await
     {
         // Not installed, or not for us to see: then nothing is left to them.
-        Err(LookError {
+        Err(SnapshotError {
             error: kube::Error::Api(status),
             ..
         }) if matches!(status.code, 403 | 404) => {}
@@ -67,7 +67,7 @@ pub async fn ledger(client: &Client) -> Result<Ledger, LookError> {
 }
 
 /// The policies of the cluster beside those of `files`, and what is wrong with those that can not be used.
-pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet, Vec<String>), LookError> {
+pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet, Vec<String>), SnapshotError> {
     let mut book = PolicyBook::of_files(files);
     match each::<Policies>(client, |name, object| {
         book.put(name, object);
@@ -75,7 +75,7 @@ pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet,
     .await
     {
         // Not installed here: those of files govern alone.
-        Err(LookError {
+        Err(SnapshotError {
             error: kube::Error::Api(status),
             ..
         }) if status.code == 404 => {}
@@ -90,7 +90,7 @@ pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet,
 }
 
 /// The nodes, namespaces and pods that there are now as one list in JSON: what `kubectl` prints, see [`apportion_core::inventory::dump`].
-pub async fn dump(client: &Client) -> Result<String, LookError> {
+pub async fn dump(client: &Client) -> Result<String, SnapshotError> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(default)]
@@ -105,7 +105,7 @@ pub async fn dump(client: &Client) -> Result<String, LookError> {
     }
     let mut items: Vec<String> = Vec::new();
     for (resource, kind) in [("nodes", "Node"), ("namespaces", "Namespace"), ("pods", "Pod")] {
-        let failed = |error: kube::Error| LookError { resource, error };
+        let failed = |error: kube::Error| SnapshotError { resource, error };
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let request = Request::new(format!("/api/v1/{resource}")).list(&page);
@@ -125,11 +125,11 @@ pub async fn dump(client: &Client) -> Result<String, LookError> {
 }
 
 /// Takes every object of a kind, as the API server has it now and not as a cache had it.
-pub(super) async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), LookError> {
+pub(super) async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), SnapshotError> {
     let api: Api<Trimmed<K>> = Api::all(client.clone());
     let mut page = ListParams::default().limit(PAGE);
     loop {
-        let list = api.list(&page).await.map_err(|error| LookError {
+        let list = api.list(&page).await.map_err(|error| SnapshotError {
             resource: K::PLURAL,
             error,
         })?;

@@ -15,7 +15,7 @@ pub const CLAIM_LIFETIME: Duration = Duration::from_secs(30);
 
 /// What one pod was promised.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct PendingAdmission {
     /// The pod's namespace. Its name is not made yet.
     pub namespace: Box<str>,
     /// How.
@@ -26,53 +26,58 @@ pub struct Claim {
 
 /// All claims that still count.
 #[derive(Clone, Debug, Default)]
-pub struct Claims {
-    by_age: VecDeque<(Duration, Claim)>,
+pub struct PendingAdmissions {
+    by_age: VecDeque<(Duration, PendingAdmission)>,
     sums: HashMap<OfferClass, u64>,
 }
 
-impl Claims {
+impl PendingAdmissions {
     /// Adds a claim. `now` is the time since a fixed start, and never goes back.
-    pub fn add(&mut self, now: Duration, claim: Claim) {
+    pub fn add(&mut self, now: Duration, pending_admission: PendingAdmission) {
         self.expire(now);
-        for (resource, count) in claim.demand.iter() {
+        for (resource, count) in pending_admission.demand.iter() {
             let sum = self
                 .sums
                 .entry(OfferClass {
-                    strategy: claim.strategy,
+                    strategy: pending_admission.strategy,
                     resource,
                 })
                 .or_default();
             *sum = sum.saturating_add(count);
         }
-        self.by_age.push_back((now, claim));
+        self.by_age.push_back((now, pending_admission));
     }
 
     /// Forgets what is older than [`CLAIM_LIFETIME`].
     pub fn expire(&mut self, now: Duration) {
         while let Some((since, _)) = self.by_age.front()
             && now.saturating_sub(*since) >= CLAIM_LIFETIME
-            && let Some((_, claim)) = self.by_age.pop_front()
+            && let Some((_, pending_admission)) = self.by_age.pop_front()
         {
-            self.forget(&claim);
+            self.forget(&pending_admission);
         }
     }
 
     /// A pod with this demand has come by the watch: it is counted there now, so the oldest claim that it can have made ends. To
     /// count both would make shares look taken that are free, and send pods to wait for others.
     pub fn settle(&mut self, namespace: &str, demand: &Counts) {
-        let made = |claim: &Claim| *claim.namespace == *namespace && claim.demand == *demand;
-        if let Some(at) = self.by_age.iter().position(|(_, claim)| made(claim))
-            && let Some((_, claim)) = self.by_age.remove(at)
+        let made = |pending_admission: &PendingAdmission| {
+            *pending_admission.namespace == *namespace && pending_admission.demand == *demand
+        };
+        if let Some(at) = self
+            .by_age
+            .iter()
+            .position(|(_, pending_admission)| made(pending_admission))
+            && let Some((_, pending_admission)) = self.by_age.remove(at)
         {
-            self.forget(&claim);
+            self.forget(&pending_admission);
         }
     }
 
-    fn forget(&mut self, claim: &Claim) {
-        for (resource, count) in claim.demand.iter() {
+    fn forget(&mut self, pending_admission: &PendingAdmission) {
+        for (resource, count) in pending_admission.demand.iter() {
             let class = OfferClass {
-                strategy: claim.strategy,
+                strategy: pending_admission.strategy,
                 resource,
             };
             if let Some(sum) = self.sums.get_mut(&class) {
@@ -106,21 +111,21 @@ mod tests {
             strategy: Strategy::Mps,
             resource: GpuResource::GpuShared,
         };
-        let claim = || Claim {
+        let pending_admission = || PendingAdmission {
             namespace: "n".into(),
             strategy: Strategy::Mps,
             demand: Counts::one(GpuResource::GpuShared, 2),
         };
-        let mut claims = Claims::default();
-        claims.add(Duration::ZERO, claim());
-        claims.add(Duration::from_secs(20), claim());
-        assert_eq!(claims.of(class), 4);
-        claims.expire(Duration::from_secs(29));
-        assert_eq!(claims.of(class), 4);
-        claims.expire(Duration::from_secs(30));
-        assert_eq!(claims.of(class), 2);
-        claims.expire(Duration::from_secs(50));
-        assert!(claims.is_empty());
+        let mut pending = PendingAdmissions::default();
+        pending.add(Duration::ZERO, pending_admission());
+        pending.add(Duration::from_secs(20), pending_admission());
+        assert_eq!(pending.of(class), 4);
+        pending.expire(Duration::from_secs(29));
+        assert_eq!(pending.of(class), 4);
+        pending.expire(Duration::from_secs(30));
+        assert_eq!(pending.of(class), 2);
+        pending.expire(Duration::from_secs(50));
+        assert!(pending.is_empty());
     }
 
     #[test]
@@ -130,14 +135,14 @@ mod tests {
             resource: GpuResource::GpuShared,
         };
         let demand = Counts::one(GpuResource::GpuShared, 1);
-        let mut claims = Claims::default();
+        let mut pending = PendingAdmissions::default();
         for namespace in ["n", "n", "other"] {
-            let claim = Claim {
+            let pending_admission = PendingAdmission {
                 namespace: namespace.into(),
                 strategy: class.strategy,
                 demand: demand.clone(),
             };
-            claims.add(Duration::ZERO, claim);
+            pending.add(Duration::ZERO, pending_admission);
         }
         for (namespace, demand, left) in [
             ("n", &demand, 2),
@@ -146,9 +151,9 @@ mod tests {
             ("n", &demand, 1),
             ("other", &demand, 0),
         ] {
-            claims.settle(namespace, demand);
-            assert_eq!(claims.of(class), left, "{namespace} {demand:?}");
+            pending.settle(namespace, demand);
+            assert_eq!(pending.of(class), left, "{namespace} {demand:?}");
         }
-        assert!(claims.is_empty());
+        assert!(pending.is_empty());
     }
 }
