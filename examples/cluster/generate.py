@@ -142,9 +142,9 @@ OPERATED = [name for name, node in NODES.items() if "gpu" in node and not node.g
 MONITORED = [name for name in OPERATED if NODES[name]["machine"].startswith("dgx")]
 
 # (namespace, owner, name, nodes of its pods, containers, more). A container is "name
-# resource=count", without the prefix nvidia.com/; "init:" and "sidecar:" give the kind. Node None: not scheduled.
-# more: phase, deleted (minutes since its grace period ended), creating, selector (nodeSelector),
-# whole, system.
+# resource=count", without the prefix nvidia.com/; "init:" and "sidecar:" give the kind. Node None:
+# not scheduled. more: phase, deleted (minutes since its grace period ended), creating, selector
+# (nodeSelector), whole, system.
 WORKLOADS = [
     # Training: whole GPUs.
     ("vision-train", "Job", "resnet-sweep", ["a100-1"], ["train gpu=8"], dict(whole=True)),

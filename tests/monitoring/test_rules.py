@@ -64,7 +64,7 @@ LIVE = {"breaches": "src/service/stock_metrics.rs"}
 
 
 def provoke(ports: dict[str, str]) -> None:
-    """Sends requests that make the server count. /metrics leaves out counters that are still empty."""
+    """Sends requests that make the server count. /metrics omits counters without a value."""
     trust = ssl._create_unverified_context()
     review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "resource": {"group": "", "version": "v1", "resource": "pods"},
