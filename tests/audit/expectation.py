@@ -215,9 +215,9 @@ def report(gpus, holdings, per_pool, steps, length):
     unheld = unheld_cost = 0
     for pool, devices in per_pool.items():
         idle = sum(m.idle * STEP / 3600 * (m.weight or 0) for m, _, _ in devices)
-        nobodys = max(0, idle - sum(h.idle_hours for h in holdings if h.pool == pool))
-        unheld += nobodys
-        unheld_cost += nobodys * (price(POOLS[pool][1]) or 0)
+        unheld_here = max(0, idle - sum(h.idle_hours for h in holdings if h.pool == pool))
+        unheld += unheld_here
+        unheld_cost += unheld_here * (price(POOLS[pool][1]) or 0)
     total = {"gpus": len({(g["node"], g["uuid"]) for g in gpus}), "devices": len(gpus), **usage(everything),
              "heldHours": sum(h.hours for h in holdings), "idleUnheldHours": unheld, "idleUnheldCost": unheld_cost,
              "savingHours": sum(r["advice"]["savingHours"] for r in rows), "saving": sum(s["saving"] or 0 for s in spaces)}
