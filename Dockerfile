@@ -9,7 +9,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin apportion && cp target/release/apportion /apportion
 
-# glibc and nothing else that runs: no shell, no package manager. Same Debian as above, so the same glibc.
+# glibc without a shell or a package manager. The same Debian as above, so the same glibc.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /apportion /usr/local/bin/apportion
 USER 65532:65532

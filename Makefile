@@ -1,74 +1,80 @@
-# Thin names for what people and CI do. `make run` shows the main job, `make test` proves it.
+# Short names for what people and CI run. `make run` shows the main job, `make test` checks
+# everything that needs no control plane.
 
 CARGO ?= cargo
-# Generated cases are the same in every run, so that a red run is the change's doing. `SEED=$RANDOM PROPTEST_CASES=20000 make it` looks
-# further.
+# Generated test cases are the same in every run, so a failure is caused by the change. To try more:
+# SEED=$RANDOM PROPTEST_CASES=20000 make it
 SEED ?= 2
 
 .PHONY: run test fmt lint unit generate generated deploy monitoring it e2e bench deny fuzz clean
 
-run: ## Start the server on the example cluster, send pods through it, and keep serving
+run: ## Start the server on the example cluster, send pods through it and keep serving
 	$(CARGO) build --quiet --bin apportion --example demo
 	@target/debug/examples/demo
 
-test: fmt lint generated deploy unit it monitoring ## Everything that CI runs; for a real control plane see e2e
+test: fmt lint generated deploy unit it monitoring ## Run what CI runs
 
-fmt: ## Formatting
+fmt: ## Check the formatting
 	$(CARGO) fmt --all -- --check
 
-lint: ## Clippy and documentation, warnings denied
+lint: ## Run Clippy and build the documentation, with warnings as errors
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 
-generate: .venv/ready ## Write generated files again: example cluster, command line reference, man pages, completion scripts, manifests
+# Example cluster, dashboard, command line reference, man pages, completion scripts, manifests.
+generate: .venv/ready ## Write the generated files
 	python3 examples/cluster/generate.py
 	python3 deploy/monitoring/dashboard.py
 	$(CARGO) run --quiet --locked --example reference
 	.venv/bin/python deploy/render.py
 
-generated: ## Generated files are what their sources make (deploy looks at the manifests)
+generated: ## Check that generated files are up to date (deploy checks the manifests)
 	python3 examples/cluster/generate.py --check
 	python3 deploy/monitoring/dashboard.py --check
 	$(CARGO) run --quiet --locked --example packing -- --check
 	$(CARGO) run --quiet --locked --example reference -- --check
 
-# Helm's own renderer as a Python package: no helm binary is needed.
+# Helm's SDK as a Python package, so no helm binary is needed.
 .venv/ready: tests/deploy/requirements.txt
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/deploy/requirements.txt
 	touch $@
 
-deploy: .venv/ready ## Chart, manifests and CRD, as far as no control plane is needed
+deploy: .venv/ready ## Test chart, manifests and CRD, as far as possible without a control plane
 	.venv/bin/python deploy/render.py --check
 	KUBEBUILDER_ASSETS=/nonexistent .venv/bin/python -m unittest discover -s tests/deploy
 
-unit: ## Unit tests, documentation tests and the demo's
+unit: ## Run unit tests, documentation tests and those of the examples
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins --examples
 
-monitoring: .venv/ready ## Rules by promtool, metric names, and the audit against a real Prometheus
+# Alert rules with promtool, names of metrics, and `apportion audit` against a real Prometheus.
+monitoring: .venv/ready ## Test monitoring
 	.ci/prometheus
 	$(CARGO) build --locked --bins
 	.venv/bin/python -m unittest discover -s tests/monitoring
 	.venv/bin/python -m unittest discover -s tests/audit
 
-it: ## Integration tests: real sockets, real TLS, recorded requests, the real binary
+it: ## Run integration tests: real sockets, real TLS, recorded requests, the real binary
 	$(CARGO) build --locked --bins --examples
 	target/debug/apportion test policies/tests
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --test it
 	$(CARGO) test --locked --bench scale
 
-e2e: .venv/ready ## End to end on a real control plane; says SKIPPED where its binaries are missing
+# Looks for the binaries in $KUBEBUILDER_ASSETS, else in /usr/local/kubebuilder/bin. Prints SKIPPED
+# if they are missing.
+e2e: .venv/ready ## Run end-to-end tests on a real control plane
 	.venv/bin/python -m unittest discover -s tests/deploy
 	$(CARGO) test --locked --test e2e -- --nocapture --test-threads=1
 
-bench: ## What it costs beside a floor server, up to 15,000 nodes; some minutes. ONLY=filter,memory for a part. See docs/performance.md
+# Takes some minutes. ONLY=filter,memory measures a part. docs/performance.md explains the results.
+bench: ## Measure the cost compared with a minimal server, up to 15,000 nodes
 	$(CARGO) bench --locked --bench scale -- $(if $(ONLY),--only $(ONLY))
 
-deny: ## Licences, duplicate and banned crates (needs cargo-deny)
+deny: ## Check licenses, duplicate and banned crates (needs cargo-deny)
 	$(CARGO) deny check bans licenses sources
 
-fuzz: ## A minute of each fuzz target (needs cargo-fuzz and a nightly toolchain)
+fuzz: ## Run each fuzz target for a minute (needs cargo-fuzz and a nightly toolchain)
 	for target in $$(cd fuzz && $(CARGO) +nightly fuzz list); do \
 		(cd fuzz && $(CARGO) +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Makes the certificates for a cluster without cert-manager: an authority, a server certificate for Apportion, and a
-# client certificate for a kube-scheduler that calls the extender. See README.md beside this file.
+# Creates certificates for a cluster without cert-manager: an authority, a server certificate for
+# Apportion, and a client certificate for a kube-scheduler that calls the extender. See README.md in
+# this directory.
 #
 #   certs/make.sh DIRECTORY [NAME...]
 #
-# NAME is a further DNS name or IP address of the server. SERVICE and NAMESPACE (default: apportion, apportion-system)
-# and DAYS (default: 365) may be set in the environment.
+# NAME is an additional DNS name or IP address of the server. SERVICE and NAMESPACE (default:
+# apportion, apportion-system) and DAYS (default: 365) can be set in the environment.
 set -eu
 umask 077
 
@@ -22,7 +23,7 @@ service=${SERVICE:-apportion}
 namespace=${NAMESPACE:-apportion-system}
 days=${DAYS:-365}
 
-# Keys that are in use must not be lost to a second run.
+# A second run must not overwrite keys that are in use.
 mkdir -p "$directory"
 for file in ca.crt ca.key tls.crt tls.key client.crt client.key; do
     [ ! -e "$directory/$file" ] || fail "$directory/$file exists; choose another directory, or remove it first"
@@ -44,7 +45,7 @@ key() {
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"
 }
 
-# sign NAME SUBJECT EXTENSIONS: a key and a certificate by the authority.
+# sign NAME SUBJECT EXTENSIONS: creates a key and a certificate signed by the authority.
 sign() {
     key "$work/$1.key"
     printf '%s\n' "basicConstraints=critical,CA:FALSE" "keyUsage=critical,digitalSignature" \
@@ -64,7 +65,7 @@ sign tls "/CN=$service.$namespace.svc" "extendedKeyUsage=serverAuth
 subjectAltName=$names"
 sign client "/CN=kube-scheduler" "extendedKeyUsage=clientAuth"
 
-# All or nothing: a directory with half of them would stop the next run.
+# Move all files at the end: a directory with some of them would make the next run fail.
 for name in ca tls client; do
     mv "$work/$name.crt" "$work/$name.key" "$directory/"
 done
@@ -72,14 +73,14 @@ done
 cat <<END
 Wrote to $directory, valid for $days days:
   ca.crt                  the authority: caBundle of the webhook configuration, caFile of the extender
-  ca.key                  its key: move it to a safe place, no cluster needs it
+  ca.key                  its key: move it to a safe place; the cluster does not need it
   tls.crt, tls.key        the server, for $names
-  client.crt, client.key  kube-scheduler, for extenders[].tlsConfig
+  client.crt, client.key  kube-scheduler, for tlsConfig of the extender
 
 Next, either on this machine:
   apportion serve --policies policies --tls-cert $directory/tls.crt --tls-key $directory/tls.key
 or in a cluster:
   kubectl -n $namespace create secret tls apportion-tls --cert=$directory/tls.crt --key=$directory/tls.key
   base64 <$directory/ca.crt | tr -d '\n'    # the caBundle
-To take requests from that kube-scheduler alone: --extender-client-ca $directory/ca.crt
+To accept only this kube-scheduler: --extender-client-ca $directory/ca.crt
 END

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Renders the chart into deploy/manifests, and copies into the chart what has its source elsewhere.
+"""Renders the chart into deploy/manifests, and copies shared files into the chart.
 
     python3 -m venv .venv && .venv/bin/pip install helm-python-sdk==0.2.2 pyyaml
-    .venv/bin/python deploy/render.py            write what is out of date
-    .venv/bin/python deploy/render.py --check    name what is out of date, and exit 1
-    .venv/bin/python deploy/render.py --values '{"scheduler": {"extender": {"bind": true}}}'    print what these values make
+    .venv/bin/python deploy/render.py                    update files that are out of date
+    .venv/bin/python deploy/render.py --check            list them instead, and exit 1
+    .venv/bin/python deploy/render.py --values VALUES    print the objects for these values (JSON)
 
-Needs no helm binary: the package on PyPI holds Helm's own SDK.
+For example, VALUES can be '{"scheduler": {"extender": {"bind": true}}}'. No helm binary is needed: the
+package on PyPI contains Helm's SDK.
 """
 
 import argparse
@@ -23,12 +24,12 @@ CHART = ROOT / "deploy/chart"
 MANIFESTS = ROOT / "deploy/manifests"
 CRD = ROOT / "deploy/crds/gpusharingpolicies.apportion.dev.yaml"
 RELEASE, NAMESPACE = "apportion", "apportion-system"
-# The chart's defaults, and the namespace that Helm would make by itself.
+# The chart's defaults, plus the namespace, which Helm would create itself.
 VALUES = {"namespace": {"create": True}}
 HEADER = "# Rendered from deploy/chart by deploy/render.py; change it there.\n"
 HELM_LABELS = ("helm.sh/chart:", "app.kubernetes.io/managed-by:")
 
-# What others need comes first; within a kind, by name.
+# Objects that others depend on come first. Within a kind, objects are sorted by name.
 ORDER = [
     "Namespace",
     "ServiceAccount",
@@ -46,7 +47,7 @@ ORDER = [
 
 
 def copies() -> dict[pathlib.Path, str]:
-    """What the chart repeats, because a chart holds no file from outside of itself."""
+    """Returns the files that the chart has to repeat: it cannot include files from outside."""
     made = {CHART / "crds" / CRD.name: CRD.read_text()}
     for policy in sorted((ROOT / "policies").glob("*.yaml")):
         made[CHART / "files/policies" / policy.name] = policy.read_text()
@@ -56,7 +57,7 @@ def copies() -> dict[pathlib.Path, str]:
 
 
 def documents(values: dict) -> list[str]:
-    """The rendered objects as text, comments included, in a stable order."""
+    """Returns the rendered objects as text, with comments, in a stable order."""
     with helm.Chart.load(CHART) as chart:
         chart.validate_schema(values)
         rendered = chart.render(values, name=RELEASE, namespace=NAMESPACE)
@@ -66,7 +67,7 @@ def documents(values: dict) -> list[str]:
             continue
         for document in text.split("\n---"):
             lines = document.removeprefix("---").strip().splitlines()
-            # These labels would claim that Helm looks after what kubectl applied.
+            # These labels would claim that Helm manages objects that kubectl applied.
             kept = [line.rstrip() for line in lines if not line.strip().startswith(HELM_LABELS)]
             document = "\n".join(kept)
             if yaml.safe_load(document):
@@ -81,7 +82,7 @@ def _place(document: str) -> tuple:
 
 
 def manifests() -> dict[pathlib.Path, str]:
-    # Policies need the definition to be served before they are read, so they are a file of their own.
+    # Policies are a separate file: the API server must serve their CRD before they can be applied.
     rest, policies = [], []
     for document in documents(VALUES):
         (policies if yaml.safe_load(document)["kind"] == "GpuSharingPolicy" else rest).append(document)
@@ -93,13 +94,13 @@ def manifests() -> dict[pathlib.Path, str]:
 
 
 def write(files: dict[pathlib.Path, str], check: bool) -> list[pathlib.Path]:
-    """Writes, or with `check` shows, what differs."""
+    """Writes the files that differ, or with `check` shows the differences."""
     stale = []
     for folder in {path.parent for path in files}:
         for path in sorted(folder.glob("*")):
             if path not in files:
                 stale.append(path)
-                print(f"{path.relative_to(ROOT)}: has no source")
+                print(f"{path.relative_to(ROOT)}: is not generated from anything")
                 if not check:
                     path.unlink()
     for path, text in files.items():
@@ -121,14 +122,14 @@ def write(files: dict[pathlib.Path, str], check: bool) -> list[pathlib.Path]:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
-    arguments.add_argument("--values", type=json.loads, help="write nothing; print what the chart makes of these values (JSON)")
+    arguments.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
+    arguments.add_argument("--values", type=json.loads, help="write nothing; print the objects for these values (JSON)")
     asked = arguments.parse_args()
     if asked.values is not None:
         print("---\n".join(documents(VALUES | asked.values)), end="")
         return 0
     check = asked.check
-    # The manifests are rendered from the copies, so these come first.
+    # The manifests are rendered from the copies, so write the copies first.
     stale = write(copies(), check)
     stale += write(manifests(), check)
     return 1 if check and stale else 0

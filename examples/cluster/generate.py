@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Write cluster.json: the example cluster "fjord", as `kubectl get nodes,namespaces,pods -A -o json` prints it.
+"""Generates cluster.json, the example cluster "fjord".
 
-    generate.py            write cluster.json beside this file
-    generate.py --check    exit 1 if cluster.json differs from what would be written
+The file looks like the output of `kubectl get nodes,namespaces,pods -A -o json`.
+
+    generate.py            write cluster.json into the directory of this file
+    generate.py --check    exit 1 if cluster.json is out of date
     generate.py --report   print total, used and free of each GPU resource of each node
 
-The tables come first: edit those. The same tables always give the same bytes.
+To change the cluster, edit the tables at the top. The same tables always give the same bytes.
 """
 
 import hashlib
@@ -21,7 +23,7 @@ KUBERNETES = "v1.36.2"
 REGISTRY = "registry.fjord.example"
 POLICY_LABEL = "apportion.dev/policy"
 
-# Namespace: the policy that it chooses. None: no policy governs it.
+# Namespace: the policy of its label. None: no policy governs it.
 NAMESPACES = {
     "acme": "multi-tenant",
     "apportion-system": None,
@@ -42,7 +44,8 @@ NAMESPACES = {
     "vision-train": "training",
 }
 
-# What GPU feature discovery reads from the hardware: product, MiB, family, compute capability, MIG-capable.
+# Read from the hardware by GPU feature discovery: product, MiB, family, compute capability,
+# MIG-capable.
 GPUS = {
     "a100-80": ("NVIDIA-A100-SXM4-80GB", 81920, "ampere", "8.0", True),
     "a100-40": ("NVIDIA-A100-SXM4-40GB", 40960, "ampere", "8.0", True),
@@ -73,10 +76,11 @@ MACHINES = {
 }
 
 # Node: machine, zone, GPU model, physical GPUs, then
-#   gives     allocatable GPU resources; "0" stays behind when a device plugin stops to offer a name
+#   gives     allocatable GPU resources; one that its device plugin no longer offers stays as "0"
 #   mig       profile: number of MIG devices          strategy  MIG strategy of the device plugin
 #   shared    (name, sharing strategy, replicas, renamed to .shared)
-#   taint     nvidia.com/gpu=present:NoSchedule       and the traps: control, cordoned, lost, paused, bare
+#   taint     nvidia.com/gpu=present:NoSchedule
+# and special cases: control, cordoned, lost, paused, bare
 NODES = {
     "cp-1": dict(machine="cpu", zone="a", control=True),
     "cpu-1": dict(machine="cpu", zone="a"),
@@ -113,8 +117,8 @@ NODES = {
                    shared=("gpu", "mps", 4, True)),
     "v100-mps": dict(machine="c4140", zone="b", gpu="v100", count=4, gives={"gpu": 16},
                      shared=("gpu", "mps", 4, False)),
-    # Labels that do not tell the truth: a MIG change under way (as before it), 4 time slices a GPU that no label
-    # mentions, no labels at all.
+    # Wrong labels: from before a MIG change that is in progress; without the 4 time slices per
+    # GPU; no labels at all.
     "a100-paused": dict(machine="dgx-a100", zone="a", gpu="a100-80", count=8, gives={"gpu": 0}, had={"gpu": 8},
                         strategy="mixed", config="all-1g.10gb", paused=True, taint=True),
     "t4-stale": dict(machine="r750", zone="b", gpu="t4", count=4, gives={"gpu": 16}),
@@ -122,7 +126,7 @@ NODES = {
 }
 
 TOLERATE_GPU = [{"effect": "NoSchedule", "key": "nvidia.com/gpu", "operator": "Exists"}]
-WHOLE_ONLY = [  # what keeps exclusive pods off shared nodes and off MIG `single` nodes
+WHOLE_ONLY = [  # keeps exclusive pods off shared nodes and off MIG `single` nodes
     {"key": "nvidia.com/gpu.sharing-strategy", "operator": "In", "values": ["none"]},
     {"key": "nvidia.com/mig.strategy", "operator": "NotIn", "values": ["single"]},
 ]
@@ -132,13 +136,15 @@ T4_SLICE = {"nvidia.com/gpu.product": "Tesla-T4-SHARED"}
 V100_SHARE = {"nvidia.com/gpu.product": "Tesla-V100-SXM2-16GB-SHARED"}
 SMALL_MIG = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"}
 
-# Where the GPU operator's DaemonSets run. DCGM exporter is switched off, by label, on all but the DGX machines.
+# Nodes on which the GPU Operator's DaemonSets run. A label turns off dcgm-exporter on all but the
+# DGX machines.
 OPERATED = [name for name, node in NODES.items() if "gpu" in node and not node.get("bare") and not node.get("paused")]
 MONITORED = [name for name in OPERATED if NODES[name]["machine"].startswith("dgx")]
 
-# (namespace, owner, name, nodes of its pods, containers, more). A container is "name resource=count", without the
-# prefix nvidia.com/; "init:" and "sidecar:" say the kind. Node None: not scheduled.
-# more: phase, deleted (minutes since its grace period ended), creating, selector (nodeSelector), whole, system.
+# (namespace, owner, name, nodes of its pods, containers, more). A container is "name
+# resource=count", without the prefix nvidia.com/; "init:" and "sidecar:" give the kind. Node None:
+# not scheduled. more: phase, deleted (minutes since its grace period ended), creating, selector
+# (nodeSelector), whole, system.
 WORKLOADS = [
     # Training: whole GPUs.
     ("vision-train", "Job", "resnet-sweep", ["a100-1"], ["train gpu=8"], dict(whole=True)),
@@ -162,7 +168,8 @@ WORKLOADS = [
     ("globex", "StatefulSet", "chat", ["a100-split"] * 2, ["llm mig-2g.20gb=1"], {}),
     ("globex", "Job", "nightly", ["a100-mig"] * 2, ["etl mig-1g.10gb=7"], {}),
     ("globex", "Job", "caption", ["a100-single"], ["caption gpu=4"], dict(selector=SMALL_MIG)),
-    # Inference: MIG devices on newer GPUs, MPS shares on T4 and V100, where each tenant has nodes of its own.
+    # Inference: MIG devices on newer GPUs, MPS shares on T4 and V100. There, each tenant has nodes
+    # of its own.
     ("serving", "Deployment", "llm-small", ["a100-mig"] * 2, ["server mig-1g.10gb=1"], {}),
     ("serving", "Deployment", "llm-medium", ["a100-split"] * 2, ["server mig-2g.20gb=1"], {}),
     ("serving", "Deployment", "embedder", ["t4-mps"] * 2, ["server gpu.shared=1"], dict(selector=MPS_SHARE)),
@@ -182,7 +189,7 @@ WORKLOADS = [
     ("playground", "StatefulSet", "nb-radia", ["t4-slices"], ["notebook gpu=1"], dict(selector=T4_SLICE)),
     ("notebooks", "Deployment", "lab", ["l4-slices"] * 3, ["lab gpu.shared=1"], dict(selector=TIME_SLICE)),
     ("notebooks", "Pod", "try-cuda", ["l4-slices"], ["shell gpu.shared=1"], dict(selector=TIME_SLICE)),
-    # No policy: what was there before.
+    # No policy: pods from before Apportion.
     ("legacy", "Deployment", "transcode", ["t4-slices"], ["ffmpeg gpu=2"], {}),
     ("legacy", "Deployment", "render", ["t4-stale"], ["render gpu=3"], {}),
     ("legacy", "Pod", "matlab", ["bare-1"], ["matlab gpu=1"], {}),
@@ -212,7 +219,7 @@ IMAGES = {
 }
 
 
-# --- Small things ---------------------------------------------------------------------------------------------------
+# --- Helpers --------------------------------------------------------------------------------------
 
 
 def time(minutes_ago):
@@ -228,7 +235,7 @@ def digest(*parts):
 
 
 def suffix(length, *parts):
-    """A name suffix as Kubernetes makes them: no vowels, nothing that looks like another letter."""
+    """Returns a name suffix in Kubernetes' alphabet: no vowels, no ambiguous characters."""
     letters = "bcdfghjklmnpqrstvwxz2456789"
     return "".join(letters[int(digest(*parts, str(i))[:8], 16) % len(letters)] for i in range(length))
 
@@ -241,11 +248,11 @@ def metadata(kind, name, minutes_ago, namespace=None, **more):
     return data | {"uid": uid(kind, namespace or "", name)} | more
 
 
-# --- Nodes ----------------------------------------------------------------------------------------------------------
+# --- Nodes ----------------------------------------------------------------------------------------
 
 
 def gfd_labels(node):
-    """The labels that GPU feature discovery v0.20 writes. A later update overwrites an earlier one, as there."""
+    """Returns the labels of GPU feature discovery v0.20. Later updates win, as there."""
     product, memory, family, compute, mig_capable = GPUS[node["gpu"]]
     mig, strategy = node.get("mig", {}), node.get("strategy")
     name, sharing, replicas, renamed = node.get("shared", ("", "none", 1, False))
@@ -293,7 +300,7 @@ def gfd_labels(node):
 
 
 def operator_labels(node):
-    """The labels that the GPU operator and its MIG manager write."""
+    """Returns the labels that the GPU Operator and its MIG manager write."""
     deploy = ["client", "container-toolkit", "dcgm", "dcgm-exporter", "device-plugin", "driver",
               "gpu-feature-discovery", "node-status-exporter", "operator-validator"]
     labels = {f"gpu.deploy.{operand}": "true" for operand in deploy} | {"gpu.present": "true"}
@@ -363,7 +370,7 @@ def node_conditions(node):
 
 
 def quantities(name, resources):
-    """Capacity or allocatable of a node."""
+    """Returns the capacity or allocatable of a node."""
     _, _, cpus, memory = MACHINES[NODES[name]["machine"]]
     return {
         "cpu": str(cpus), "ephemeral-storage": "1843217020Ki", "hugepages-1Gi": "0", "hugepages-2Mi": "0",
@@ -411,7 +418,7 @@ def node_object(name, node):
     }
 
 
-# --- Namespaces and pods --------------------------------------------------------------------------------------------
+# --- Namespaces and pods --------------------------------------------------------------------------
 
 
 def namespace_object(name, policy):
@@ -426,7 +433,7 @@ def namespace_object(name, policy):
 
 
 def pod_identity(namespace, owner, name, node, index):
-    """The pod's name, its generateName, its labels and the reference to its owner (kind, apiVersion, name)."""
+    """Returns the pod's name, generateName, labels, and owner (kind, apiVersion, name)."""
     labels = {"app.kubernetes.io/name": name}
     tail = suffix(5, namespace, name, str(index))
     if owner == "Deployment":
@@ -448,7 +455,7 @@ def pod_identity(namespace, owner, name, node, index):
 
 
 def container_object(namespace, text):
-    """("init", "sidecar" or "main", the container) from a line such as "sidecar:guard mig-1g.10gb=1"."""
+    """Parses "sidecar:guard mig-1g.10gb=1" into ("init", "sidecar" or "main", the container)."""
     name, *wants = text.split()
     kind, name = name.split(":") if ":" in name else ("main", name)
     gpus = {f"nvidia.com/{resource}": count for resource, count in (want.split("=") for want in wants)}
@@ -531,7 +538,7 @@ def pod_object(namespace, owner, workload, node, containers, more, index):
     name, generate_name, labels, reference = pod_identity(namespace, owner, workload, node, index)
     age = 60 + int(digest("age", namespace, name)[:4], 16)
     if node is None or more.get("creating"):
-        age = 1  # just made
+        age = 1  # just created
     phase = more.get("phase") or ("Pending" if node is None or more.get("creating") else "Running")
     parsed = [container_object(namespace, text) for text in containers]
 
@@ -590,7 +597,7 @@ def all_pods():
     return sorted(pods, key=lambda pod: (pod["metadata"]["namespace"], pod["metadata"]["name"]))
 
 
-# --- What the pods hold ---------------------------------------------------------------------------------------------
+# --- Usage ----------------------------------------------------------------------------------------
 
 
 def number(quantity):
@@ -610,7 +617,7 @@ def most(left, right):
 
 
 def effective_requests(spec):
-    """What Kubernetes counts for a pod: containers and sidecars together, or the largest step of the init phase."""
+    """Returns what Kubernetes counts: containers plus sidecars, or the largest init step."""
     def requests(container):
         return {key: number(value) for key, value in container["resources"]["requests"].items()}
 
@@ -628,7 +635,7 @@ def effective_requests(spec):
 
 
 def usage(pods):
-    """Node: what its pods hold. A pod that is being deleted holds; one that has finished does not."""
+    """Returns what the pods of each node hold. Pods being deleted count; finished pods do not."""
     used = {name: {} for name in NODES}
     for pod in pods:
         node = pod["spec"].get("nodeName")
@@ -638,7 +645,7 @@ def usage(pods):
 
 
 def assert_sound(cluster):
-    """Nothing is over-used, nothing runs where it could not, and no name occurs twice."""
+    """Checks that no node is overcommitted, every pod may run on its node, and names are unique."""
     nodes = {item["metadata"]["name"]: item for item in cluster["items"] if item["kind"] == "Node"}
     pods = [item for item in cluster["items"] if item["kind"] == "Pod"]
     for name, used in usage(pods).items():
@@ -661,7 +668,7 @@ def assert_sound(cluster):
     assert len(names) == len(set(names)), "two objects have one name"
 
 
-# --- Output ---------------------------------------------------------------------------------------------------------
+# --- Output ---------------------------------------------------------------------------------------
 
 
 def build():
@@ -678,7 +685,7 @@ def build():
 
 
 def render(cluster):
-    """As kubectl prints: sorted keys, four spaces, a newline at the end."""
+    """Formats like kubectl: sorted keys, an indent of four spaces, a newline at the end."""
     text = json.dumps(cluster, indent=4, sort_keys=True, ensure_ascii=True) + "\n"
     assert not set("<>&") & set(text), "kubectl would escape < > &"
     return text
@@ -703,7 +710,7 @@ def main(arguments):
         report(cluster)
     elif arguments == ["--check"]:
         if not OUTPUT.exists() or OUTPUT.read_text() != render(cluster):
-            sys.exit(f"{OUTPUT.name} is not what generate.py writes: run generate.py")
+            sys.exit(f"{OUTPUT.name} is out of date: run generate.py")
     elif not arguments:
         OUTPUT.write_text(render(cluster))
     else:

@@ -1,22 +1,22 @@
-"""What an audit of the fleet must say, reckoned from the decisions in fleet.py and from nothing that the program does."""
+"""Expected audit report, computed from the fleet in fleet.py, independently of the program."""
 
 from fleet import DARK, DAY, END, NAMESPACES, PODS, START, STEP, current
 
 PRICES = {"A100": 2.5, "T4": 0.35, "V100": 0.9, "L4": 0.6}
 IDLE = 5.0
 
-# Node: strategy, product, shares of a GPU, part of a GPU that a device is. The two sorts of devices of mig-1 by profile.
+# (node, MIG profile): strategy, product, shares per device, part of a GPU that a device is.
 POOLS = {
     ("whole-1", ""): ("exclusive", "NVIDIA-A100-SXM4-80GB", 1, 1.0),
     ("slices-1", ""): ("time-slicing", "Tesla-T4", 4, 1.0),
     ("mps-1", ""): ("mps", "Tesla-V100-SXM2-16GB", 4, 1.0),
     ("turns-1", ""): ("time-slicing", "NVIDIA-L4", 4, 1.0),
-    # A seventh of the compute is more than an eighth of the memory; half an A30 is half of both.
+    # A seventh of the compute is more than an eighth of the memory. Half an A30 is half of both.
     ("mig-1", "1g.10gb"): ("mig", "NVIDIA-A100-SXM4-80GB", 1, 1 / 7),
     ("mig-1", ""): ("exclusive", "NVIDIA-A100-SXM4-80GB", 1, 1.0),
     ("single-1", "2g.12gb"): ("mig", "NVIDIA-A30", 1, 1 / 2),
     ("mute-1", ""): ("exclusive", "Tesla-T4", 1, 1.0),
-    # No offers: the labels are there, and nothing is allocatable. What a profile is a part of, only some profiles tell.
+    # No strategy: the labels exist, but nothing is allocatable. The part of 1c.2g.20gb is unknown.
     ("blind-1", "1g.10gb"): (None, "NVIDIA-A100-SXM4-80GB", 1, 1 / 7),
     ("blind-1", "1c.2g.20gb"): (None, "NVIDIA-A100-SXM4-80GB", 1, None),
     ("gone-1", ""): (None, "Tesla-T4", 1, 1.0),
@@ -28,7 +28,8 @@ WORKLOADS = {
     **{f"chat-{at}": "chat" for at in range(7)}, **{f"bot-{at}": "bot" for at in range(2)},
     **{f"embed-5c9f7d8b64-{end}": "embed" for end in ("zxwvt", "bcdfg", "qrstv")},
 }
-# Workload: strategy, MIG profile, pods on a GPU, policy to set. Decided by hand from the table in docs/audit.md.
+# Workload: strategy, MIG profile, pods per GPU, policy to set. Decided by hand from the table in
+# docs/audit.md.
 ADVICE = {
     "llama": ("exclusive", None, None, None),
     "jupyter-alice": ("time-slicing", None, 4, "development"),
@@ -43,7 +44,7 @@ def price(product):
 
 
 def quantile(values, q):
-    """As Prometheus has it: linear between the ranks."""
+    """Returns the quantile as Prometheus computes it: linear between ranks."""
     ordered = sorted(values)
     rank = q * (len(ordered) - 1)
     low = int(rank)
@@ -51,7 +52,7 @@ def quantile(values, q):
 
 
 class Measured:
-    """Values at steps: what a device did, as a whole or while it bore a name."""
+    """The values of a device at steps, in total or while the exporter named a pod on it."""
 
     def __init__(self, points, memory, weight, price, buckets):
         self.util = [value for _, value in points]
@@ -75,7 +76,7 @@ def trend(points, buckets):
 
 
 def blend_trends(trends):
-    """Means of trends with weights."""
+    """Returns the weighted mean of trends."""
     width = max((len(t) for t, _ in trends), default=0)
     found = []
     for at in range(width):
@@ -87,7 +88,7 @@ def blend_trends(trends):
 class Holding:
     def __init__(self, who, count, scope, steps, idle, mean, p95, peak, total, weight, pool, trend, product_price):
         self.who, self.count, self.scope, self.weight, self.pool = who, count, scope, weight, pool
-        # A device whose part of a GPU is not known is in no sum.
+        # A device whose part of a GPU is unknown is left out of all sums.
         weight = self.weight = weight or 0
         self.hours, self.idle_hours = steps * STEP / 3600 * weight, idle * STEP / 3600 * weight
         self.mean, self.p95, self.peak, self.total, self.trend, self.price = mean, p95, peak, total, trend, product_price
@@ -113,7 +114,7 @@ SCOPES = ["own", "device", "node"]
 
 def expected(nodes):
     steps = range(START, END, STEP)
-    # At most 56 values; here that many of 36 steps each.
+    # A trend has at most 56 values, which here are 36 steps each.
     length = -(-len(steps) // 56) * STEP
     buckets = ((END - START) // length, length)
     gpus, holdings, per_pool = [], [], {}
@@ -126,7 +127,7 @@ def expected(nodes):
             memory = [max(m for _, m in series.values()) for _, series in seen]
             whole = Measured(points, memory, part, price(product), buckets)
             names = {who for _, series in seen for who in series if who[0]}
-            # A name on a device that several share says nothing, unless it comes with the share.
+            # A pod name on a shared device is ignored, unless the series also names the share.
             believed = {who for who in names if who[1] or strategy in ("exclusive", "mig", None)}
             shared_by = shares if any(who[1] for who in names) else 1
             gpus.append({
@@ -154,7 +155,10 @@ def as_holding(measured, who, scope, total, weight):
 
 
 def unnamed(per_pool, named):
-    """Pods that no series names: what their node's nameless devices did, for as long as they have been there."""
+    """Returns holdings of pods that no series names.
+
+    They get the mean of their node's devices without a pod name, since their start.
+    """
     found = []
     known = {(h.who, h.pool[0]) for h in named}
     for namespace, name, node, resource, count, start in PODS:
@@ -211,9 +215,9 @@ def report(gpus, holdings, per_pool, steps, length):
     unheld = unheld_cost = 0
     for pool, devices in per_pool.items():
         idle = sum(m.idle * STEP / 3600 * (m.weight or 0) for m, _, _ in devices)
-        nobodys = max(0, idle - sum(h.idle_hours for h in holdings if h.pool == pool))
-        unheld += nobodys
-        unheld_cost += nobodys * (price(POOLS[pool][1]) or 0)
+        unheld_here = max(0, idle - sum(h.idle_hours for h in holdings if h.pool == pool))
+        unheld += unheld_here
+        unheld_cost += unheld_here * (price(POOLS[pool][1]) or 0)
     total = {"gpus": len({(g["node"], g["uuid"]) for g in gpus}), "devices": len(gpus), **usage(everything),
              "heldHours": sum(h.hours for h in holdings), "idleUnheldHours": unheld, "idleUnheldCost": unheld_cost,
              "savingHours": sum(r["advice"]["savingHours"] for r in rows), "saving": sum(s["saving"] or 0 for s in spaces)}

@@ -1,7 +1,8 @@
-"""A made-up fleet of GPUs, and a week of what dcgm-exporter says of it.
+"""A synthetic fleet of GPUs, and a week of dcgm-exporter metrics for it.
 
-What each device did and who held it is decided here. `exposed` writes it as dcgm-exporter does, traps included; `scraped` does to
-labels what Prometheus does when it scrapes. The expectations of test_audit.py come from the decisions, not from the labels.
+This file defines what each device did and which pods held it. `exposed` formats that as
+dcgm-exporter does, with its pitfalls. `scraped` changes labels as Prometheus does during a scrape.
+The expectations of test_audit.py are computed from the definitions, not from the labels.
 """
 
 import bisect
@@ -13,7 +14,7 @@ LOOKBACK = 300
 WEEK = 7 * 86400
 DAY = 86400
 HOUR = 3600
-# A Monday, so that days look like days.
+# A Monday, so the week begins with working days.
 END = 1768176000  # 2026-01-12T00:00:00Z
 START = END - WEEK
 EXPORTER = {"namespace": "gpu-operator", "pod": "nvidia-dcgm-exporter-7xk2p", "container": "nvidia-dcgm-exporter"}
@@ -26,7 +27,7 @@ FAMILIES = {
 
 
 def noise(*seed: int) -> float:
-    """Something between 0 and 1 that looks random and is the same in each run."""
+    """Returns a pseudorandom number from 0 to 1 that is the same in every run."""
     value = 2166136261
     for part in seed:
         value = (value ^ (part & 0xFFFFFFFF)) * 16777619 & 0xFFFFFFFF
@@ -35,7 +36,7 @@ def noise(*seed: int) -> float:
 
 
 class Device:
-    """A whole GPU, or a MIG device on one."""
+    """A whole GPU or a MIG device."""
 
     def __init__(self, node, gpu, model, total, load, memory, holders=(), instance="", profile="", mode="plain", hole=None, blind=False):
         self.node, self.gpu, self.model, self.total = node, gpu, model, total
@@ -44,7 +45,7 @@ class Device:
         self.blind = blind
         self.instance, self.profile, self.mode = instance, profile, mode
         self.uuid = f"GPU-{node.name}-{gpu}"
-        # (namespace, pod, from, to, replica): by whose name it goes, and when.
+        # (namespace, pod, from, to, replica): the pods that the exporter names, and when.
         self.holders = list(holders)
         self.samples = list(self._samples())
 
@@ -53,24 +54,24 @@ class Device:
         return (self.node.name, self.uuid, self.instance, self.profile)
 
     def at(self, t):
-        """Utilization in per cent, and MiB in use."""
+        """Returns the utilization in percent and the memory in use in MiB."""
         seed = sum(map(ord, self.uuid + self.instance))
         util = min(100.0, max(0.0, self.load(t) + 3 * (noise(seed, t // 60) - 0.5)))
         if self.load(t) == 0:
             util = 0.0
-        # What the exporter prints: whole per cent, and six digits of a ratio.
+        # As the exporter prints it: whole percent, or a ratio with six digits.
         util = round(util) if not self.instance else round(util / 100, 6) * 100
         return util, math.floor(self.memory(t))
 
     def _samples(self):
-        """(time, [(holder or None, replica, utilization, memory)]), one for each scrape."""
+        """Yields (time, [(holder or None, replica, utilization, memory)]) for each scrape."""
         for t in range(START - 600 + self.node.offset, END, self.node.interval):
             if self.hole and self.hole[0] <= t < self.hole[1]:
                 continue
             util, memory = self.at(t)
             here = [(ns, pod, replica) for ns, pod, begin, end, replica in self.holders if begin <= t < end]
             if self.mode == "process":
-                # Each process's own value, and the device's beside them.
+                # The value of each process, and in addition the value of the device.
                 parts = [(h, util / max(1, len(here)), memory // max(1, len(here))) for h in here]
                 rows = [((ns, pod), replica, round(u), m) for (ns, pod, replica), u, m in parts]
                 rows.append((None, "", util, memory))
@@ -81,12 +82,12 @@ class Device:
             yield t, rows
 
     def exposed(self, t, rows):
-        """The lines of a scrape as (metric, labels, value)."""
+        """Yields the lines of a scrape as (metric, labels, value)."""
         whole = {"gpu": str(self.gpu), "UUID": self.uuid, "pci_bus_id": f"00000000:0{self.gpu}:00.0"}
         whole |= {"device": f"nvidia{self.gpu}", "modelName": self.model, self.node.host_label(t): self.node.name}
         if self.instance:
             whole |= {"GPU_I_PROFILE": self.profile, "GPU_I_ID": self.instance}
-        # Free memory is always the device's.
+        # Free memory is always that of the device.
         free = self.total - max(row[3] for row in rows)
         for holder, replica, util, memory in rows:
             labels = dict(whole)
@@ -97,7 +98,7 @@ class Device:
             if not self.instance:
                 yield "DCGM_FI_DEV_GPU_UTIL", labels, util
             if (self.instance and not self.blind) or self.node.profiling:
-                # Beside GPU_UTIL it says something else, so that it shows which of them was taken.
+                # Differs from GPU_UTIL, so that a test shows which of the two was used.
                 yield "DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels, round(util / (100 if self.instance else 300), 6)
             yield "DCGM_FI_DEV_FB_USED", labels, memory
             yield "DCGM_FI_DEV_FB_FREE", labels, free
@@ -106,7 +107,7 @@ class Device:
 class Node:
     def __init__(self, name, labels, allocatable, upgraded=END, honor=False, interval=120, offset=37, profiling=False):
         self.name, self.labels, self.allocatable = name, labels, allocatable
-        # When its exporter was replaced by one that writes `hostname`.
+        # When its exporter was upgraded to a version that writes `hostname`.
         self.upgraded, self.honor, self.interval, self.offset = upgraded, honor, interval, offset
         self.profiling = profiling
         self.devices, self.parents = [], []
@@ -119,7 +120,7 @@ class Node:
 
 
 def scraped(labels: dict, node: Node) -> dict:
-    """What Prometheus makes of a line's labels when the target has those of the exporter's pod."""
+    """Returns the labels after a scrape of a target that has the labels of the exporter's pod."""
     found = dict(labels)
     for name, value in EXPORTER.items():
         if name not in found:
@@ -131,7 +132,7 @@ def scraped(labels: dict, node: Node) -> dict:
 
 
 def office(low, high, seed):
-    """Busy on working days from 9 to 17 o'clock, in spells."""
+    """Returns a load that is busy at times on working days from 9:00 to 17:00."""
 
     def load(t):
         hour, day = t // HOUR % 24, (t - START) // DAY
@@ -163,33 +164,36 @@ def fleet():
     whole.add(0, a100, 81038, steady(86, 8), constant(70_000), train)
     whole.add(1, a100, 81038, steady(84, 8), constant(70_100), train)
     whole.add(2, a100, 81038, office(0, 42, 5), constant(9_000), [("research", "jupyter-alice", START - DAY, END, "")])
-    # Changes hands: a Deployment's pod, its successor, and then nobody.
+    # Held by a pod of a Deployment, then by its successor, then by no pod.
     middle = START + 2 * DAY + 1234
     whole.add(3, a100, 81038, lambda t: steady(9, 3)(t) if t < START + 4 * DAY else 0,
               lambda t: 5_000 if t < START + 4 * DAY else 500,
               [("web", "ranker-6d4cf56db6-7xk2p", START - DAY, middle, ""),
                ("web", "ranker-6d4cf56db6-zzqw2", middle, START + 4 * DAY, "")])
 
-    # Renamed time slices: the exporter gives such pods no labels. Its GPUs have profiling metrics too, which must not matter.
+    # Renamed time slices: the exporter does not label their pods. The GPUs also have profiling
+    # metrics, which must not matter.
     slices = Node("slices-1", labels_of("Tesla-T4", 4, 15360, 4, "time-slicing"), {"gpu": 0, "gpu.shared": 16}, offset=11,
                   profiling=True)
     for gpu in range(4):
         slices.add(gpu, "Tesla T4", 15109, office(0, 60, gpu), constant(2_000 + 100 * gpu))
 
-    # MPS, not renamed: the last pod's name stands on the GPU.
+    # MPS, not renamed: the exporter names only the last pod on the GPU.
     mps = Node("mps-1", labels_of("Tesla-V100-SXM2-16GB-SHARED", 2, 16384, 4, "mps"), {"gpu": 8}, honor=True, offset=71)
     for gpu in range(2):
         mps.add(gpu, "Tesla V100-SXM2-16GB", 16160, steady(30 + 10 * gpu, 10), constant(8_000),
                 [("search", f"embed-5c9f7d8b64-{'bcdfg' if gpu else 'zxwvt'}", START - DAY, END, "")])
 
-    # Time slices with a series for each pod: on one GPU with values of each process, on the other with the GPU's.
+    # Time slices with a series for each pod: one GPU with a value per process, the other with the
+    # value of the GPU.
     turns = Node("turns-1", labels_of("NVIDIA-L4-SHARED", 2, 23034, 4, "time-slicing"), {"gpu": 8}, upgraded=0,
                  honor=True, offset=5)
     team = [("dev", "nb-anna", START + DAY, END, "0"), ("dev", "nb-ben", START + 3 * DAY, END, "1")]
     turns.add(0, "NVIDIA L4", 22500, steady(30, 20), constant(6_000), team, mode="process")
     turns.add(1, "NVIDIA L4", 22500, office(0, 50, 9), constant(4_000), [("dev", "nb-cleo", START + DAY, END, "0"), ("dev", "nb-dan", START + DAY, END, "2")])
 
-    # One GPU in MIG, one whole. The GPU's own utilization reads 0 while its MIG devices work.
+    # One GPU in MIG mode, one whole. The first GPU's own utilization reads 0 while its MIG devices
+    # work.
     mixed = labels_of("NVIDIA-A100-SXM4-80GB", 2, 81920, mig_strategy="mixed") | {
         f"nvidia.com/mig-1g.10gb.{key}": value
         for key, value in {"count": "7", "replicas": "1", "sharing-strategy": "none", "memory": "9728",
@@ -213,7 +217,8 @@ def fleet():
         single.add(0, "NVIDIA A30", 11968, steady(25, 10) if at else office(0, 80, 3), constant(3_000), [("globex", f"bot-{at}", START - DAY, END, "")],
                    instance=str(1 + at), profile="2g.12gb")
 
-    # An exporter that knows no pods, on GPUs that are not shared; and one without GPU_UTIL, as some lists of metrics leave it out.
+    # An exporter that knows no pods, on GPUs that are not shared; and one without GPU_UTIL, as in
+    # some lists of metrics.
     mute = Node("mute-1", labels_of("Tesla-T4", 2, 15360), {"gpu": 2}, offset=61)
     mute.add(0, "Tesla T4", 15109, steady(20, 10), constant(4_000))
     mute.add(1, "Tesla T4", 15109, office(0, 70, 12), constant(5_000))
@@ -226,7 +231,7 @@ def fleet():
     return [whole, slices, mps, turns, mig, single, mute, blind, gone]
 
 
-# Pods that are there: namespace, name, node, resource, count, start.
+# Existing pods: namespace, name, node, resource, count, start.
 PODS = [
     ("llm-train", "llama-0", "whole-1", "gpu", 2, START - HOUR),
     ("research", "jupyter-alice", "whole-1", "gpu", 1, START - DAY),
@@ -258,7 +263,7 @@ def stamp(t):
 
 
 def cluster(nodes) -> str:
-    """What `kubectl get nodes,namespaces,pods -A -o json` would print."""
+    """Returns what `kubectl get nodes,namespaces,pods -A -o json` would print."""
     items = []
     known = [(n.name, n.labels, n.allocatable) for n in nodes if n.labels] + [DARK]
     for name, labels, allocatable in known:
@@ -282,7 +287,7 @@ def line(metric, labels, value, t=None):
 
 
 def week(nodes) -> str:
-    """All samples in OpenMetrics text, as if they had been scraped."""
+    """Returns all samples as OpenMetrics text, as if they had been scraped."""
     families = {name: [] for name in FAMILIES}
     for node in nodes:
         for device in node.devices:
@@ -308,8 +313,11 @@ def week(nodes) -> str:
 
 
 def current(device, t):
-    """What Prometheus takes for the value at `t`: the latest within the lookback, of each series on its own. Where two stand for the same
-    thing, since a label has just changed, the higher value of each."""
+    """Returns the value that Prometheus uses at `t`.
+
+    That is the latest sample of each series within the lookback. If two series stand for the same
+    device, because a label has just changed, it is the higher of the two values.
+    """
     samples = device.samples
     last = bisect.bisect_right(samples, t, key=lambda sample: sample[0])
     seen = {}

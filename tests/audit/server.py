@@ -1,4 +1,4 @@
-"""A real Prometheus on a week of made-up samples, which scrapes a made-up dcgm-exporter too."""
+"""A real Prometheus with a week of synthetic samples, which also scrapes simulated exporters."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ TOOLS = ROOT / "target/tools/prometheus/usr/bin"
 
 
 def tool(name: str) -> str:
-    """The path of a program of Prometheus: on the PATH, or where `.ci/prometheus` puts it."""
+    """Returns the path of a Prometheus program, on the PATH or where `.ci/prometheus` puts it."""
     found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
     if not found:
         raise FileNotFoundError(f"{name} is missing; run .ci/prometheus")
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 class Exporters:
-    """One dcgm-exporter for each node, at /<node>, which says what the node's last sample of the week said."""
+    """One dcgm-exporter per node, at /<node>, which serves the last sample of the week."""
 
     def __init__(self, nodes):
         texts = {}
@@ -60,7 +60,7 @@ class Exporters:
 
         class Server(http.server.ThreadingHTTPServer):
             def handle_error(self, *_):
-                """A scraper that did not wait is nothing to tell of."""
+                """Ignores scrapers that disconnect early."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
@@ -72,7 +72,7 @@ class Exporters:
 
 
 class Gate:
-    """An HTTPS door in front of Prometheus that asks who is there."""
+    """An HTTPS proxy in front of Prometheus that requires a login."""
 
     def __init__(self, url: str, directory: pathlib.Path, wanted: set[str]):
         self.certificate = directory / "gate.pem"
@@ -80,7 +80,7 @@ class Gate:
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-keyout", key,
              "-out", self.certificate, "-subj", "/CN=gate", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-             # It is what the server shows, and no authority of others.
+             # A server certificate, not an authority.
              "-addext", "basicConstraints=critical,CA:FALSE"],
             check=True, capture_output=True,
         )
@@ -90,10 +90,10 @@ class Gate:
 
             def answer(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
-                code, text = 401, b"who are you?"
+                code, text = 401, b"login required"
                 if self.headers.get("Authorization") in wanted:
                     headers = {"Content-Type": self.headers["Content-Type"]} if body else {}
-                    request = urllib.request.Request(url + self.path.removeprefix("/door"), body, headers)
+                    request = urllib.request.Request(url + self.path.removeprefix("/proxy"), body, headers)
                     try:
                         with urllib.request.urlopen(request, timeout=30) as answer:
                             code, text = answer.status, answer.read()
@@ -113,7 +113,7 @@ class Gate:
         trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         trust.load_cert_chain(self.certificate, key)
         self.server.socket = trust.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self.server.server_address[1]}/door"
+        self.url = f"https://127.0.0.1:{self.server.server_address[1]}/proxy"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
@@ -127,7 +127,7 @@ class Prometheus:
         base = pathlib.Path(self.directory.name)
         (base / "week.txt").write_text(fleet.week(nodes))
         subprocess.run(
-            # One block of a week, or the text is read anew for each two hours.
+            # One block for the whole week, or promtool reads the text again for every two hours.
             [tool("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=360h", "openmetrics", base / "week.txt", base / "data"],
             check=True, stdout=subprocess.DEVNULL,
         )
@@ -139,7 +139,7 @@ class Prometheus:
         config = {"global": {"scrape_interval": "2s", "scrape_timeout": "2s"}, "scrape_configs": jobs}
         (base / "prometheus.yml").write_text(json.dumps(config))
         self.log = open(base / "log", "w")
-        # Another process can take a port between the question and the use; then another one is tried.
+        # Another process may take the port before Prometheus does. Then try another port.
         for _ in range(5):
             port = free_port()
             self.url = f"http://127.0.0.1:{port}"

@@ -1,4 +1,7 @@
-"""`apportion audit` against a real Prometheus: every number is reckoned a second time, from what the samples were made from."""
+"""Tests of `apportion audit` against a real Prometheus.
+
+Every number of the report is computed a second time, from the definitions behind the samples.
+"""
 
 import base64
 import json
@@ -18,7 +21,7 @@ BINARY = ROOT / "target/debug/apportion"
 
 
 def differences(path, expected, got):
-    """Where two values differ: numbers by more than rounding."""
+    """Yields the places where two values differ; numbers may differ by rounding."""
     if isinstance(expected, dict) and isinstance(got, dict):
         for key, value in expected.items():
             yield from differences(f"{path}.{key}", value, got.get(key, "missing"))
@@ -92,25 +95,25 @@ class Audit(unittest.TestCase):
         return expected
 
     def test_every_number_is_reproduced(self):
-        # There is something to change, so the exit status is 1.
+        # The report recommends changes, so the exit status is 1.
         got = json.loads(self.audit("--output", "json", "--end", fleet.stamp(fleet.END + 17), status=(1,)))
         expected = self.compare(got)
-        # So that a report with nothing in it is not taken for one without mistakes.
+        # An empty report must not pass as a correct one.
         self.assertGreater(numbers(expected["gpus"]) + numbers(expected["workloads"]), 2000)
         wasted = [row["wasted"] or 0 for row in got["namespaces"]]
         self.assertEqual(wasted, sorted(wasted, reverse=True))
 
-    def test_the_size_of_questions_changes_nothing(self):
+    def test_query_size_does_not_change_the_report(self):
         self.compare(self.report("--end", fleet.stamp(fleet.END), "--nodes-per-query", "1", "--parallel", "3"))
 
-    def test_scraped_labels_are_as_they_were_made_up(self):
-        """What Prometheus makes of a scrape is what the week was made with, and live values are audited alike."""
+    def test_scraped_series_have_the_labels_of_the_samples(self):
+        """A real scrape produces the series of the week, and live values can be audited."""
         week = self.labels(fleet.END - 400, fleet.END)
         deadline = time.monotonic() + 30
         while (live := self.labels(time.time() - 10, time.time())) != week - self.ended() and time.monotonic() < deadline:
             time.sleep(0.5)
         self.assertEqual(live, week - self.ended())
-        # A scrape that takes too long on a busy machine leaves a hole; then the next seconds are looked at.
+        # On a busy machine a scrape may time out and leave a gap. Then look at the next seconds.
         deadline = time.monotonic() + 60
         while True:
             time.sleep(4)
@@ -134,12 +137,15 @@ class Audit(unittest.TestCase):
         return {tuple(sorted(labels.items())) for labels in found}
 
     def ended(self):
-        """Series that the week has and a scrape has not: a GPU in MIG shows only its devices in the made-up exporter."""
+        """Returns series that only the week has.
+
+        The simulated exporters show a GPU in MIG mode only as its MIG devices.
+        """
         parents = {f"GPU-{node.name}-{gpu}" for node in self.nodes for gpu, _, _ in node.parents}
         week = self.labels(fleet.END - 400, fleet.END)
         return {labels for labels in week if dict(labels)["UUID"] in parents and "GPU_I_ID" not in dict(labels)}
 
-    def test_other_forms_say_the_same(self):
+    def test_all_output_formats_agree(self):
         end = ["--end", fleet.stamp(fleet.END)]
         got = self.report(*end)
         wasted = f"{got['total']['wasted']:,.0f}"
@@ -151,7 +157,7 @@ class Audit(unittest.TestCase):
         for foreign in ("http://", "https://", "<script", "url(", "@import", "<link"):
             self.assertNotIn(foreign, html.replace("http://www.w3.org/2000/svg", ""))
 
-    def test_the_door_is_https_and_wants_a_login(self):
+    def test_https_and_login(self):
         basic = base64.b64encode(b"auditor:pass word").decode()
         gate = Gate(self.prometheus.url, self.directory, {"Bearer secret", f"Basic {basic}"})
         self.addCleanup(gate.stop)
@@ -175,7 +181,7 @@ class Audit(unittest.TestCase):
         done = self.run_audit("http://prometheus.example", *token)
         self.assertIn("in the clear", done.stderr)
 
-    def test_mistakes_end_with_a_sentence(self):
+    def test_errors_exit_2_with_a_message(self):
         for args, words in [
             (["--end", "2020-01-01T00:00:00Z"], "knows no DCGM metric"),
             (["--selector", 'cluster="none"'], "knows no DCGM metric"),
@@ -186,7 +192,7 @@ class Audit(unittest.TestCase):
             (["--prometheus", f"http://127.0.0.1:{self.exporters.port}"], "is not Prometheus' HTTP API"),
             (["--prometheus", self.prometheus.url + "/elsewhere"], "answers 404"),
         ]:
-            # A flag that is given twice would be refused: one address only.
+            # The flag must not be given twice.
             url, args = (args[1], []) if args[0] == "--prometheus" else (self.prometheus.url, args)
             done = self.run_audit(url, *args)
             self.assertEqual((done.returncode, done.stdout), (2, ""), args)

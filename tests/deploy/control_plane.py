@@ -1,6 +1,7 @@
-"""A real control plane on loopback: etcd, kube-apiserver and, when asked, kube-controller-manager and kube-scheduler.
+"""A real control plane on loopback for tests: etcd, kube-apiserver and optional controllers.
 
-The binaries are looked for where envtest looks: $KUBEBUILDER_ASSETS, then /usr/local/kubebuilder/bin.
+The binaries are expected where envtest expects them: in $KUBEBUILDER_ASSETS, else in
+/usr/local/kubebuilder/bin.
 """
 
 import functools
@@ -20,14 +21,14 @@ BINARIES = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler
 
 @functools.cache
 def missing() -> str:
-    """Why no control plane can run here, or an empty text."""
+    """Returns why no control plane can run here, or an empty string."""
     absent = [name for name in BINARIES if not (ASSETS / name).is_file()]
     if not shutil.which("openssl"):
         absent.append("openssl")
     if not absent:
         return ""
     reason = f"NOT TESTED: {', '.join(absent)} not found (looked in {ASSETS}; set KUBEBUILDER_ASSETS)"
-    # unittest shows why it skipped only when asked to be verbose.
+    # unittest prints reasons for skipping only in verbose mode.
     print(reason, file=sys.stderr)
     return reason
 
@@ -39,7 +40,7 @@ def free_port() -> int:
 
 
 class ControlPlane:
-    """Used as a context manager; everything it starts ends with it."""
+    """A control plane as a context manager. Leaving it stops everything that it started."""
 
     def __init__(self, controllers: bool = False):
         self.controllers = controllers
@@ -65,7 +66,7 @@ class ControlPlane:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, name: str, *arguments: str, cwd: pathlib.Path | None = None) -> subprocess.Popen:
-        """Starts one of the binaries; its output goes to a file named for it."""
+        """Starts one of the binaries. Its output goes to <name>.log."""
         with open(self.directory / f"{name}.log", "wb") as log:
             process = subprocess.Popen([ASSETS / name, *arguments], cwd=cwd or self.directory, stdout=log, stderr=subprocess.STDOUT)
         self.processes.append(process)
@@ -90,12 +91,12 @@ class ControlPlane:
             if found := condition():
                 return found
             if dead := [p.args[0].name for p in self.processes if p.poll() is not None]:
-                raise AssertionError(f"{dead} ended while waiting for {what}; see {self.log(dead[0])[-1500:]}")
+                raise AssertionError(f"{dead} exited while waiting for {what}; log: {self.log(dead[0])[-1500:]}")
             time.sleep(0.3)
-        raise AssertionError(f"{what}: not within {seconds} s")
+        raise AssertionError(f"timed out after {seconds} s waiting for {what}")
 
     def kubeconfig(self, name: str, subject: str):
-        """Writes <name>.conf for a client with this certificate subject."""
+        """Writes <name>.conf, the kubeconfig of a client with this certificate subject."""
         self._certificate(name, subject, "extendedKeyUsage=clientAuth")
         path = f"--kubeconfig={self.directory}/{name}.conf"
         for arguments in (

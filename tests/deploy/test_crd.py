@@ -1,4 +1,7 @@
-"""What a real API server says to good and bad policies. Run: .venv/bin/python -m unittest discover -s tests/deploy -v"""
+"""Tests of the CRD: a real API server accepts valid policies and rejects invalid ones.
+
+Run: .venv/bin/python -m unittest discover -s tests/deploy -v
+"""
 
 import json
 import pathlib
@@ -14,7 +17,7 @@ CRD = ROOT / "deploy/crds/gpusharingpolicies.apportion.dev.yaml"
 
 
 class TablesOfTheProgram(unittest.TestCase):
-    """The schema repeats two tables of the program; they must not part."""
+    """The schema repeats two tables of the program. They must not diverge."""
 
     def entry_rules(self) -> list[str]:
         schema = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -25,17 +28,17 @@ class TablesOfTheProgram(unittest.TestCase):
         [rule] = [rule for rule in self.entry_rules() if words in rule]
         return set(re.findall(r"'([^']+)'", rule.split(words)[1]))
 
-    def test_profiles(self):
+    def test_schema_lists_the_mig_profiles_of_the_program(self):
         self.assertEqual(self.listed("profile in ["), profiles_of_the_program())
 
-    def test_products_without_mig(self):
+    def test_schema_lists_the_products_without_mig_of_the_program(self):
         source = (ROOT / "src/gpu/product.rs").read_text()
         names = re.search(r"WITHOUT_MIG: &\[&str\] = &\[(.*?)\]", source, re.S)[1]
         self.assertEqual(self.listed("product.lowerAscii() in ["), {name.lower() for name in re.findall(r'"(\w+)"', names)})
 
 
 def profiles_of_the_program() -> set[str]:
-    """Every MIG profile in the geometry tables."""
+    """Returns every MIG profile in the geometry tables of the program."""
     source = (ROOT / "src/gpu/geometry.rs").read_text().split("#[cfg(test)]")[0]
     first_of_seven = re.findall(r'seven_slices!\(\s*"([^"]+)"', source)
     return set(re.findall(r'"(\d+g\.\d+gb[^"]*)"', source)) | {f"{profile}+me" for profile in first_of_seven}
@@ -48,10 +51,10 @@ class Validation(unittest.TestCase):
         cls.cluster = cls.enterClassContext(control_plane.ControlPlane())
         cls.cluster.kubectl("apply", "-f", str(CRD))
         cls.cluster.kubectl("wait", "--for=condition=Established", "crd/gpusharingpolicies.apportion.dev", "--timeout=60s")
-        # Established a moment before it is served.
+        # The CRD is established shortly before it is served.
         cls.cluster.wait_for("the resource", lambda: not cls.cluster.kubectl("get", "gsp", check=False).returncode)
 
-    def test_cases(self):
+    def test_policies_are_accepted_or_rejected_as_listed(self):
         for case in yaml.safe_load((ROOT / "tests/deploy/crd_cases.yaml").read_text()):
             with self.subTest(case["what"]):
                 policy = {
@@ -61,7 +64,7 @@ class Validation(unittest.TestCase):
                     **({"spec": case["spec"]} if case["spec"] is not None else {}),
                 }
                 done = self.cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(policy), check=False)
-                # kubectl quotes some answers as Go strings.
+                # kubectl prints some answers as quoted Go strings.
                 answer = " ".join((done.stdout + done.stderr).replace('\\"', '"').split())
                 if "refused" not in case:
                     self.assertEqual(done.returncode, 0, answer)

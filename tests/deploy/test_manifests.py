@@ -1,4 +1,4 @@
-"""The rendered manifests on a real control plane: accepted, applied, started, and doing what they say."""
+"""Tests of the rendered manifests on a real control plane."""
 
 import base64
 import http.server
@@ -34,7 +34,7 @@ def pod(name: str, gpus: dict | None = None, init: dict | None = None, **spec) -
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Takes a JSON body, keeps it, and answers what the server's `answer` makes of it."""
+    """Records each JSON request and responds with the result of the server's `answer`."""
 
     protocol_version = "HTTP/1.1"
 
@@ -68,7 +68,7 @@ class Manifests(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = cls.enterClassContext(control_plane.ControlPlane(controllers=True))
         cls.kubectl = cls.cluster.kubectl
-        # The order of docs/install.md.
+        # In the order of docs/install.md.
         cls.kubectl("apply", "-f", str(MANIFESTS / "crds.yaml"))
         cls.kubectl("wait", "--for=condition=Established", "crd/gpusharingpolicies.apportion.dev", "--timeout=60s")
         cls.cluster.wait_for("the resource", lambda: not cls.kubectl("get", "gsp", check=False).returncode)
@@ -83,20 +83,20 @@ class Manifests(unittest.TestCase):
     def authority(self) -> str:
         return base64.b64encode((self.cluster.directory / "ca.crt").read_bytes()).decode()
 
-    def test_a_dry_run_accepts_everything(self):
+    def test_server_side_dry_run_accepts_all_objects(self):
         self.assertEqual((self.dry_run.returncode, self.dry_run.stderr), (0, ""))
         expected = sum(len(objects(path.name)) for path in MANIFESTS.glob("*.yaml"))
         self.assertEqual(len(self.dry_run.stdout.splitlines()), expected)
         print(f"\n{expected} objects accepted by a server-side dry run")
 
-    def test_applied_without_a_warning_and_again_without_a_change(self):
+    def test_apply_is_free_of_warnings_and_idempotent(self):
         self.assertEqual(self.applied.stderr, "")
         again = self.kubectl("apply", "-f", str(MANIFESTS))
-        # kubectl patches the selector of a disruption budget each time, changed or not.
+        # kubectl always patches the selector of a PodDisruptionBudget, changed or not.
         changed = [line for line in again.stdout.splitlines() if not line.endswith("unchanged") and "poddisruptionbudget" not in line]
         self.assertEqual((changed, again.stderr), ([], ""))
 
-    def test_an_authority_survives_the_next_apply(self):
+    def test_ca_bundle_survives_the_next_apply(self):
         bundle = self.authority()
         patch = [{"op": "add", "path": f"/webhooks/{at}/clientConfig/caBundle", "value": bundle} for at in range(4)]
         self.kubectl("patch", "mutatingwebhookconfiguration", "apportion", "--type=json", "-p", json.dumps(patch))
@@ -104,10 +104,10 @@ class Manifests(unittest.TestCase):
         webhooks = self.cluster.get("mutatingwebhookconfiguration", "apportion")["webhooks"]
         self.assertEqual({w["clientConfig"].get("caBundle") for w in webhooks}, {bundle})
 
-    def test_pod_security_restricted_takes_the_pods(self):
+    def test_pod_security_restricted_admits_the_pods(self):
         namespace = self.cluster.get("namespace", NAMESPACE)
         self.assertEqual(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
-        # Known to work: what the level forbids is refused here.
+        # Check that the level is enforced: a pod that violates it is rejected.
         bad = self.kubectl("-n", NAMESPACE, "create", "--dry-run=server", "-f", "-", input=json.dumps(pod("bad")), check=False)
         self.assertIn('violates PodSecurity "restricted:latest"', bad.stderr)
 
@@ -127,7 +127,7 @@ class Manifests(unittest.TestCase):
         group = f"--as-group=system:serviceaccounts:{NAMESPACE}"
         return self.kubectl("auth", "can-i", verb, resource, who, group, *more, check=False).stdout.strip() == "yes"
 
-    def test_rights(self):
+    def test_service_accounts_have_only_the_permissions_they_need(self):
         for account, verb, resource, *more in [
             ("apportion", "watch", "nodes"),
             ("apportion", "list", "namespaces"),
@@ -171,7 +171,7 @@ class Manifests(unittest.TestCase):
         ]:
             self.assertFalse(self.can(account, verb, resource, *more), f"{account} must not {verb} {resource}")
 
-    def test_the_webhook_is_called_for_what_it_should_be(self):
+    def test_webhook_is_called_only_for_matching_requests(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.cluster.directory / "api.crt", self.cluster.directory / "api.key")
         server = serve(type(self), self.admit, context)
@@ -180,7 +180,7 @@ class Manifests(unittest.TestCase):
         for webhook in configuration["webhooks"]:
             webhook["clientConfig"] = {"url": f"https://127.0.0.1:{server.server_port}/mutate", "caBundle": bundle}
         configuration["metadata"]["name"] = "probe"
-        # The installed one has nobody behind it here.
+        # No server runs behind the installed configuration.
         self.kubectl("delete", "mutatingwebhookconfiguration", "apportion")
         self.addCleanup(self.kubectl, "apply", "-f", str(MANIFESTS / "install.yaml"))
         self.addCleanup(self.kubectl, "delete", "mutatingwebhookconfiguration", "probe")
@@ -218,12 +218,12 @@ class Manifests(unittest.TestCase):
             ("a GPU in an init container", pod("p", cpu, init=gpu), "governed", ["Pod"]),
             ("no resources", pod("p"), "governed", []),
             ("no GPU", pod("p", cpu, init=cpu), "governed", []),
-            ("another device of the vendor", pod("p", {"nvidia.com/rdma": 1}), "governed", []),
+            ("another resource of the vendor", pod("p", {"nvidia.com/rdma": 1}), "governed", []),
             ("a namespace without a policy", pod("p", gpu), "free", []),
             ("kube-system", pod("p", gpu), "kube-system", []),
-            ("our own namespace", restricted, NAMESPACE, []),
-            ("no GPU, where a policy asks for isolation", pod("p", cpu), "isolated", ["Pod"]),
-            ("a GPU there, asked about once", pod("p", gpu), "isolated", ["Pod"]),
+            ("Apportion's own namespace", restricted, NAMESPACE, []),
+            ("no GPU, in a namespace whose policy requires isolation", pod("p", cpu), "isolated", ["Pod"]),
+            ("a GPU there, one call only", pod("p", gpu), "isolated", ["Pod"]),
             ("a Deployment", workload("Deployment", template), "governed", ["Deployment"]),
             ("a StatefulSet", workload("StatefulSet", template), "governed", ["StatefulSet"]),
             ("a DaemonSet", workload("DaemonSet", template), "governed", ["DaemonSet"]),
@@ -237,7 +237,7 @@ class Manifests(unittest.TestCase):
             with self.subTest(what):
                 self.assertEqual(calls(given, namespace), expected)
         with self.subTest("a mirror pod"):
-            # Only a node may write one, so it is refused for that, and not by a call.
+            # Only a node may create a mirror pod. The API server rejects it without a webhook call.
             server.asked.clear()
             self.kubectl("create", "--dry-run=server", "-n", "governed", "-f", "-", input=json.dumps(mirror), check=False)
             self.assertEqual(server.asked, [])
@@ -247,7 +247,7 @@ class Manifests(unittest.TestCase):
             ("a label", ["label", "pod", "r", "a=b"], []),
             ("an annotation", ["annotate", "pod", "r", "a.io/cdi.k8s.io=b"], []),
             ("an annotation that injects devices", ["annotate", "pod", "r", "nvidia.cdi.k8s.io/pod=x"], ["Pod"]),
-            ("an injector's of NRI", ["annotate", "pod", "r", "cdi-devices.noderesource.dev/container.c=x"], ["Pod"]),
+            ("an annotation of an NRI device injector", ["annotate", "pod", "r", "cdi-devices.noderesource.dev/container.c=x"], ["Pod"]),
             ("an ephemeral container", ["debug", "r", "--image=busybox", "-c", "d"], ["Pod"]),
         ]:
             with self.subTest(what):
@@ -271,7 +271,7 @@ class Manifests(unittest.TestCase):
         return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": asked["request"]["uid"], "allowed": True}}
 
     def nodes(self):
-        """Two nodes with eight GPUs each."""
+        """Creates two nodes with eight GPUs each."""
         for name in ("n1", "n2"):
             self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}))
             self.kubectl("patch", "node", name, "--type=merge", "-p", '{"spec":{"taints":null}}')
@@ -281,11 +281,11 @@ class Manifests(unittest.TestCase):
 
     @staticmethod
     def keep_the_second(asked: dict) -> dict:
-        """An extender's answer. With one node left, kube-scheduler does not call prioritize."""
-        return {"NodeNames": [name for name in asked["NodeNames"] if name == "n2"], "FailedNodes": {"n1": "not this one"}}
+        """Answers as an extender. With one node left, kube-scheduler does not call prioritize."""
+        return {"NodeNames": [name for name in asked["NodeNames"] if name == "n2"], "FailedNodes": {"n1": "excluded by the test"}}
 
     def schedule(self, extender, config: str, account: str, scheduler: str):
-        """Runs kube-scheduler with this configuration, and lets it place a pod with a GPU and one without."""
+        """Runs kube-scheduler with this configuration on a pod with a GPU and one without."""
         directory = self.cluster.directory
         (directory / "config.yaml").write_text(config)
         self.nodes()
@@ -314,14 +314,14 @@ class Manifests(unittest.TestCase):
         complaints = [
             line
             for line in self.cluster.log("kube-scheduler").splitlines()
-            # v1.36 says this of --allow-metric-labels-manifest, which nobody gave.
+            # v1.36 logs this for --allow-metric-labels-manifest even if the flag is not set.
             if ("forbidden" in line or line.startswith("E")) and "The manifest file is empty, ignoring" not in line
         ]
         self.assertEqual(complaints, [], "\n".join(complaints))
-        # In a pod it runs on a root file system that it cannot write.
+        # It must not write files: in its pod, the root file system is read-only.
         self.assertEqual(list(empty.iterdir()), [])
 
-    def test_kube_scheduler_takes_the_configuration_with_the_rights_it_has(self):
+    def test_kube_scheduler_runs_with_the_rendered_configuration_and_permissions(self):
         extender = serve(type(self), self.keep_the_second)
         directory = self.cluster.directory
         kubeconfig = {
@@ -334,7 +334,7 @@ class Manifests(unittest.TestCase):
         }
         account = directory / "account.conf"
         account.write_text(json.dumps(kubeconfig))
-        # All that differs from the pod: where the API server and the extender are.
+        # Only the addresses of the API server and the extender differ from the pod.
         text = objects("install.yaml")["ConfigMap", "apportion-scheduler"]["data"]["config.yaml"]
         self.assertIn("http://127.0.0.1:8444\n", text)
         text = text.replace("http://127.0.0.1:8444\n", f"http://127.0.0.1:{extender.server_port}\n")
@@ -342,7 +342,7 @@ class Manifests(unittest.TestCase):
         lease = self.cluster.get("lease", "apportion-scheduler", "-n", NAMESPACE)
         self.assertTrue(lease["spec"]["holderIdentity"])
 
-    def test_the_documented_configuration_of_another_kube_scheduler(self):
+    def test_documented_configuration_works_for_another_kube_scheduler(self):
         directory = self.cluster.directory
         certificates = directory / "certificates"
         subprocess.run([ROOT / "certs/make.sh", certificates], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Helm itself installs, upgrades and uninstalls the chart on a real API server."""
+"""Tests that Helm installs, upgrades and uninstalls the chart on a real API server."""
 
 import base64
 import json
@@ -13,17 +13,18 @@ NAMESPACE = "apportion-system"
 @unittest.skipIf(helm is None, "NOT TESTED: pip install helm-python-sdk")
 @unittest.skipIf(control_plane.missing(), control_plane.missing())
 class Release(unittest.TestCase):
-    def test_from_install_to_uninstall(self):
+    def test_install_upgrade_uninstall(self):
         cluster = self.enterContext(control_plane.ControlPlane(controllers=True))
         config = self.enterContext(helm.Config(kubeconfig_path=cluster.directory / "admin.conf", namespace=NAMESPACE))
 
-        # One step, definition and policies included.
+        # One step installs the CRD and the policies as well.
         release = config.install(CHART, "apportion", {}, namespace=NAMESPACE, create_namespace=True)
         self.assertEqual(release["status"], "deployed")
         policies = [policy["metadata"]["name"] for policy in cluster.get("gsp")["items"]]
         self.assertEqual(policies, ["development", "inference", "multi-tenant", "training"])
 
-        # As the program does while it runs: fills in the authority, keeps its Secret, writes a status.
+        # Do what the program does while it runs: set the caBundle, create its Secret, write a
+        # status.
         bundle = base64.b64encode((cluster.directory / "ca.crt").read_bytes()).decode()
         patch = [{"op": "add", "path": f"/webhooks/{at}/clientConfig/caBundle", "value": bundle} for at in range(4)]
         cluster.kubectl("patch", "mutatingwebhookconfiguration", "apportion", "--type=json", "-p", json.dumps(patch))
@@ -37,7 +38,7 @@ class Release(unittest.TestCase):
         self.assertEqual({webhook["clientConfig"].get("caBundle") for webhook in webhooks}, {bundle})
         self.assertEqual(cluster.get("gsp", "training")["status"]["pods"], 3)
 
-        # The order of docs/install.md.
+        # In the order of docs/install.md.
         cluster.kubectl("delete", "mutatingwebhookconfiguration", "apportion")
         config.uninstall("apportion")
         self.assertEqual(cluster.get("gsp")["items"], [])

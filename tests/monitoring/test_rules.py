@@ -1,4 +1,7 @@
-"""The rules do what they say, and neither they nor the dashboard name a metric that nobody exposes."""
+"""Tests of the Prometheus rules and the Grafana dashboard.
+
+Alerts fire and resolve as documented, and every metric that a rule or a panel names exists.
+"""
 
 import json
 import pathlib
@@ -18,9 +21,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy/monitoring/rules.yaml"
 DASHBOARD = ROOT / "deploy/monitoring/dashboard.json"
 CASES = pathlib.Path(__file__).with_name("rules_test.yaml")
-# dcgm-exporter's default-counters.csv.
+# From dcgm-exporter's default-counters.csv.
 DCGM = {"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"}
-# kube-state-metrics docs/metrics, and kube-apiserver.
+# From kube-state-metrics (docs/metrics) and kube-apiserver.
 OTHERS = {
     "kube_pod_container_resource_requests", "kube_pod_status_phase", "kube_node_status_allocatable",
     "apiserver_admission_webhook_rejection_count", "apiserver_admission_webhook_fail_open_count",
@@ -36,11 +39,11 @@ def promtool() -> str:
 
 
 def names(expression: str) -> set[str]:
-    """The metrics that an expression names."""
+    """Returns the metrics that a PromQL expression names."""
     text = re.sub(r'"(\\.|[^"\\])*"', "", expression)
     text = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", text)
     text = re.sub(r"\b(by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
-    # What an opening parenthesis follows is a function.
+    # A word before an opening parenthesis is a function.
     return {word for word in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\(|[a-zA-Z0-9_:])", text) if word not in WORDS}
 
 
@@ -56,12 +59,12 @@ def queries() -> list[str]:
     return [target["expr"] for panel in panels() for target in panel["targets"]]
 
 
-# What shows only beside a live cluster; that it is registered is read in the source.
+# Metrics that have series only on a live cluster, with the file that registers them.
 LIVE = {"breaches": "src/service/stock_metrics.rs"}
 
 
 def provoke(ports: dict[str, str]) -> None:
-    """Makes the server count: a family of which nothing was counted yet is not in its answer."""
+    """Sends requests that make the server count. /metrics omits counters without a value."""
     trust = ssl._create_unverified_context()
     review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "resource": {"group": "", "version": "v1", "resource": "pods"},
@@ -78,12 +81,12 @@ def provoke(ports: dict[str, str]) -> None:
 
 
 def own_metrics() -> set[str]:
-    """What /metrics of the real binary says that it exposes, when it has been called."""
+    """Returns the metrics that the real binary exposes at /metrics after some requests."""
     command = [ROOT / "target/debug/apportion", "serve", "--policies", ROOT / "policies", "--tls-self-signed", "--drain-delay", "0"]
     command += ["--cluster", ROOT / "examples/cluster/cluster.json"]
     command += [f"--{role}-listen=127.0.0.1:0" for role in ("webhook", "extender", "admin")]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    # A server that says nothing must not hold up the tests.
+    # Do not hang on a server that prints nothing.
     limit = threading.Timer(30, server.kill)
     limit.start()
     try:
@@ -91,7 +94,7 @@ def own_metrics() -> set[str]:
         while len(ports) < 3:
             line = re.sub(r"\x1b\[[0-9;]*m", "", server.stdout.readline())
             if not line:
-                raise RuntimeError(f"the server ended; it said where to find {ports}")
+                raise RuntimeError(f"the server exited; listeners so far: {ports}")
             if found := re.search(r"listener=\W*(\w+)\W+address=\W*(127\.0\.0\.1:\d+)", line):
                 ports[found[1]] = found[2]
         provoke(ports)
@@ -122,7 +125,7 @@ class Rules(unittest.TestCase):
             cases.write_text(CASES.read_text().replace("[RULES]", f"[{RULES}]"))
             self.run_promtool("test", "rules", cases)
 
-    def test_each_alert_is_seen_before_during_and_after(self):
+    def test_each_alert_is_tested_before_during_and_after(self):
         seen = {}
         for group in yaml.safe_load(CASES.read_text())["tests"]:
             times = {}
@@ -134,7 +137,7 @@ class Rules(unittest.TestCase):
         for alert in (rule["alert"] for rule in rules() if "alert" in rule):
             self.assertTrue(any(".X." in states for states in seen.get(alert, [])), f"{alert}: {seen.get(alert)}")
 
-    def test_each_alert_has_a_place_in_the_runbook(self):
+    def test_each_alert_has_a_runbook_section(self):
         headings = re.findall(r"^### (\w+)$", (ROOT / "docs/alerts.md").read_text(), re.M)
         alerts = [rule for rule in rules() if "alert" in rule]
         self.assertEqual(sorted(headings), sorted(rule["alert"] for rule in alerts))
@@ -142,7 +145,7 @@ class Rules(unittest.TestCase):
             self.assertEqual(rule["annotations"]["runbook"], f"docs/alerts.md#{rule['alert'].lower()}")
             self.assertIn(rule["labels"]["severity"], ("info", "warning", "critical"))
 
-    def test_every_metric_exists(self):
+    def test_every_metric_in_rules_and_dashboard_exists(self):
         recorded = {rule["record"] for rule in rules() if "record" in rule}
         own = own_metrics()
         self.assertGreater(len(own), 15)
@@ -150,14 +153,14 @@ class Rules(unittest.TestCase):
         for expression in [rule["expr"] for rule in rules()] + queries():
             self.assertTrue(names(expression), expression)
             self.assertLessEqual(names(expression), known, expression)
-        # Nothing is recorded that nobody reads.
+        # Every recorded metric is used.
         read = set().union(*(names(rule["expr"]) for rule in rules()), *map(names, queries()))
         self.assertLessEqual(recorded, read)
 
-    def test_names_are_found(self):
+    def test_names_finds_the_metrics_of_an_expression(self):
         self.assertEqual(names('sum by (a, b) (rate(x_total{l="y"}[5m])) / on (c) z unless 5 * s:t > 1'), {"x_total", "z", "s:t"})
 
-    def test_expressions_of_the_dashboard_are_sound(self):
+    def test_dashboard_expressions_are_valid_promql(self):
         with tempfile.TemporaryDirectory() as directory:
             made = pathlib.Path(directory) / "queries.yaml"
             records = [{"record": f"q{at}", "expr": expression} for at, expression in enumerate(queries())]
