@@ -12,7 +12,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Labels of every object; takes (list context component). */}}
+{{- /* Labels of every object. Takes (list context component). */}}
 {{- define "apportion.labels" -}}
 {{- $ := index . 0 -}}
 {{ include "apportion.selector" . }}
@@ -34,7 +34,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- .Values.image.repository }}{{ ternary "@" ":" (hasPrefix "sha256:" $tag) }}{{ $tag }}
 {{- end }}
 
-{{- /* The Secret with the authority, or with the certificate. */}}
+{{- /* The Secret with the authority or the certificate. */}}
 {{- define "apportion.tlsSecret" -}}
 {{- if eq .Values.tls.mode "secret" -}}
 {{ required "tls.mode secret needs tls.secret.name" .Values.tls.secret.name }}
@@ -43,7 +43,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end }}
 
-{{- /* What the Pod Security level "restricted" asks of a container, and a read-only root besides. */}}
+{{- /* What the Pod Security level "restricted" requires of a container, plus a read-only root. */}}
 {{- define "apportion.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -72,7 +72,7 @@ seccompProfile:
       fieldPath: metadata.name
 {{- end }}
 
-{{- /* Takes (list context component values): the constraints of the values, or replicas apart from each other. */}}
+{{- /* Takes (list context component values): constraints from the values, else a spread over nodes. */}}
 {{- define "apportion.spread" -}}
 {{- $ := index . 0 -}}
 {{- with (index . 2).topologySpreadConstraints -}}
@@ -81,9 +81,9 @@ seccompProfile:
 - maxSkew: 1
   topologyKey: kubernetes.io/hostname
   whenUnsatisfiable: DoNotSchedule
-  # A tainted node that takes none of the replicas must not hold the others up.
+  # A tainted node, which cannot take a replica, must not block the others.
   nodeTaintsPolicy: Honor
-  # Replicas of the version before do not count: a rollout would come to rest lopsided.
+  # Do not count replicas of the previous version: a rollout would end unevenly spread.
   matchLabelKeys: [pod-template-hash]
   labelSelector:
     matchLabels:
@@ -98,7 +98,7 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
-{{- /* CEL: whether a container of the pod spec, given as an expression, names a GPU. */}}
+{{- /* CEL: whether a container of a pod spec (given as an expression) names a GPU. */}}
 {{- define "apportion.cel.gpu" -}}
 ({{ . }}.containers + (has({{ . }}.initContainers) ? {{ . }}.initContainers : [])).exists(c, has(c.resources) &&
 [has(c.resources.limits) ? c.resources.limits : {}, has(c.resources.requests) ? c.resources.requests : {}].exists(of,
@@ -112,7 +112,7 @@ matchLabels:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 matchExpressions:
-# Our own namespace as well: the webhook must not be asked about the pods that bring it back.
+# The release's namespace is excluded too: the webhook must not judge the pods that bring it back.
 - key: kubernetes.io/metadata.name
   operator: NotIn
   values: {{ append .Values.webhook.excludedNamespaces .Release.Namespace | uniq | toJson }}
@@ -125,7 +125,7 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
-{{- /* Where the API server finds the webhook. */}}
+{{- /* How the API server reaches the webhook. */}}
 {{- define "apportion.clientConfig" -}}
 {{- if eq .Values.tls.mode "secret" }}
 caBundle: {{ required "tls.mode secret needs tls.secret.caBundle" .Values.tls.secret.caBundle }}
