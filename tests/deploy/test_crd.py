@@ -32,14 +32,14 @@ class TablesOfTheProgram(unittest.TestCase):
         self.assertEqual(self.listed("profile in ["), profiles_of_the_program())
 
     def test_schema_lists_the_products_without_mig_of_the_program(self):
-        source = (ROOT / "src/gpu/product.rs").read_text()
+        source = (ROOT / "crates/mig/src/product.rs").read_text()
         names = re.search(r"WITHOUT_MIG: &\[&str\] = &\[(.*?)\]", source, re.S)[1]
         self.assertEqual(self.listed("product.lowerAscii() in ["), {name.lower() for name in re.findall(r'"(\w+)"', names)})
 
 
 def profiles_of_the_program() -> set[str]:
     """Returns every MIG profile in the geometry tables of the program."""
-    source = (ROOT / "src/gpu/geometry.rs").read_text().split("#[cfg(test)]")[0]
+    source = (ROOT / "crates/mig/src/geometry.rs").read_text().split("#[cfg(test)]")[0]
     first_of_seven = re.findall(r'seven_slices!\(\s*"([^"]+)"', source)
     return set(re.findall(r'"(\d+g\.\d+gb[^"]*)"', source)) | {f"{profile}+me" for profile in first_of_seven}
 
