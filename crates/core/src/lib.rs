@@ -1,4 +1,4 @@
-//! How each pod may share GPUs: a pure core without files, sockets, clock or threads.
+//! Decides how each pod may share GPUs. A pure core: no files, sockets, clock, threads or logs.
 //!
 //! ```text
 //!     namespace label, policy            node labels, allocatable, pods

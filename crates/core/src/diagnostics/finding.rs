@@ -8,14 +8,14 @@ use std::sync::Arc;
 pub struct Location {
     /// The file, as the user named it.
     pub file: Arc<str>,
-    /// Counted from 1; 0 for the file as a whole.
+    /// From 1; 0 for the whole file.
     pub line: u64,
-    /// Counted from 1, in characters; 0 for the line as a whole.
+    /// In characters, from 1; 0 for the whole line.
     pub column: u64,
 }
 
 impl Location {
-    /// A file as a whole.
+    /// The location of a whole file.
     pub fn file(name: &str) -> Self {
         Location {
             file: name.into(),
@@ -38,17 +38,15 @@ impl fmt::Display for Location {
     }
 }
 
-/// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// The document can not be used.
+    /// The document cannot be used.
     Error,
-    /// It can be used, and does not do what it seems to.
+    /// The document can be used, but does not do what it seems to do.
     Warning,
 }
 
 impl Severity {
-    /// The word in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
@@ -57,21 +55,17 @@ impl Severity {
     }
 }
 
-/// One thing that is wrong or doubtful.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How bad.
     pub severity: Severity,
-    /// Where.
     pub location: Location,
-    /// The field, from the document's root, where one is to blame.
+    /// The path of the field from the document's root; empty if the finding is about no field.
     pub field: String,
-    /// What, and how to mend it: one sentence or two.
+    /// What is wrong and how to fix it, in one or two sentences.
     pub message: String,
 }
 
 impl Finding {
-    /// A finding that makes a document unusable.
     pub fn error(location: Location, field: impl Into<String>, message: impl Into<String>) -> Self {
         Finding {
             severity: Severity::Error,
@@ -81,7 +75,6 @@ impl Finding {
         }
     }
 
-    /// A finding that does not.
     pub fn warning(location: Location, field: impl Into<String>, message: impl Into<String>) -> Self {
         Finding {
             severity: Severity::Warning,

@@ -1,10 +1,15 @@
 //! Findings in documents that users write: severity, file, line, column, field, message.
 
-pub mod count;
 pub mod finding;
 pub mod reader;
+pub mod selector;
 pub mod spelling;
 
-pub use count::counted;
 pub use finding::{Finding, Location, Severity};
 pub use reader::Reader;
+pub use selector::SelectorDocument;
+
+/// A count with its noun, for messages: `1 pod`, `2 pods`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

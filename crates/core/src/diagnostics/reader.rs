@@ -1,31 +1,30 @@
-//! Reads documents that know their places: what a mistake in one is told with.
+//! Reads documents whose values know their location, so that findings can name line and column.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Error, Localizer, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::finding::{Finding, Location};
-use crate::k8s::{LabelSelector, Operator, Requirement};
-use crate::policy::document::Selector;
 
-/// A file that is being read, and what was found in it so far.
+/// Reads one file, and collects findings.
 pub struct Reader {
     file: Arc<str>,
-    /// What was found.
     pub findings: Vec<Finding>,
 }
 
 impl Reader {
-    /// A reader of the file of this name.
-    pub fn of(file: &str) -> Self {
+    /// A reader for the file of this name.
+    pub fn new(file: &str) -> Self {
         Reader {
             file: file.into(),
             findings: Vec::new(),
         }
     }
 
-    /// All documents of the file's text; none is a mistake, too. `kind` is what they should be.
+    /// Parses all documents of a file. A file without documents is an error too; its message names
+    /// `kind`.
     pub fn documents<T: DeserializeOwned>(&self, text: &str, kind: &str) -> Result<Vec<T>, Vec<Finding>> {
         let documents: Vec<T> = serde_saphyr::from_multiple(text).map_err(|error| vec![self.unreadable(&error)])?;
         if documents.is_empty() {
@@ -38,23 +37,19 @@ impl Reader {
         Ok(documents)
     }
 
-    /// Why the text is no such document.
-    pub fn unreadable(&self, error: &serde_saphyr::Error) -> Finding {
+    /// A finding for a text that cannot be parsed.
+    pub fn unreadable(&self, error: &Error) -> Finding {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
-        // The library ends its text with the place, which the finding names in front.
-        let message = error.without_snippet().to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message);
-        // A message of several clauses gives the remedy last, and here it would name a setting of the library.
-        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
         let location = Location {
             file: Arc::clone(&self.file),
             line,
             column,
         };
+        let message = error.without_snippet().render_with_formatter(&ParseErrorFormatter);
         Finding::error(location, "", message)
     }
 
-    /// Where a value stands.
+    /// The location of a value.
     pub fn at<T>(&self, value: &Spanned<T>) -> Location {
         Location {
             file: Arc::clone(&self.file),
@@ -63,99 +58,82 @@ impl Reader {
         }
     }
 
-    /// A value that can not be used.
+    /// Adds an error about a value.
     pub fn error<T>(&mut self, value: &Spanned<T>, field: &str, message: impl Into<String>) {
         let at = self.at(value);
         self.findings.push(Finding::error(at, field, message));
     }
 
-    /// A value that does not do what it seems to.
+    /// Adds a warning about a value.
     pub fn warning<T>(&mut self, value: &Spanned<T>, field: &str, message: impl Into<String>) {
         let at = self.at(value);
         self.findings.push(Finding::warning(at, field, message));
     }
+}
 
-    /// A label selector; its mistakes are found.
-    pub fn selector(&mut self, selector: &Selector, field: &str) -> LabelSelector {
-        let mut requirements = Vec::new();
-        for (key, value) in &selector.match_labels {
-            let field = format!("{field}.matchLabels[{key}]");
-            self.label_key(key, value, &field);
-            self.label_value(value, &field);
-            requirements.push(Requirement::new(key, Operator::In, [&value.value]));
-        }
-        for (at, expression) in selector.match_expressions.iter().enumerate() {
-            let field = format!("{field}.matchExpressions[{at}]");
-            let Spanned { value: parts, .. } = expression;
-            self.label_key(&parts.key.value, &parts.key, &format!("{field}.key"));
-            for value in &parts.values {
-                self.label_value(value, &format!("{field}.values"));
-            }
-            let operator = match Operator::parse(&parts.operator.value) {
-                Some(operator) if !matches!(operator, Operator::Gt | Operator::Lt) => operator,
-                _ => {
-                    let message = format!(
-                        "`{}` is not an operator of a label selector; use In, NotIn, Exists or DoesNotExist",
-                        parts.operator.value
-                    );
-                    self.error(&parts.operator, &format!("{field}.operator"), message);
-                    continue;
-                }
-            };
-            let wants_values = matches!(operator, Operator::In | Operator::NotIn);
-            if wants_values && parts.values.is_empty() {
-                self.error(expression, &field, format!("{} needs values", operator.as_str()));
-            } else if !wants_values && !parts.values.is_empty() {
-                self.error(expression, &field, format!("{} takes no values", operator.as_str()));
-            }
-            requirements.push(Requirement::new(
-                &parts.key.value,
-                operator,
-                parts.values.iter().map(|value| &value.value),
-            ));
-        }
-        LabelSelector { requirements }
+/// Renders parser errors for users: without settings of the parser, and without the location, which
+/// the finding has.
+struct ParseErrorFormatter;
+
+impl MessageFormatter for ParseErrorFormatter {
+    fn localizer(&self) -> &dyn Localizer {
+        &WithoutLocation
     }
 
-    /// Whether a text can be a label's key; if not, that is found.
-    pub fn label_key(&mut self, key: &str, place: &Spanned<String>, field: &str) {
-        let (prefix, name) = match key.split_once('/') {
-            Some((prefix, name)) => (Some(prefix), name),
-            None => (None, key),
-        };
-        let good_prefix = prefix.is_none_or(|prefix| {
-            prefix.len() <= 253
-                && prefix.split('.').all(|part| {
-                    !part.is_empty()
-                        && part
-                            .bytes()
-                            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                })
-        });
-        if !good_prefix || name.is_empty() || !is_label_text(name) {
-            self.error(place, field, format!("`{key}` can not be the key of a label"));
-        }
-    }
-
-    fn label_value(&mut self, value: &Spanned<String>, field: &str) {
-        if !is_label_text(&value.value) {
-            let message = format!(
-                "`{}` can not be the value of a label: use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends",
-                value.value
-            );
-            self.error(value, field, message);
+    fn format_message<'a>(&self, error: &'a Error) -> Cow<'a, str> {
+        match error {
+            Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate mapping key: {key}").into(),
+            Error::DuplicateMappingKey { key: None, .. } => "duplicate mapping key".into(),
+            _ => UserMessageFormatter.format_message(error),
         }
     }
 }
 
-/// Whether a text can be a value of a label: `validation.IsValidLabelValue` of k8s.io/apimachinery.
-pub fn is_label_text(text: &str) -> bool {
-    let edge = |b: Option<&u8>| b.is_none_or(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+struct WithoutLocation;
+
+impl Localizer for WithoutLocation {
+    fn attach_location<'a>(&self, base: Cow<'a, str>, _: serde_saphyr::Location) -> Cow<'a, str> {
+        base
+    }
+
+    fn alias_defined_at(&self, _: serde_saphyr::Location) -> String {
+        String::new()
+    }
+
+    fn alias_used_at(&self, _: serde_saphyr::Location) -> String {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        #[serde(rename = "list")]
+        _list: Vec<String>,
+        #[serde(default, rename = "text")]
+        _text: String,
+    }
+
+    #[test]
+    fn parse_errors_name_no_parser_settings_and_no_second_location() {
+        for (text, expected) in [
+            ("list: []\nlist: []\n", "f:2:1: error: duplicate mapping key: list"),
+            ("list: [x\n", "unclosed bracket"),
+            ("list: *x\n", "unknown"),
+            ("list: &x [y]\ntext: *x\n", "expected"),
+            ("lists: []\n", "f:1:1: error: unknown field `lists`"),
+        ] {
+            let error = Reader::new("f").documents::<Document>(text, "Document").unwrap_err()[0].to_string();
+            assert!(error.starts_with("f:") && error.contains(expected), "{text}: {error}");
+            for leaked in [" at line ", "line 1", "line 2", "Policy", "Options"] {
+                assert!(!error.contains(leaked), "{text}: {error}");
+            }
+        }
+    }
 }

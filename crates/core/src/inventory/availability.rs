@@ -1,31 +1,32 @@
-//! Whether the cluster can serve a demand: now, at other times, or never.
+//! Whether the cluster can serve a demand: now, later, or never.
 
-use super::inventory::Inventory;
+use super::cluster::Inventory;
 use super::node_usage::PodRequestRef;
 use super::offer::OfferClass;
 use super::pending_admissions::PendingAdmissions;
 use super::scheduling_constraints::SchedulingConstraints;
 use crate::policy::SharingRule;
 
-/// How well the cluster can serve a demand. In order: the better, the greater.
+/// How well the cluster can serve a demand, from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Availability {
-    /// No node that the pod may run on has such an offer, or none is large enough.
+    /// No node that the pod may run on has a suitable offer of this size.
     None,
-    /// Only nodes have it that take no pods now: not ready, cordoned, tainted, or being reconfigured.
-    Closed,
-    /// No device plugin gives it, or not now, and a node's DRA driver may: see [`mod@super::dra`].
-    Delegated,
-    /// Some node has it, and all is taken.
-    Exists,
-    /// Some node has it free, also when all who wait have been served.
+    /// Only nodes that take no pods now have it: not ready, cordoned, tainted, or being
+    /// reconfigured.
+    Unschedulable,
+    /// No schedulable node has a device plugin that offers it, but a DRA driver may: see
+    /// [`mod@super::dra`].
+    ServedByDra,
+    /// Some node has it, but all of it is taken.
+    Taken,
+    /// Some node has it free, and it stays free once all waiting pods are served.
     Free,
 }
 
-/// A demand to be served.
+/// A demand, under one rule of a policy.
 #[derive(Clone, Copy, Debug)]
 pub struct AvailabilityQuery<'w, 'a> {
-    /// The rule to be served under.
     pub rule: &'w SharingRule,
     /// What the pod would hold.
     pub request: PodRequestRef<'w>,
@@ -34,62 +35,68 @@ pub struct AvailabilityQuery<'w, 'a> {
 }
 
 impl Inventory {
-    /// How well the cluster can serve `wanted`, with `claims` taken away from what is free.
+    /// How well the cluster can serve a demand, if the pods of `pending` get their shares first.
     ///
-    /// Costs at most what the nodes with the wanted resource cost, and stops at the first proof that it is free. Only where these do not
-    /// do and a device class serves the resource, every node is looked at.
-    pub fn availability(&self, wanted: &AvailabilityQuery<'_, '_>, pending: &PendingAdmissions) -> Availability {
-        match self.plugin_availability(wanted, pending) {
-            Availability::None | Availability::Closed if self.may_use_dra(wanted) => Availability::Delegated,
-            seen => seen,
+    /// Visits the nodes with an offer of the class, until one proves that the demand is free.
+    /// Visits all nodes only if these cannot serve it and a device class exists for the resource.
+    pub fn availability(&self, query: &AvailabilityQuery<'_, '_>, pending: &PendingAdmissions) -> Availability {
+        match self.plugin_availability(query, pending) {
+            Availability::None | Availability::Unschedulable if self.may_be_served_by_dra(query) => {
+                Availability::ServedByDra
+            }
+            availability => availability,
         }
     }
 
-    fn may_use_dra(&self, wanted: &AvailabilityQuery<'_, '_>) -> bool {
+    fn may_be_served_by_dra(&self, query: &AvailabilityQuery<'_, '_>) -> bool {
         let classes = self.device_classes();
-        wanted
+        query
             .request
             .demand
             .iter()
-            .any(|(resource, _)| classes.serving(resource).is_some())
+            .any(|(resource, _)| classes.class_for(resource).is_some())
             && self.nodes().any(|node| {
-                node.offers.paused.is_none()
-                    && node.leave(&wanted.request, [wanted.rule], classes).is_ok()
-                    && node.is_reachable(wanted.scheduling)
+                node.offers.reconfiguration.is_none()
+                    && node.check_dra(&query.request, [query.rule], classes).is_ok()
+                    && node.is_reachable(query.scheduling)
             })
     }
 
-    fn plugin_availability(&self, wanted: &AvailabilityQuery<'_, '_>, pending: &PendingAdmissions) -> Availability {
-        let Some((first, _)) = wanted.request.demand.iter().next() else {
+    /// Availability by device plugins alone.
+    fn plugin_availability(&self, query: &AvailabilityQuery<'_, '_>, pending: &PendingAdmissions) -> Availability {
+        let Some((first, _)) = query.request.demand.iter().next() else {
             return Availability::Free;
         };
         let class = |resource| OfferClass {
-            strategy: wanted.rule.strategy,
+            strategy: query.rule.strategy,
             resource,
         };
-        let Some(stock) = self.stock(class(first)) else {
+        let Some(pool) = self.pool(class(first)) else {
             return Availability::None;
         };
 
-        let promised: Vec<u64> = wanted
+        let promised: Vec<u64> = query
             .request
             .demand
             .iter()
-            .map(|(r, _)| self.awaited(class(r)).saturating_add(pending.of(class(r))))
+            .map(|(resource, _)| {
+                let class = class(resource);
+                self.pending_demand(class).saturating_add(pending.shares(class))
+            })
             .collect();
-        let mut free_in_all = vec![0u64; promised.len()];
-        let (mut closed, mut exists, mut fits_somewhere) = (false, false, false);
-        for node in stock.nodes.values() {
-            if !wanted.scheduling.constraints.admit(&node.name, &node.labels) {
+        let mut free_shares = vec![0u64; promised.len()];
+        let (mut unschedulable, mut exists, mut fits_on_a_node) = (false, false, false);
+        for node in pool.nodes.values() {
+            if !query.scheduling.constraints.admit(&node.name, &node.labels) {
                 continue;
             }
-            let offers: Result<Vec<_>, _> = wanted
+            let offers: Result<Vec<_>, _> = query
                 .request
                 .demand
                 .iter()
                 .map(|(resource, needs)| {
                     node.offers
-                        .serving(resource, wanted.rule, wanted.request.memory)
+                        .allowed_offer(resource, query.rule, query.request.memory)
                         .map(|offer| (offer, needs))
                 })
                 .collect();
@@ -97,32 +104,32 @@ impl Inventory {
             if offers.iter().any(|(offer, needs)| offer.total < *needs) {
                 continue;
             }
-            if node.offers.paused.is_some() || !node.open || !wanted.scheduling.tolerate(&node.taints) {
-                closed = true;
+            if node.offers.reconfiguration.is_some() || !node.schedulable || !query.scheduling.tolerate(&node.taints) {
+                unschedulable = true;
                 continue;
             }
             exists = true;
-            if node.check_neighbours(&wanted.request).is_err() {
+            if node.check_limits(&query.request).is_err() {
                 continue;
             }
-            fits_somewhere |= offers.iter().all(|(offer, needs)| node.free(offer) >= *needs);
-            for (sum, (offer, _)) in free_in_all.iter_mut().zip(&offers) {
-                *sum = sum.saturating_add(node.shares_left(offer, &wanted.request));
+            fits_on_a_node |= offers.iter().all(|(offer, needs)| node.free(offer) >= *needs);
+            for (sum, (offer, _)) in free_shares.iter_mut().zip(&offers) {
+                *sum = sum.saturating_add(node.available_shares(offer, &query.request));
             }
-            let enough = || {
-                free_in_all
+            let is_enough = || {
+                free_shares
                     .iter()
                     .zip(&promised)
-                    .zip(wanted.request.demand.iter())
+                    .zip(query.request.demand.iter())
                     .all(|((free, promised), (_, needs))| free.saturating_sub(*promised) >= needs)
             };
-            if fits_somewhere && enough() {
+            if fits_on_a_node && is_enough() {
                 return Availability::Free;
             }
         }
-        match (exists, closed) {
-            (true, _) => Availability::Exists,
-            (false, true) => Availability::Closed,
+        match (exists, unschedulable) {
+            (true, _) => Availability::Taken,
+            (false, true) => Availability::Unschedulable,
             (false, false) => Availability::None,
         }
     }
@@ -142,25 +149,25 @@ mod tests {
         let json = format!(
             r#"{{"metadata":{{"name":"{name}","labels":{{"zone":"{name}","nvidia.com/gpu.product":"NVIDIA-A100-SXM4-80GB","nvidia.com/gpu.count":"{gpus}","nvidia.com/gpu.replicas":"1","nvidia.com/gpu.sharing-strategy":"none","nvidia.com/gpu.memory":"81920"}}}},"status":{{"allocatable":{{"nvidia.com/gpu":"{gpus}"}}}}}}"#
         );
-        NodeEntry::of(serde_json::from_str(&json).unwrap())
+        NodeEntry::new(serde_json::from_str(&json).unwrap())
     }
 
     fn pod(gpus: u64, rest: &str) -> PodRecord {
         let json = format!(
             r#"{{"metadata":{{"name":"p"}},"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/gpu":{gpus}}}}}}}]{rest}}}}}"#
         );
-        PodRecord::of(&serde_json::from_str(&json).unwrap()).unwrap()
+        PodRecord::from_pod(&serde_json::from_str(&json).unwrap()).unwrap()
     }
 
     fn availability(mut ledger: Ledger, gpus: u64, memory: Option<u64>, pending: &PendingAdmissions) -> Availability {
-        ledger.refresh_awaited();
+        ledger.refresh_pending_demand();
         ledger.inventory().availability(
             &AvailabilityQuery {
                 rule: &SharingRule::any(Strategy::Exclusive),
                 request: PodRequestRef {
                     demand: &Counts::one(GpuResource::Gpu, gpus),
                     memory: memory.map(MiB),
-                    terms: &Arc::new(Guarantees::none("n")),
+                    guarantees: &Arc::new(Guarantees::without_limits("n")),
                 },
                 scheduling: &SchedulingConstraints::default(),
             },
@@ -169,10 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn free_is_what_one_node_can_give_beside_all_who_wait() {
+    fn free_means_that_one_node_has_it_after_all_waiting_pods_are_served() {
         let none = PendingAdmissions::default();
-        let mut claimed = PendingAdmissions::default();
-        claimed.add(
+        let mut admitted = PendingAdmissions::default();
+        admitted.add(
             Duration::ZERO,
             PendingAdmission {
                 namespace: "n".into(),
@@ -187,12 +194,12 @@ mod tests {
             ("an empty cluster", vec![], 8, None, &none, Availability::Free),
             ("more than any node has", vec![], 9, None, &none, Availability::None),
             (
-                "8 free in all, 4 on each node",
+                "8 free in total, 4 on each node",
                 vec![(4, on_a), (4, r#","nodeName":"b""#)],
                 8,
                 None,
                 &none,
-                Availability::Exists,
+                Availability::Taken,
             ),
             (
                 "a waiting pod counts as taken",
@@ -200,10 +207,10 @@ mod tests {
                 8,
                 None,
                 &none,
-                Availability::Exists,
+                Availability::Taken,
             ),
             (
-                "a waiting pod that fits nowhere competes with nobody",
+                "a waiting pod that fits nowhere is not counted",
                 vec![(8, on_a), (9, "")],
                 8,
                 None,
@@ -211,7 +218,7 @@ mod tests {
                 Availability::Free,
             ),
             (
-                "nor does one whose own node is full",
+                "a waiting pod whose only node is full is not counted",
                 vec![(8, on_a), (1, pinned)],
                 8,
                 None,
@@ -219,7 +226,7 @@ mod tests {
                 Availability::Free,
             ),
             (
-                "nor one that no node admits",
+                "a waiting pod that no node admits is not counted",
                 vec![(1, nowhere)],
                 8,
                 None,
@@ -227,19 +234,19 @@ mod tests {
                 Availability::Free,
             ),
             (
-                "a claim counts as taken",
+                "a pending admission counts as taken",
                 vec![(8, on_a)],
                 3,
                 None,
-                &claimed,
-                Availability::Exists,
+                &admitted,
+                Availability::Taken,
             ),
             (
-                "what the claim leaves is free",
+                "what the pending admission leaves is free",
                 vec![(8, on_a)],
                 2,
                 None,
-                &claimed,
+                &admitted,
                 Availability::Free,
             ),
             ("too little memory", vec![], 1, Some(90_000), &none, Availability::None),
@@ -256,17 +263,18 @@ mod tests {
     }
 
     #[test]
-    fn closed_and_paused_nodes_serve_nobody() {
+    fn cordoned_and_reconfiguring_nodes_are_unschedulable() {
         let mut cordoned = node("a", 8);
-        cordoned.open = false;
-        let mut paused = node("b", 8);
-        Arc::make_mut(&mut paused.offers).paused = Some(crate::inventory::offer::ReconfigurationState::DevicePlugin);
+        cordoned.schedulable = false;
+        let mut reconfiguring = node("b", 8);
+        Arc::make_mut(&mut reconfiguring.offers).reconfiguration =
+            Some(crate::inventory::offer::ReconfigurationState::DevicePlugin);
         let mut ledger = Ledger::default();
         ledger.put_node(cordoned);
-        ledger.put_node(paused);
+        ledger.put_node(reconfiguring);
         assert_eq!(
             availability(ledger, 1, None, &PendingAdmissions::default()),
-            Availability::Closed
+            Availability::Unschedulable
         );
     }
 }

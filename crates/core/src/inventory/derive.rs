@@ -1,7 +1,8 @@
-//! From a node's labels and allocatable to its offers.
+//! Derives the offers of a node from its labels and allocatable.
 //!
-//! The labels are GPU feature discovery's (k8s-device-plugin `internal/lm`), the resources the device plugin's. Both come from
-//! the same configuration but at different times, so they can contradict each other; then the resource is not offered.
+//! GPU feature discovery writes the labels (k8s-device-plugin `internal/lm`), the device plugin
+//! advertises the resources. Both follow the same configuration, but at different times, so they
+//! can contradict each other. A resource in contradiction is not offered.
 
 use super::offer::{NodeOffers, Offer, ReconfigurationState, UnusableResource};
 use crate::gpu::names::{
@@ -10,15 +11,14 @@ use crate::gpu::names::{
 use crate::gpu::{GpuResource, Strategy};
 use crate::k8s::{LabelSource, Node};
 use apportion_mig::memory::MiB;
-use apportion_mig::product::MigPart;
-use apportion_mig::product::{Product, ProductLabel};
+use apportion_mig::product::{MigPart, Product, ProductLabel};
 use apportion_mig::profile::MigProfile;
 
 /// The offers of a node.
 pub fn derive(node: &Node<'_>) -> NodeOffers {
     let labels = &node.metadata.labels;
-    let mut found = NodeOffers {
-        paused: pause(labels),
+    let mut offers = NodeOffers {
+        reconfiguration: reconfiguration(labels),
         ..NodeOffers::default()
     };
     for (key, quantity) in node
@@ -28,43 +28,36 @@ pub fn derive(node: &Node<'_>) -> NodeOffers {
         .filter(|(key, _)| GpuResource::is_gpu_name(key))
     {
         match (key.parse::<GpuResource>(), quantity.to_count()) {
-            // A plugin resource that has gone stays in the node's status with the value 0 (kubelet, nodestatus/setters.go).
+            // The kubelet keeps a resource that has gone, with the value 0 (nodestatus/setters.go).
             (_, Ok(0)) => {}
-            (Ok(resource), Ok(total)) => match Labels::read(resource, labels).and_then(|read| read.offer(total)) {
-                Ok(offer) => found.offers.push(offer),
-                Err((short, detail)) => found.problems.push(UnusableResource {
-                    resource: Some(resource),
-                    short,
-                    detail,
-                }),
-            },
-            (Err(error), _) => {
-                found.problems.push(UnusableResource {
-                    resource: None,
-                    short: "unknown profile",
-                    detail: error.to_string(),
-                });
+            (Ok(resource), Ok(total)) => {
+                match ResourceLabels::read(resource, labels).and_then(|labels| labels.offer(total)) {
+                    Ok(offer) => offers.offers.push(offer),
+                    Err(problem) => offers.problems.push(problem),
+                }
             }
-            (Ok(resource), Err(error)) => {
-                let detail = format!("allocatable {resource}: {error}");
-                found.problems.push(UnusableResource {
-                    resource: Some(resource),
-                    short: "unreadable allocatable",
-                    detail,
-                });
-            }
+            (Err(error), _) => offers.problems.push(UnusableResource {
+                resource: None,
+                short: "unknown profile",
+                detail: error.to_string(),
+            }),
+            (Ok(resource), Err(error)) => offers.problems.push(UnusableResource {
+                resource: Some(resource),
+                short: "unreadable allocatable",
+                detail: format!("allocatable {resource}: {error}"),
+            }),
         }
     }
-    found.offers.sort_by_key(|offer| offer.resource);
-    found
+    offers.offers.sort_by_key(|offer| offer.resource);
+    offers
 }
 
-/// What the labels alone say that a resource is, whoever serves it: an offer without shares.
-pub(super) fn labelled(resource: GpuResource, labels: &impl LabelSource) -> Result<Offer, Doubt> {
-    Labels::read(resource, labels)?.offer(0)
+/// What the labels alone say about a resource, whatever serves it: an offer with 0 shares.
+pub(super) fn offer_from_labels(resource: GpuResource, labels: &impl LabelSource) -> Result<Offer, UnusableResource> {
+    ResourceLabels::read(resource, labels)?.offer(0)
 }
 
-fn pause(labels: &impl LabelSource) -> Option<ReconfigurationState> {
+fn reconfiguration(labels: &impl LabelSource) -> Option<ReconfigurationState> {
     match (labels.label(MIG_CONFIG_STATE), labels.label(DEPLOY_DEVICE_PLUGIN)) {
         (Some(state), _) if state != "success" && !state.is_empty() => {
             Some(ReconfigurationState::MigConfig(state.into()))
@@ -74,8 +67,8 @@ fn pause(labels: &impl LabelSource) -> Option<ReconfigurationState> {
     }
 }
 
-/// The labels that bear on one resource.
-struct Labels<'l> {
+/// The labels of one resource.
+struct ResourceLabels<'l> {
     resource: GpuResource,
     product: Option<ProductLabel>,
     product_raw: Option<&'l str>,
@@ -85,7 +78,7 @@ struct Labels<'l> {
     memory: Option<MiB>,
 }
 
-/// GFD's `sharing-strategy`.
+/// The values of the label `sharing-strategy`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     None,
@@ -93,16 +86,18 @@ enum Sharing {
     Mps,
 }
 
-/// The short form, and the sentence.
-pub(super) type Doubt = (&'static str, String);
-
-impl<'l> Labels<'l> {
-    fn read(resource: GpuResource, labels: &'l impl LabelSource) -> Result<Self, Doubt> {
+impl<'l> ResourceLabels<'l> {
+    fn read(resource: GpuResource, labels: &'l impl LabelSource) -> Result<Self, UnusableResource> {
+        let unusable = |short, detail| UnusableResource {
+            resource: Some(resource),
+            short,
+            detail,
+        };
         let value = |suffix: &str| labels.label(&resource.label_key(suffix));
         let number = |suffix: &str| match value(suffix).map(str::parse::<u64>) {
             None => Ok(None),
             Some(Ok(number)) => Ok(Some(number)),
-            Some(Err(_)) => Err((
+            Some(Err(_)) => Err(unusable(
                 "unreadable labels",
                 format!(
                     "label {} is `{}`, not a number",
@@ -117,14 +112,19 @@ impl<'l> Labels<'l> {
             Some("time-slicing") => Sharing::TimeSlicing,
             Some("mps") => Sharing::Mps,
             Some("") => {
-                return Err((
+                return Err(unusable(
                     "invalid MIG configuration",
                     format!("label {key} is empty: GPU feature discovery found the node's MIG configuration invalid"),
                 ));
             }
-            Some(other) => return Err(("unknown sharing strategy", format!("label {key} is `{other}`"))),
+            Some(other) => {
+                return Err(unusable(
+                    "unknown sharing strategy",
+                    format!("label {key} is `{other}`"),
+                ));
+            }
             None => {
-                return Err((
+                return Err(unusable(
                     "no GPU labels",
                     format!(
                         "label {key} is missing, so {resource} could be whole GPUs or shares; run GPU feature discovery v0.15 or newer"
@@ -133,7 +133,7 @@ impl<'l> Labels<'l> {
             }
         };
         let product_raw = value("product");
-        Ok(Labels {
+        Ok(ResourceLabels {
             resource,
             product: product_raw.map(ProductLabel::parse),
             product_raw,
@@ -144,16 +144,18 @@ impl<'l> Labels<'l> {
         })
     }
 
-    fn offer(self, total: u64) -> Result<Offer, Doubt> {
+    fn offer(self, total: u64) -> Result<Offer, UnusableResource> {
         let profile = self.profile()?;
         let strategy = match (self.sharing, profile) {
             (Sharing::None, None) => Strategy::Exclusive,
             (Sharing::None, Some(_)) => Strategy::Mig,
-            // A slice of a MIG device has no partition of its own: it is as weak as any other time slice.
+            // Time slices of a MIG device share its partition, so they isolate no better than other
+            // time slices.
             (Sharing::TimeSlicing, _) => Strategy::TimeSlicing,
             (Sharing::Mps, None) => Strategy::Mps,
-            // The plugin refuses this (plugin/mps.go), so the label must be another configuration's.
-            (Sharing::Mps, Some(_)) => return Err(self.contradicts("MPS does not work on MIG devices")),
+            // The device plugin rejects this configuration (plugin/mps.go), so the label is out of
+            // date.
+            (Sharing::Mps, Some(_)) => return Err(self.contradiction("MPS does not work on MIG devices")),
         };
         let replicas = self.replicas()?;
         self.check_name()?;
@@ -177,68 +179,73 @@ impl<'l> Labels<'l> {
         })
     }
 
-    /// The MIG profile of the devices: from the resource's name, or under MIG `single` from the product label.
-    fn profile(&self) -> Result<Option<MigProfile>, Doubt> {
+    /// The MIG profile of the devices: by the resource's name, or under MIG strategy `single` by
+    /// the product label.
+    fn profile(&self) -> Result<Option<MigProfile>, UnusableResource> {
         match (self.resource.profile(), self.product.as_ref().map(|label| label.mig)) {
             (Some(profile), _) | (None, Some(MigPart::Profile(profile))) => Ok(Some(profile)),
-            (None, Some(MigPart::Invalid)) => Err((
-                "invalid MIG configuration",
-                "the product label says MIG-INVALID: strategy single needs one profile on all GPUs".into(),
-            )),
+            (None, Some(MigPart::Invalid)) => Err(UnusableResource {
+                resource: Some(self.resource),
+                short: "invalid MIG configuration",
+                detail: "the product label says MIG-INVALID: strategy single needs one profile on all GPUs".into(),
+            }),
             (None, Some(MigPart::None) | None) => Ok(None),
         }
     }
 
-    fn replicas(&self) -> Result<u64, Doubt> {
+    fn replicas(&self) -> Result<u64, UnusableResource> {
         match (self.sharing, self.replicas) {
             (Sharing::None, Some(1) | None) => Ok(1),
             (Sharing::None, Some(replicas)) => {
-                Err(self.contradicts(&format!("not shared, yet {replicas} replicas a GPU")))
+                Err(self.contradiction(&format!("not shared, but {replicas} replicas per GPU")))
             }
             (Sharing::TimeSlicing | Sharing::Mps, Some(replicas)) if replicas >= 2 => Ok(replicas),
-            (Sharing::TimeSlicing | Sharing::Mps, _) => Err(self.contradicts("shared, yet without replicas")),
+            (Sharing::TimeSlicing | Sharing::Mps, _) => Err(self.contradiction("shared, but without replicas")),
         }
     }
 
-    /// Sharing shows in the resource's name or in the product label: `.shared`, or `-SHARED` where the plugin does not rename.
-    fn check_name(&self) -> Result<(), Doubt> {
+    /// Shared resources have `.shared` in their name or, if the plugin does not rename them,
+    /// `-SHARED` in the product label.
+    fn check_name(&self) -> Result<(), UnusableResource> {
         let renamed = self.resource.is_renamed_share();
-        let suffixed = self.product.as_ref().map(|label| label.shared);
-        match (self.sharing, renamed, suffixed) {
-            (Sharing::None, true, _) => Err(self.contradicts("the resource is a share, the labels say not shared")),
+        let has_suffix = self.product.as_ref().map(|label| label.shared);
+        match (self.sharing, renamed, has_suffix) {
+            (Sharing::None, true, _) => Err(self.contradiction("the resource is a share, the labels say not shared")),
             (Sharing::None, false, Some(true)) => {
-                Err(self.contradicts("the product says SHARED, the strategy says none"))
+                Err(self.contradiction("the product says SHARED, the strategy says none"))
             }
             (Sharing::TimeSlicing | Sharing::Mps, false, Some(false)) => {
-                Err(self.contradicts("the labels are those of renamed shares, the resource is not renamed"))
+                Err(self.contradiction("the labels are those of renamed shares, the resource is not renamed"))
             }
             (Sharing::TimeSlicing | Sharing::Mps, true, Some(true)) => {
-                Err(self.contradicts("the labels are those of shares that are not renamed, the resource is renamed"))
+                Err(self.contradiction("the labels are those of shares that are not renamed, the resource is renamed"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Fewer than the labels promise is normal (unhealthy GPUs, GPUs that are in MIG); more can not be.
-    fn check_total(&self, total: u64, replicas: u64) -> Result<(), Doubt> {
+    /// Fewer shares than the labels say are normal (unhealthy GPUs, or GPUs in MIG mode). More are
+    /// a contradiction.
+    fn check_total(&self, total: u64, replicas: u64) -> Result<(), UnusableResource> {
         let Some(count) = self.count else { return Ok(()) };
-        let most = count.saturating_mul(replicas);
-        if total > most {
-            return Err(self.contradicts(&format!(
-                "{total} allocatable, while the labels promise {most} at most ({count} x {replicas}); two GPU models on one node look like this too"
+        let max = count.saturating_mul(replicas);
+        if total > max {
+            return Err(self.contradiction(&format!(
+                "{total} allocatable, but at most {max} ({count} x {replicas}) by the labels; two GPU models on one node look like this too"
             )));
         }
         Ok(())
     }
 
-    fn contradicts(&self, what: &str) -> Doubt {
-        (
-            "labels contradict allocatable",
-            format!(
+    fn contradiction(&self, what: &str) -> UnusableResource {
+        UnusableResource {
+            resource: Some(self.resource),
+            short: "labels contradict allocatable",
+            detail: format!(
                 "labels and allocatable of {} contradict each other: {what}; restart GPU feature discovery",
                 self.resource
             ),
-        )
+        }
     }
 }
 
@@ -246,7 +253,8 @@ impl<'l> Labels<'l> {
 mod tests {
     use super::*;
 
-    /// Labels under `nvidia.com/`, allocatable under the same, expected offers as `resource strategy total/replicas memory`.
+    /// Takes labels and allocatable without `nvidia.com/`. Returns offers as `resource strategy
+    /// total/replicas memory`, problems and the reconfiguration state.
     fn offers(labels: &str, allocatable: &str) -> (Vec<String>, Vec<&'static str>, Option<String>) {
         let object = |pairs: &str| {
             let pairs: Vec<String> = pairs
@@ -276,7 +284,7 @@ mod tests {
         (
             shown,
             found.problems.iter().map(|p| p.short).collect(),
-            found.paused.map(|p| p.to_string()),
+            found.reconfiguration.map(|p| p.to_string()),
         )
     }
 
@@ -284,12 +292,12 @@ mod tests {
         "gpu.product=NVIDIA-A100-SXM4-80GB gpu.count=8 gpu.replicas=1 gpu.sharing-strategy=none gpu.memory=81920";
 
     #[test]
-    fn every_kind_of_offer() {
+    fn offers_follow_from_labels_and_allocatable() {
         let single = "gpu.product=NVIDIA-A100-SXM4-40GB-MIG-1g.5gb gpu.count=56 gpu.replicas=1 gpu.sharing-strategy=none gpu.memory=4864 mig.strategy=single gpu.slices.gi=1";
         let mixed = "mig.strategy=mixed mig-1g.10gb.count=28 mig-1g.10gb.replicas=1 mig-1g.10gb.sharing-strategy=none mig-1g.10gb.memory=9728 mig-1g.10gb.product=NVIDIA-A100-SXM4-80GB-MIG-1g.10gb";
         for (case, labels, allocatable, expected) in [
             ("whole", WHOLE.to_owned(), "gpu=8", vec!["gpu exclusive 8/1 81920"]),
-            ("whole under the operator's default strategy single", format!("{WHOLE} mig.strategy=single"), "gpu=8", vec!["gpu exclusive 8/1 81920"]),
+            ("whole, under the operator's default MIG strategy single", format!("{WHOLE} mig.strategy=single"), "gpu=8", vec!["gpu exclusive 8/1 81920"]),
             ("one GPU unhealthy", WHOLE.to_owned(), "gpu=7", vec!["gpu exclusive 7/1 81920"]),
             (
                 "time-sliced, not renamed",
@@ -298,7 +306,7 @@ mod tests {
                 vec!["gpu time-slicing 16/4 15360"],
             ),
             (
-                "time-sliced, renamed; gpu stays behind as 0",
+                "time-sliced, renamed; gpu stays with the value 0",
                 "gpu.product=Tesla-T4 gpu.count=4 gpu.replicas=4 gpu.sharing-strategy=time-slicing gpu.memory=15360".to_owned(),
                 "gpu=0 gpu.shared=16",
                 vec!["gpu.shared time-slicing 16/4 15360"],
@@ -323,7 +331,7 @@ mod tests {
                 vec!["gpu time-slicing [1g.5gb] 112/2 4864"],
             ),
             (
-                "MIG mixed on all GPUs: replicas of the GPU read 0, gpu stays behind as 0",
+                "MIG mixed on all GPUs: replicas of the GPU read 0, gpu stays with the value 0",
                 format!("{} {mixed}", WHOLE.replace("replicas=1", "replicas=0")),
                 "gpu=0 mig-1g.10gb=28",
                 vec!["mig-1g.10gb mig [1g.10gb] 28/1 9728"],
@@ -353,7 +361,7 @@ mod tests {
                 vec!["mig-1g.10gb.me mig [1g.10gb+me] 1/1 ?"],
             ),
             ("no GPU", String::new(), "hostdev=4", vec![]),
-            ("all gone to 0", WHOLE.to_owned(), "gpu=0", vec![]),
+            ("only resources with the value 0", WHOLE.to_owned(), "gpu=0", vec![]),
         ] {
             let (found, problems, paused) = offers(&labels, allocatable);
             assert_eq!((found, problems, paused), (expected.iter().map(ToString::to_string).collect(), vec![], None), "{case}");
@@ -361,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn doubtful_resources_are_offered_to_nobody() {
+    fn resources_with_missing_or_contradictory_labels_are_unusable() {
         let shared = "gpu.product=Tesla-T4-SHARED gpu.count=4 gpu.replicas=4 gpu.sharing-strategy=time-slicing";
         for (case, labels, allocatable, problem) in [
             ("no labels at all", String::new(), "gpu=4", "no GPU labels"),
@@ -384,19 +392,19 @@ mod tests {
                 "labels contradict allocatable",
             ),
             (
-                "not shared, yet replicas",
+                "not shared, but replicas",
                 WHOLE.replace("replicas=1", "replicas=4"),
                 "gpu=8",
                 "labels contradict allocatable",
             ),
             (
-                "all GPUs in MIG, yet some whole",
+                "all GPUs in MIG, but some whole",
                 WHOLE.replace("replicas=1", "replicas=0"),
                 "gpu=4",
                 "labels contradict allocatable",
             ),
             (
-                "shared, yet one replica",
+                "shared, but one replica",
                 shared.replace("replicas=4", "replicas=1"),
                 "gpu=16",
                 "labels contradict allocatable",
@@ -414,7 +422,7 @@ mod tests {
                 "labels contradict allocatable",
             ),
             (
-                "SHARED, yet not shared",
+                "SHARED, but not shared",
                 WHOLE.replace("80GB", "80GB-SHARED"),
                 "gpu=8",
                 "labels contradict allocatable",
@@ -445,23 +453,18 @@ mod tests {
                 "invalid MIG configuration",
             ),
             (
-                "a strategy from the future",
+                "an unknown strategy",
                 WHOLE.replace("=none", "=quantum"),
                 "gpu=8",
                 "unknown sharing strategy",
             ),
             (
-                "a count that is none",
+                "a count that is not a number",
                 WHOLE.replace("count=8", "count=eight"),
                 "gpu=8",
                 "unreadable labels",
             ),
-            (
-                "a profile that is none",
-                WHOLE.to_owned(),
-                "mig-huge=1",
-                "unknown profile",
-            ),
+            ("an unknown profile", WHOLE.to_owned(), "mig-huge=1", "unknown profile"),
         ] {
             let (found, problems, _) = offers(&labels, allocatable);
             assert_eq!((found, problems), (vec![], vec![problem]), "{case}");
@@ -469,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_reconfigure_are_paused() {
+    fn nodes_report_their_reconfiguration_state() {
         for (labels, paused) in [
             ("mig.config.state=success", None),
             ("mig.config.state=pending", Some("MIG reconfiguration pending")),

@@ -1,17 +1,22 @@
-//! Nodes that serve an extended resource without a device plugin: Dynamic Resource Allocation does, through a `DeviceClass`.
+//! Nodes that serve an extended resource by Dynamic Resource Allocation (DRA) through a
+//! `DeviceClass`, without a device plugin.
 //!
-//! Where a node's allocatable lacks the resource and a class serves its name, kube-scheduler leaves the count to its `DynamicResources`
-//! plugin (`plugins/noderesources/fit.go`, feature `DRAExtendedResource`). What is free there stands in objects that we do not read, and
-//! what the devices are in the class's selectors, which are programs. Two things are certain: a device is allocated to one claim, and the
-//! claim that is made for an extended resource is one pod's. So:
+//! If a resource is missing from a node's allocatable and a class serves its name, kube-scheduler
+//! leaves it to its `DynamicResources` plugin (`plugins/noderesources/fit.go`, feature
+//! `DRAExtendedResource`). Apportion does not read the objects that say what is free there, and the
+//! selectors of a class, which say what its devices are, are CEL programs. Two facts hold: a device
+//! is allocated to one claim, and the claim that is made for an extended resource belongs to one
+//! pod. Therefore:
 //!
-//! - An `exclusive` rule is left to DRA where the node's labels say what they say of whole GPUs everywhere, of a product that the rule
-//!   allows, and no plugin gives anything beside it. How many are free is DRA's to say.
-//! - Every other rule is not: no label says that a device is a share, or a partition, and a tenant is promised one that hardware keeps apart.
+//! - An `exclusive` rule is left to DRA if the node's labels describe whole GPUs of a product that
+//!   the rule allows, and no device plugin offers anything on the node. DRA decides how many are
+//!   free.
+//! - Other rules are not: no label says that a device is a share or a partition, and a tenant is
+//!   guaranteed a device that hardware isolates.
 
 use std::collections::BTreeMap;
 
-use super::derive::labelled;
+use super::derive::offer_from_labels;
 use super::node::NodeEntry;
 use super::node_usage::PodRequestRef;
 use super::unfit_reason::UnfitReason;
@@ -19,17 +24,18 @@ use crate::gpu::{Counts, GpuResource, Strategy};
 use crate::k8s::device_class::DeviceClass;
 use crate::policy::SharingRule;
 
-/// What device classes serve, as far as it is GPUs.
+/// The device classes that serve GPU resources, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceClasses(BTreeMap<Box<str>, GpuResource>);
 
-/// The GPU resource that a class serves, if it does.
-pub fn served_by(class: &DeviceClass<'_>) -> Option<GpuResource> {
+/// The GPU resource that a class serves, if any.
+pub fn resource_served_by(class: &DeviceClass<'_>) -> Option<GpuResource> {
     class.spec.extended_resource_name.as_deref()?.parse().ok()
 }
 
 impl DeviceClasses {
-    /// A class serves this resource now; `None` when it serves none of ours, or is gone. Returns whether that changes anything.
+    /// Records the resource that a class serves. Pass `None` if the class is gone or serves no GPU
+    /// resource. Returns whether anything changed.
     pub fn put(&mut self, class: &str, resource: Option<GpuResource>) -> bool {
         if self.0.get(class).copied() == resource {
             return false;
@@ -41,87 +47,95 @@ impl DeviceClasses {
         true
     }
 
-    /// A class that serves a resource. Where there are several, the scheduler takes the youngest; here the first by name stands for all.
-    pub fn serving(&self, resource: GpuResource) -> Option<&str> {
+    /// A class that serves a resource. If there are several, the scheduler takes the youngest; this
+    /// returns the first by name, since callers need to know only that there is one.
+    pub fn class_for(&self, resource: GpuResource) -> Option<&str> {
         self.iter()
             .find(|(_, served)| *served == resource)
             .map(|(class, _)| class)
     }
 
-    /// Every class that serves a GPU resource, by name.
+    /// Every class with the GPU resource that it serves, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, GpuResource)> {
         self.0.iter().map(|(class, resource)| (&**class, *resource))
     }
 
-    /// Whether no class serves any.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Whether what offers lack may be there all the same, by DRA; then the node's labels have to be looked at.
-pub fn is_left_to_dra(unfit_reason: &UnfitReason, classes: &DeviceClasses) -> bool {
-    matches!(unfit_reason, UnfitReason::NoOffer(resource) if classes.serving(*resource).is_some())
+/// Whether DRA may serve what the offers of a node lack. If so, [`NodeEntry::check_dra`] decides.
+pub fn may_be_served_by_dra(unfit_reason: &UnfitReason, classes: &DeviceClasses) -> bool {
+    matches!(unfit_reason, UnfitReason::NoOffer(resource) if classes.class_for(*resource).is_some())
 }
 
 impl NodeEntry {
-    /// As [`NodeEntry::hold`]; where the node lacks what device classes serve, whether it can be left to DRA.
-    pub fn hold_or_leave<'r>(
+    /// Like [`NodeEntry::check_fit`], but a resource that device classes serve may also be left to
+    /// DRA.
+    pub fn check_fit_or_dra<'r>(
         &self,
         pod_request: &PodRequestRef<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule> + Clone,
         classes: &DeviceClasses,
     ) -> Result<(), UnfitReason> {
-        match self.offers.suit(pod_request, rules.clone()) {
-            Ok(()) => self.has_room(pod_request),
-            Err(unfit_reason) if is_left_to_dra(&unfit_reason, classes) => self.leave(pod_request, rules, classes),
+        match self.offers.check_suitability(pod_request, rules.clone()) {
+            Ok(()) => self.check_capacity(pod_request),
+            Err(unfit_reason) if may_be_served_by_dra(&unfit_reason, classes) => {
+                self.check_dra(pod_request, rules, classes)
+            }
             Err(unfit_reason) => Err(unfit_reason),
         }
     }
 
-    /// Whether one of `rules` leaves the newcomer to DRA here: the device plugin has nothing of what it asks for.
-    pub fn leave<'r>(
+    /// Whether one of `rules` lets DRA serve the pod on this node. No device plugin may offer the
+    /// requested resource.
+    pub fn check_dra<'r>(
         &self,
         pod_request: &PodRequestRef<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule>,
         classes: &DeviceClasses,
     ) -> Result<(), UnfitReason> {
-        let resource = self.sole_delegated(pod_request.demand, classes)?;
-        let mut furthest = None;
+        let resource = self.resource_for_dra(pod_request.demand, classes)?;
+        let mut last = None;
         for rule in rules.into_iter().filter(|rule| rule.strategy == Strategy::Exclusive) {
-            let seen = match labelled(resource, &self.labels) {
+            let result = match offer_from_labels(resource, &self.labels) {
                 Ok(offer) => offer.serves(rule, pod_request.memory),
-                Err((why, _)) => Err(UnfitReason::Delegated(resource, why)),
+                Err(problem) => Err(UnfitReason::ServedByDra(resource, problem.short)),
             };
-            match seen {
+            match result {
                 Ok(()) => return Ok(()),
-                unfit_reason => furthest = Some(unfit_reason),
+                Err(unfit_reason) => last = Some(unfit_reason),
             }
         }
-        furthest.unwrap_or(Err(UnfitReason::Delegated(resource, "its isolation can not be seen")))
+        Err(last.unwrap_or(UnfitReason::ServedByDra(resource, "its isolation cannot be verified")))
     }
 
-    /// The one resource that is asked for, if DRA serves it here; else what is lacking.
-    fn sole_delegated(&self, demand: &Counts, classes: &DeviceClasses) -> Result<GpuResource, UnfitReason> {
-        let mut asked = demand.iter().map(|(resource, _)| resource);
-        let is_plugins = |resource| self.offers.get(resource).is_some() || self.offers.problem(resource).is_some();
-        let Some(resource) = asked.find(|resource| !is_plugins(*resource)) else {
+    /// The requested resource, if DRA serves it on this node and the pod requests no other.
+    fn resource_for_dra(&self, demand: &Counts, classes: &DeviceClasses) -> Result<GpuResource, UnfitReason> {
+        let mut requested = demand.iter().map(|(resource, _)| resource);
+        let has_plugin = |resource| self.offers.get(resource).is_some() || self.offers.problem(resource).is_some();
+        let Some(resource) = requested.find(|resource| !has_plugin(*resource)) else {
             return Err(UnfitReason::NoOffer(
                 demand.iter().next().map_or(GpuResource::Gpu, |(resource, _)| resource),
             ));
         };
-        if classes.serving(resource).is_none() {
+        if classes.class_for(resource).is_none() {
             return Err(UnfitReason::NoOffer(resource));
         }
         if demand.len() > 1 {
-            return Err(UnfitReason::Delegated(
+            return Err(UnfitReason::ServedByDra(
                 resource,
-                "other resources are asked for beside it",
+                "the pod requests other GPU resources too",
             ));
         }
-        // A plugin and a DRA driver know nothing of each other: one GPU could be given twice.
+        // A device plugin and a DRA driver do not know of each other, so both could allocate the
+        // same GPU.
         if !self.offers.offers.is_empty() || !self.offers.problems.is_empty() {
-            return Err(UnfitReason::Delegated(resource, "a device plugin gives others there"));
+            return Err(UnfitReason::ServedByDra(
+                resource,
+                "a device plugin serves other GPU resources",
+            ));
         }
         Ok(resource)
     }
@@ -142,7 +156,7 @@ mod tests {
         let json = format!(
             r#"{{"metadata":{{"name":"n","labels":{{{labels}}}}},"status":{{"allocatable":{{{allocatable}}}}}}}"#
         );
-        NodeEntry::of(serde_json::from_str(&json).unwrap())
+        NodeEntry::new(serde_json::from_str(&json).unwrap())
     }
 
     fn classes(names: &[&str]) -> DeviceClasses {
@@ -150,13 +164,13 @@ mod tests {
         for name in names {
             let json = format!(r#"{{"metadata":{{"name":"c-{name}"}},"spec":{{"extendedResourceName":"{name}"}}}}"#);
             let class: DeviceClass<'_> = serde_json::from_str(&json).unwrap();
-            classes.put(name, served_by(&class));
+            classes.put(name, resource_served_by(&class));
         }
         classes
     }
 
     #[test]
-    fn only_whole_gpus_that_labels_vouch_for_are_left_to_dra() {
+    fn only_whole_gpus_by_their_labels_are_left_to_dra() {
         const MIG: &str = "nvidia.com/mig-1g.10gb";
         let exclusive = || SharingRule::any(Strategy::Exclusive);
         let on_h100 = || SharingRule {
@@ -175,7 +189,7 @@ mod tests {
                 "",
             ),
             (
-                "a plugin's name that stayed behind",
+                "a resource that its plugin left behind with the value 0",
                 vec!["nvidia.com/gpu"],
                 WHOLE,
                 r#""nvidia.com/gpu":"0""#,
@@ -195,7 +209,7 @@ mod tests {
                 "no gpu",
             ),
             (
-                "a class of another name",
+                "a class for another resource",
                 vec![MIG],
                 WHOLE,
                 "",
@@ -205,7 +219,7 @@ mod tests {
                 "no gpu",
             ),
             (
-                "a class of no GPU",
+                "a class for a resource that is not a GPU",
                 vec!["example.com/gpu"],
                 WHOLE,
                 "",
@@ -215,7 +229,7 @@ mod tests {
                 "no gpu",
             ),
             (
-                "the plugin has it, and too few",
+                "the plugin has too few",
                 vec!["nvidia.com/gpu"],
                 WHOLE,
                 r#""nvidia.com/gpu":"8""#,
@@ -225,7 +239,7 @@ mod tests {
                 "8 gpu in all, 9 needed",
             ),
             (
-                "the plugin has it, without labels",
+                "the plugin has it, but there are no labels",
                 vec!["nvidia.com/gpu"],
                 "",
                 r#""nvidia.com/gpu":"8""#,
@@ -295,14 +309,14 @@ mod tests {
                 "80Gi GPU memory a share, 81921Mi needed",
             ),
             (
-                "a tenant's partition",
+                "a MIG device",
                 vec![MIG],
                 WHOLE,
                 "",
                 vec![(MIG, 1)],
                 None,
                 vec![SharingRule::any(Strategy::Mig)],
-                "mig-1g.10gb served by DRA: its isolation can not be seen",
+                "mig-1g.10gb served by DRA: its isolation cannot be verified",
             ),
             (
                 "a share",
@@ -312,7 +326,7 @@ mod tests {
                 vec![("nvidia.com/gpu", 1)],
                 None,
                 vec![SharingRule::any(Strategy::TimeSlicing)],
-                "gpu served by DRA: its isolation can not be seen",
+                "gpu served by DRA: its isolation cannot be verified",
             ),
             (
                 "one rule of two",
@@ -325,14 +339,14 @@ mod tests {
                 "",
             ),
             (
-                "MIG devices of a plugin beside it",
+                "a plugin serves MIG devices on the node",
                 vec!["nvidia.com/gpu"],
                 WHOLE,
                 r#""nvidia.com/gpu":"0","nvidia.com/mig-1g.10gb":"7""#,
                 vec![("nvidia.com/gpu", 1)],
                 None,
                 vec![exclusive()],
-                "gpu served by DRA: a device plugin gives others there",
+                "gpu served by DRA: a device plugin serves other GPU resources",
             ),
             (
                 "two resources",
@@ -342,22 +356,23 @@ mod tests {
                 vec![("nvidia.com/gpu", 1), (MIG, 1)],
                 None,
                 vec![exclusive()],
-                "gpu served by DRA: other resources are asked for beside it",
+                "gpu served by DRA: the pod requests other GPU resources too",
             ),
         ] {
             let demand: Counts = demand
                 .iter()
                 .map(|(name, count)| (name.parse().unwrap(), *count))
                 .collect();
-            let terms = Arc::new(Guarantees::none("n"));
+            let guarantees = Arc::new(Guarantees::without_limits("n"));
             let pod_request = PodRequestRef {
                 demand: &demand,
                 memory: memory.map(MiB),
-                terms: &terms,
+                guarantees: &guarantees,
             };
-            let held = node(labels, allocatable).hold_or_leave(&pod_request, &rules, &classes(&served));
+            let result = node(labels, allocatable).check_fit_or_dra(&pod_request, &rules, &classes(&served));
             assert_eq!(
-                held.err()
+                result
+                    .err()
                     .map(|unfit_reason| unfit_reason.to_string())
                     .unwrap_or_default(),
                 expected,
@@ -367,12 +382,12 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_changes_its_name_serves_the_new_one_alone() {
+    fn a_class_serves_only_its_current_resource() {
         let mut classes = classes(&["nvidia.com/gpu"]);
-        assert_eq!(classes.serving(GpuResource::Gpu), Some("nvidia.com/gpu"));
+        assert_eq!(classes.class_for(GpuResource::Gpu), Some("nvidia.com/gpu"));
         assert!(!classes.put("nvidia.com/gpu", Some(GpuResource::Gpu)));
         assert!(classes.put("nvidia.com/gpu", Some(GpuResource::GpuShared)));
-        assert_eq!(classes.serving(GpuResource::Gpu), None);
+        assert_eq!(classes.class_for(GpuResource::Gpu), None);
         assert!(classes.put("nvidia.com/gpu", None) && classes.is_empty());
     }
 }

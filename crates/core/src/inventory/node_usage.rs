@@ -1,88 +1,83 @@
-//! What pods hold on one node, summed up so that a question costs the kinds of pods there, not their number.
+//! What pods hold on one node, aggregated, so that a check costs the kinds of pods on the node, not
+//! their number.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::gpu::{Counts, GpuResource};
-use crate::policy::Guarantees;
-use crate::policy::MemoryLimit;
+use crate::policy::{Guarantees, MemoryLimit};
 use apportion_mig::memory::MiB;
 
-/// What the pods on a node hold, all together.
+/// What the pods on a node hold together.
 ///
-/// The same pods give the same holdings, in whatever order they came and whoever came and went in between.
+/// The same pods give an equal value, whatever the order of events that led to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeUsage {
     counts: Counts,
-    /// In order, so that equal holdings are equal; on a real node there are a few.
+    /// Sorted, so that equal usage compares equal. A real node has a few entries.
     by_key: Vec<(UsageKey, UsageTotal)>,
 }
 
-/// What pods of one kind hold of one resource: they agree in everything that their neighbours are held against.
+/// Pods with the same key are interchangeable for the checks of a node: each share of the resource
+/// counts alike.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UsageKey {
-    /// The resource.
     pub resource: GpuResource,
-    /// Memory that each of its shares counts with; zero where the pod declares none and its policy assumes none.
+    /// Memory that each share counts with; zero if the pod declares none and its policy sets no
+    /// default.
     pub memory: MiB,
-    /// On what terms.
-    pub terms: Arc<Guarantees>,
+    pub guarantees: Arc<Guarantees>,
 }
 
-/// How many hold a stake, and how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageTotal {
-    /// Pods.
     pub pods: u64,
-    /// Shares that they hold together.
+    /// Shares that these pods hold together.
     pub shares: u64,
 }
 
-/// What one pod holds, or would.
+/// What one pod holds, or would hold.
 #[derive(Clone, Copy, Debug)]
 pub struct PodRequestRef<'h> {
-    /// Its effective request.
+    /// The pod's effective request.
     pub demand: &'h Counts,
-    /// Memory that it declares for each share.
+    /// Memory that the pod declares for each share.
     pub memory: Option<MiB>,
-    /// On what terms.
-    pub terms: &'h Arc<Guarantees>,
+    pub guarantees: &'h Arc<Guarantees>,
 }
 
-/// What a pod would hold, kept for a while.
+/// An owned [`PodRequestRef`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PodRequest {
-    /// What a node must give.
+    /// The pod's effective request.
     pub demand: Counts,
-    /// Memory that each share must have.
+    /// Memory that the pod declares for each share.
     pub memory: Option<MiB>,
-    /// What the pod is promised.
-    pub terms: Arc<Guarantees>,
+    pub guarantees: Arc<Guarantees>,
 }
 
 impl PodRequest {
-    /// The same, borrowed.
     pub fn request(&self) -> PodRequestRef<'_> {
         PodRequestRef {
             demand: &self.demand,
             memory: self.memory,
-            terms: &self.terms,
+            guarantees: &self.guarantees,
         }
     }
 }
 
 impl PodRequestRef<'_> {
-    /// Memory that each share counts with.
-    pub fn memory_of_a_share(&self) -> MiB {
-        self.memory.unwrap_or(self.terms.limits.undeclared_memory)
+    /// Memory that each share counts with: the declared memory, else the policy's default.
+    pub fn memory_per_share(&self) -> MiB {
+        self.memory.unwrap_or(self.guarantees.limits.undeclared_memory)
     }
 
     fn by_key(&self) -> impl Iterator<Item = (UsageKey, u64)> {
         self.demand.iter().map(|(resource, count)| {
             let usage_key = UsageKey {
                 resource,
-                memory: self.memory_of_a_share(),
-                terms: Arc::clone(self.terms),
+                memory: self.memory_per_share(),
+                guarantees: Arc::clone(self.guarantees),
             };
             (usage_key, count)
         })
@@ -90,73 +85,72 @@ impl PodRequestRef<'_> {
 }
 
 impl NodeUsage {
-    /// How many of each resource are held.
+    /// How many shares of each resource are held.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    /// Who holds shares of a resource.
+    /// The kinds of pods that hold shares of a resource.
     pub fn by_key(&self, resource: GpuResource) -> impl Iterator<Item = (&UsageKey, UsageTotal)> {
         self.by_key
             .iter()
             .filter(move |(usage_key, _)| usage_key.resource == resource)
-            .map(|(usage_key, tally)| (usage_key, *tally))
+            .map(|(usage_key, total)| (usage_key, *total))
     }
 
-    /// The number of different tenants that hold shares of a resource.
+    /// The number of distinct tenants that hold shares of a resource.
     pub fn tenants(&self, resource: GpuResource) -> usize {
         let mut tenants: Vec<_> = self
             .by_key(resource)
-            .map(|(usage_key, _)| &usage_key.terms.tenant)
+            .map(|(usage_key, _)| &usage_key.guarantees.tenant)
             .collect();
         tenants.sort_unstable();
         tenants.dedup();
         tenants.len()
     }
 
-    /// A pod comes.
+    /// Counts one more pod.
     pub fn add(&mut self, request: &PodRequestRef<'_>) {
         for (usage_key, count) in request.by_key() {
             self.counts.add(usage_key.resource, count);
-            let tally = self.tally(usage_key);
-            tally.pods += 1;
-            tally.shares = tally.shares.saturating_add(count);
+            let total = self.total_mut(usage_key);
+            total.pods += 1;
+            total.shares = total.shares.saturating_add(count);
         }
     }
 
-    /// A pod that came goes.
+    /// Removes a pod that was added.
     pub fn subtract(&mut self, request: &PodRequestRef<'_>) {
         for (usage_key, count) in request.by_key() {
             self.counts.subtract(usage_key.resource, count);
             if let Ok(at) = self.by_key.binary_search_by(|(known, _)| known.cmp(&usage_key)) {
-                let tally = &mut self.by_key[at].1;
-                tally.pods -= 1;
-                tally.shares = tally.shares.saturating_sub(count);
-                if tally.pods == 0 {
+                let total = &mut self.by_key[at].1;
+                total.pods -= 1;
+                total.shares = total.shares.saturating_sub(count);
+                if total.pods == 0 {
                     self.by_key.remove(at);
                 }
             }
         }
     }
 
-    /// Adds all of `other`.
+    /// Adds everything that `other` counts.
     pub fn merge(&mut self, other: &NodeUsage) {
         for (resource, count) in other.counts.iter() {
             self.counts.add(resource, count);
         }
-        for (usage_key, more) in &other.by_key {
-            let tally = self.tally(usage_key.clone());
-            tally.pods += more.pods;
-            tally.shares = tally.shares.saturating_add(more.shares);
+        for (usage_key, added) in &other.by_key {
+            let total = self.total_mut(usage_key.clone());
+            total.pods += added.pods;
+            total.shares = total.shares.saturating_add(added.shares);
         }
     }
 
-    fn tally(&mut self, usage_key: UsageKey) -> &mut UsageTotal {
+    fn total_mut(&mut self, usage_key: UsageKey) -> &mut UsageTotal {
         let at = match self.by_key.binary_search_by(|(known, _)| known.cmp(&usage_key)) {
             Ok(at) => at,
             Err(at) => {
@@ -167,38 +161,39 @@ impl NodeUsage {
         &mut self.by_key[at].1
     }
 
-    /// The strictest number of shares for each GPU that anybody there is promised.
+    /// The lowest shares-per-GPU limit among the pods that hold a resource.
     pub fn shares_per_gpu(&self, resource: GpuResource) -> Option<NonZeroU32> {
         self.by_key(resource)
-            .filter_map(|(usage_key, _)| usage_key.terms.limits.shares_per_gpu)
+            .filter_map(|(usage_key, _)| usage_key.guarantees.limits.shares_per_gpu)
             .min()
     }
 
-    /// The strictest that anybody there holds declared memory to.
+    /// The strictest memory limit among the pods that hold a resource.
     pub fn memory_limit(&self, resource: GpuResource) -> MemoryLimit {
         let limits = self
             .by_key(resource)
-            .map(|(usage_key, _)| usage_key.terms.limits.memory);
+            .map(|(usage_key, _)| usage_key.guarantees.limits.memory);
         limits.max().unwrap_or_default()
     }
 
     /// The sum of the memory that the shares of a resource count with.
     pub fn memory(&self, resource: GpuResource) -> MiB {
-        let sum = self.by_key(resource).fold(0u64, |sum, (usage_key, tally)| {
-            sum.saturating_add(usage_key.memory.0.saturating_mul(tally.shares))
+        let sum = self.by_key(resource).fold(0u64, |sum, (usage_key, total)| {
+            sum.saturating_add(usage_key.memory.0.saturating_mul(total.shares))
         });
         MiB(sum)
     }
 
-    /// The memory of the `most` largest shares of a resource, with `count` more of `memory` among them.
-    pub fn largest(&self, resource: GpuResource, most: u64, (memory, count): (MiB, u64)) -> MiB {
+    /// The memory of the `limit` largest shares of a resource, with `count` further shares of
+    /// `memory` among them.
+    pub fn largest_shares(&self, resource: GpuResource, limit: u64, (memory, count): (MiB, u64)) -> MiB {
         let mut shares: Vec<(MiB, u64)> = self
             .by_key(resource)
-            .map(|(usage_key, tally)| (usage_key.memory, tally.shares))
+            .map(|(usage_key, total)| (usage_key.memory, total.shares))
             .chain([(memory, count)])
             .collect();
         shares.sort_unstable_by(|a, b| b.cmp(a));
-        let (mut left, mut sum) = (most, 0u64);
+        let (mut left, mut sum) = (limit, 0u64);
         for (memory, count) in shares {
             let taken = count.min(left);
             left -= taken;
@@ -213,24 +208,28 @@ mod tests {
     use super::*;
     use crate::policy::Limits;
 
-    fn terms(tenant: &str, most: Option<u32>) -> Arc<Guarantees> {
+    fn guarantees(tenant: &str, shares_per_gpu: Option<u32>) -> Arc<Guarantees> {
         Arc::new(Guarantees {
             limits: Limits {
-                shares_per_gpu: most.and_then(NonZeroU32::new),
+                shares_per_gpu: shares_per_gpu.and_then(NonZeroU32::new),
                 ..Limits::default()
             },
-            ..Guarantees::none(tenant)
+            ..Guarantees::without_limits(tenant)
         })
     }
 
     #[test]
-    fn what_came_and_went_leaves_nothing() {
+    fn usage_depends_on_the_pods_and_not_on_their_order() {
         let one = Counts::one(GpuResource::GpuShared, 1);
         let two = Counts::one(GpuResource::GpuShared, 2);
-        let (a, b) = (terms("a", Some(2)), terms("b", None));
+        let (a, b) = (guarantees("a", Some(2)), guarantees("b", None));
         let mut node_usage = NodeUsage::default();
         let pods = [(&one, Some(MiB(100)), &a), (&two, None, &b), (&one, Some(MiB(100)), &a)];
-        let request = |(demand, memory, terms)| PodRequestRef { demand, memory, terms };
+        let request = |(demand, memory, guarantees)| PodRequestRef {
+            demand,
+            memory,
+            guarantees,
+        };
         for pod in pods {
             node_usage.add(&request(pod));
         }
@@ -239,13 +238,13 @@ mod tests {
         assert_eq!(node_usage.tenants(shared), 2);
         assert_eq!(node_usage.shares_per_gpu(shared), NonZeroU32::new(2));
         assert_eq!(node_usage.memory(shared), MiB(200));
-        assert_eq!(node_usage.largest(shared, 2, (MiB(150), 1)), MiB(250));
-        assert_eq!(node_usage.largest(shared, 9, (MiB(150), 1)), MiB(350));
-        let mut other_way = NodeUsage::default();
+        assert_eq!(node_usage.largest_shares(shared, 2, (MiB(150), 1)), MiB(250));
+        assert_eq!(node_usage.largest_shares(shared, 9, (MiB(150), 1)), MiB(350));
+        let mut reversed = NodeUsage::default();
         for pod in pods.into_iter().rev() {
-            other_way.add(&request(pod));
+            reversed.add(&request(pod));
         }
-        assert_eq!(node_usage, other_way);
+        assert_eq!(node_usage, reversed);
         for pod in pods {
             node_usage.subtract(&request(pod));
         }

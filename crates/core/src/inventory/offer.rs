@@ -1,4 +1,4 @@
-//! Offers: what a node gives under one resource name.
+//! Offers: what a node provides under one resource name.
 
 use std::fmt;
 
@@ -7,29 +7,28 @@ use apportion_mig::memory::MiB;
 use apportion_mig::product::Product;
 use apportion_mig::profile::MigProfile;
 
-/// What a node gives under one resource name.
+/// What a node provides under one resource name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Offer {
-    /// The name to ask for.
     pub resource: GpuResource,
-    /// How the GPUs behind it are shared.
+    /// How the GPUs behind the resource are shared.
     pub strategy: Strategy,
-    /// The MIG profile of the device, or of the device that is shared in turn.
+    /// The MIG profile of the devices, also where these are time-sliced.
     pub profile: Option<MigProfile>,
-    /// The product, where its label is there.
+    /// The product, where the node has the label.
     pub product: Option<Product>,
-    /// The raw value of the product label under [`Offer::product_key`], to select nodes by.
+    /// The raw value of the label [`Offer::product_key`], for node selectors.
     pub product_label: Option<Box<str>>,
-    /// Shares in all: what the kubelet says is allocatable.
+    /// Allocatable shares.
     pub total: u64,
-    /// Shares that each GPU or MIG device is cut into; 1 where it is not.
+    /// Shares of each GPU or MIG device; 1 if the devices are not shared.
     pub replicas: u64,
-    /// Memory of one share. Under time-slicing that of the whole device, since nothing divides it.
+    /// Memory of one share. Under time-slicing that of the whole device, because nothing divides
+    /// it.
     pub memory: Option<MiB>,
 }
 
 impl Offer {
-    /// The class that it belongs to.
     pub fn class(&self) -> OfferClass {
         OfferClass {
             strategy: self.strategy,
@@ -37,14 +36,24 @@ impl Offer {
         }
     }
 
-    /// The key of the label that names the product of this offer's devices.
+    /// The key of the label that names the product of the offer's devices.
     pub fn product_key(&self) -> String {
         self.resource.label_key("product")
     }
 
-    /// Memory that a pod may count on: the label's where it is there, else what the profile's name assures.
+    /// Memory that a share has at least: by the memory label, else by the name of the MIG profile.
     pub fn assured_memory(&self) -> Option<MiB> {
         self.memory.or_else(|| self.profile.map(MigProfile::assured_memory))
+    }
+
+    /// Whether other pods may hold shares of the same GPU or MIG device.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.strategy, Strategy::Mps | Strategy::TimeSlicing)
+    }
+
+    /// The number of physical GPUs, or of MIG devices, behind the offer; at least 1.
+    pub fn devices(&self) -> u64 {
+        (self.total / self.replicas.max(1)).max(1)
     }
 }
 
@@ -57,12 +66,12 @@ impl fmt::Display for Offer {
 /// All offers of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NodeOffers {
-    /// The offers, at most one for each resource name.
+    /// At most one offer for each resource name, in the order of resources.
     pub offers: Vec<Offer>,
-    /// Why resources that the node advertises are not offered.
+    /// Resources that the node advertises but that cannot be offered, with the reasons.
     pub problems: Vec<UnusableResource>,
-    /// Why the whole node offers nothing for now.
-    pub paused: Option<ReconfigurationState>,
+    /// Set while nothing on the node may be used, because its GPUs are being reconfigured.
+    pub reconfiguration: Option<ReconfigurationState>,
 }
 
 impl NodeOffers {
@@ -71,23 +80,24 @@ impl NodeOffers {
         self.offers.iter().find(|offer| offer.resource == resource)
     }
 
-    /// Whether the node has GPUs, also such that nobody can be given now.
+    /// Whether the node has GPUs, usable or not.
     pub fn has_gpus(&self) -> bool {
-        !self.offers.is_empty() || !self.problems.is_empty() || self.paused.is_some()
+        !self.offers.is_empty() || !self.problems.is_empty() || self.reconfiguration.is_some()
     }
 
-    /// Why nothing is offered under a resource name that the node advertises.
+    /// Why a resource that the node advertises is not offered.
     pub fn problem(&self, resource: GpuResource) -> Option<&UnusableResource> {
         self.problems.iter().find(|problem| problem.resource == Some(resource))
     }
 }
 
-/// Why a node offers nothing for now, though it has GPUs.
+/// Why the GPUs of a node cannot be used for now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ReconfigurationState {
-    /// The MIG manager is at work, or its last change failed: the state that its label gives.
+    /// The MIG manager is at work, or its last change failed. Holds the value of
+    /// `nvidia.com/mig.config.state`.
     MigConfig(Box<str>),
-    /// The device plugin is held back for a MIG change.
+    /// The GPU Operator has stopped the device plugin for a MIG change.
     DevicePlugin,
 }
 
@@ -100,25 +110,23 @@ impl fmt::Display for ReconfigurationState {
     }
 }
 
-/// A resource that a node advertises and that we do not offer, since its labels do not say, or misstate, what it is.
+/// A resource that a node advertises but whose labels leave open, or misstate, what it is.
 ///
-/// `nvidia.com/gpu` can be four different things. Where labels leave that open, a guess would put a training job on time
-/// slices or a tenant beside a stranger; so such a resource is offered to nobody until the labels are right.
+/// `nvidia.com/gpu` can be four different things. A guess could put a training job on time slices,
+/// or two tenants on one GPU, so no pod gets such a resource until the labels are right.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnusableResource {
-    /// The resource; `None` for a name that could not be read.
+    /// `None` if the name cannot be parsed.
     pub resource: Option<GpuResource>,
-    /// The short form, for `kubectl describe pod`.
+    /// The reason in a few words, for scheduler events.
     pub short: &'static str,
-    /// What is wrong, and what to do.
+    /// What is wrong, and how to fix it.
     pub detail: String,
 }
 
-/// Offers that a pod spec can tell apart from others: those of one strategy under one resource name.
+/// Offers of one strategy under one resource name: as far as a pod spec can tell offers apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfferClass {
-    /// How the GPUs are shared.
     pub strategy: Strategy,
-    /// The name to ask for.
     pub resource: GpuResource,
 }

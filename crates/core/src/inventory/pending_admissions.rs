@@ -1,8 +1,9 @@
-//! Shares promised a moment ago to pods that are not in the inventory yet.
+//! Shares promised to pods that the webhook has just admitted, and that the inventory does not have
+//! yet.
 //!
-//! Between the answer of the webhook and the pod's arrival by the watch a burst would see the same last free slice again and
-//! again. Claims bridge that gap, and end when the pod is there; they are a hint for the choice of a resource name, never the
-//! authority on what is free.
+//! Without these, a burst of pods would see the same last free slice until the first pod arrives
+//! through the watch. A pending admission ends when its pod arrives. Pending admissions guide the
+//! choice of a resource name; what is free is decided by the extender.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,29 +11,29 @@ use std::time::Duration;
 use super::offer::OfferClass;
 use crate::gpu::{Counts, Strategy};
 
-/// How long a claim counts whose pod never comes: it was refused after us, by a quota for example.
-pub const CLAIM_LIFETIME: Duration = Duration::from_secs(30);
+/// How long an admission counts if its pod never arrives, because a quota rejected it after the
+/// webhook, for example.
+pub const PENDING_ADMISSION_LIFETIME: Duration = Duration::from_secs(30);
 
 /// What one pod was promised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingAdmission {
-    /// The pod's namespace. Its name is not made yet.
+    /// The pod's namespace. Its name may not be generated yet.
     pub namespace: Box<str>,
-    /// How.
     pub strategy: Strategy,
-    /// What.
     pub demand: Counts,
 }
 
-/// All claims that still count.
+/// All admissions that still count.
 #[derive(Clone, Debug, Default)]
 pub struct PendingAdmissions {
+    /// With the time of admission, oldest first.
     by_age: VecDeque<(Duration, PendingAdmission)>,
     sums: HashMap<OfferClass, u64>,
 }
 
 impl PendingAdmissions {
-    /// Adds a claim. `now` is the time since a fixed start, and never goes back.
+    /// `now` is the time since a fixed start; it never decreases.
     pub fn add(&mut self, now: Duration, pending_admission: PendingAdmission) {
         self.expire(now);
         for (resource, count) in pending_admission.demand.iter() {
@@ -48,33 +49,31 @@ impl PendingAdmissions {
         self.by_age.push_back((now, pending_admission));
     }
 
-    /// Forgets what is older than [`CLAIM_LIFETIME`].
+    /// Removes admissions older than [`PENDING_ADMISSION_LIFETIME`].
     pub fn expire(&mut self, now: Duration) {
         while let Some((since, _)) = self.by_age.front()
-            && now.saturating_sub(*since) >= CLAIM_LIFETIME
+            && now.saturating_sub(*since) >= PENDING_ADMISSION_LIFETIME
             && let Some((_, pending_admission)) = self.by_age.pop_front()
         {
-            self.forget(&pending_admission);
+            self.subtract(&pending_admission);
         }
     }
 
-    /// A pod with this demand has come by the watch: it is counted there now, so the oldest claim that it can have made ends. To
-    /// count both would make shares look taken that are free, and send pods to wait for others.
+    /// A pod with this demand has arrived through the watch. The inventory counts it now, so the
+    /// oldest admission that matches it ends. Counting both would make free shares look taken.
     pub fn settle(&mut self, namespace: &str, demand: &Counts) {
-        let made = |pending_admission: &PendingAdmission| {
-            *pending_admission.namespace == *namespace && pending_admission.demand == *demand
-        };
-        if let Some(at) = self
+        let matching = self
             .by_age
             .iter()
-            .position(|(_, pending_admission)| made(pending_admission))
+            .position(|(_, pending)| *pending.namespace == *namespace && pending.demand == *demand);
+        if let Some(at) = matching
             && let Some((_, pending_admission)) = self.by_age.remove(at)
         {
-            self.forget(&pending_admission);
+            self.subtract(&pending_admission);
         }
     }
 
-    fn forget(&mut self, pending_admission: &PendingAdmission) {
+    fn subtract(&mut self, pending_admission: &PendingAdmission) {
         for (resource, count) in pending_admission.demand.iter() {
             let class = OfferClass {
                 strategy: pending_admission.strategy,
@@ -90,11 +89,10 @@ impl PendingAdmissions {
     }
 
     /// Shares of a class that are promised.
-    pub fn of(&self, class: OfferClass) -> u64 {
+    pub fn shares(&self, class: OfferClass) -> u64 {
         self.sums.get(&class).copied().unwrap_or(0)
     }
 
-    /// Whether nothing is promised.
     pub fn is_empty(&self) -> bool {
         self.sums.is_empty()
     }
@@ -106,7 +104,7 @@ mod tests {
     use crate::gpu::GpuResource;
 
     #[test]
-    fn claims_add_up_and_expire() {
+    fn admissions_add_up_and_expire() {
         let class = OfferClass {
             strategy: Strategy::Mps,
             resource: GpuResource::GpuShared,
@@ -119,17 +117,17 @@ mod tests {
         let mut pending = PendingAdmissions::default();
         pending.add(Duration::ZERO, pending_admission());
         pending.add(Duration::from_secs(20), pending_admission());
-        assert_eq!(pending.of(class), 4);
+        assert_eq!(pending.shares(class), 4);
         pending.expire(Duration::from_secs(29));
-        assert_eq!(pending.of(class), 4);
+        assert_eq!(pending.shares(class), 4);
         pending.expire(Duration::from_secs(30));
-        assert_eq!(pending.of(class), 2);
+        assert_eq!(pending.shares(class), 2);
         pending.expire(Duration::from_secs(50));
         assert!(pending.is_empty());
     }
 
     #[test]
-    fn a_pod_that_has_come_ends_one_claim_of_its_own() {
+    fn a_pod_that_arrives_ends_one_matching_admission() {
         let class = OfferClass {
             strategy: Strategy::TimeSlicing,
             resource: GpuResource::GpuShared,
@@ -152,7 +150,7 @@ mod tests {
             ("other", &demand, 0),
         ] {
             pending.settle(namespace, demand);
-            assert_eq!(pending.of(class), left, "{namespace} {demand:?}");
+            assert_eq!(pending.shares(class), left, "{namespace} {demand:?}");
         }
         assert!(pending.is_empty());
     }

@@ -1,49 +1,219 @@
-//! One pod with GPUs, as the inventory knows it.
+//! Pods with GPUs: what they request, where they are, and what their policy guarantees them.
 
 use std::sync::Arc;
 
-use super::node_usage::{PodRequest, PodRequestRef};
-use super::record::{PodPlacement, PodRecord};
-use crate::policy::Guarantees;
+use jiff::Timestamp;
 
-/// A pod that holds GPUs or waits for them, and on what terms.
+use super::node_usage::{PodRequest, PodRequestRef};
+use super::scheduling_constraints::SchedulingConstraints;
+use crate::gpu::demand::{Demand, DemandError, containers_of, declared_memory, effective_demand};
+use crate::gpu::{GpuBypass, PodDemand, gpu_bypasses};
+use crate::k8s::{PackedLabels, Pod, Text};
+use crate::policy::Guarantees;
+use apportion_mig::memory::MiB;
+
+/// A pod that holds GPUs or waits for them, with the guarantees of its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodEntry {
-    /// What it says itself.
     pub record: PodRecord,
-    /// What it is promised.
-    pub terms: Arc<Guarantees>,
+    pub guarantees: Arc<Guarantees>,
 }
 
 impl PodEntry {
-    /// What it holds, or would.
+    /// What the pod holds, or will hold once it is bound.
     pub fn request(&self) -> PodRequestRef<'_> {
         PodRequestRef {
             demand: &self.record.demand,
             memory: self.record.memory(),
-            terms: &self.terms,
+            guarantees: &self.guarantees,
         }
     }
 
-    /// The same, to be kept.
-    pub fn pod_request(&self) -> PodRequest {
+    /// An owned copy of [`PodEntry::request`].
+    pub fn to_request(&self) -> PodRequest {
         PodRequest {
             demand: self.record.demand.clone(),
             memory: self.record.memory(),
-            terms: Arc::clone(&self.terms),
+            guarantees: Arc::clone(&self.guarantees),
         }
     }
 
-    /// The node that it is on.
+    /// The node that the pod is bound to.
     pub fn node(&self) -> Option<&str> {
-        match &self.record.place {
+        match &self.record.placement {
             PodPlacement::Node(node) => Some(node),
-            PodPlacement::Waiting => None,
+            PodPlacement::Unscheduled => None,
         }
     }
 
     /// `namespace/name`.
     pub fn key(&self) -> String {
         format!("{}/{}", self.record.namespace, self.record.name)
+    }
+}
+
+/// What the inventory keeps of a pod object with GPUs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRecord {
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+    /// The pod's effective request.
+    pub demand: Demand,
+    /// Memory that the pod declares for each share. Admission rejects values that it cannot parse,
+    /// but annotations may change later.
+    pub declared_memory: Result<Option<MiB>, Box<DemandError>>,
+    /// `spec.priority`.
+    pub priority: i32,
+    /// Whether the pod is being deleted. It still holds its GPUs.
+    pub terminating: bool,
+    pub placement: PodPlacement,
+    /// `status.nominatedNodeName`, while the pod is unscheduled. Boxed, because few pods have one.
+    pub nominated_node: Option<Box<Text<'static>>>,
+    /// What the pod says about itself.
+    pub summary: Box<PodSummary>,
+    /// `status.startTime`; `None` until the kubelet sets it, and if it cannot be parsed.
+    pub start_time: Option<Timestamp>,
+}
+
+/// Where a pod is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodPlacement {
+    /// Bound to a node. The pod holds its devices until it has finished or its object is gone, so a
+    /// terminating pod still holds them.
+    Node(Box<str>),
+    /// Not scheduled yet.
+    Unscheduled,
+}
+
+impl PodRecord {
+    /// The record of a pod, or `None` if the pod neither holds a GPU nor waits for one. Finished
+    /// pods have released theirs.
+    pub fn from_pod(pod: &Pod<'_>) -> Option<Self> {
+        if pod.is_finished() {
+            return None;
+        }
+        let placement = match pod.spec.bound_to() {
+            Some(node) => PodPlacement::Node(node.into()),
+            // The scheduler skips pods that are being deleted.
+            None if pod.metadata.deletion_timestamp.is_some() => return None,
+            None => PodPlacement::Unscheduled,
+        };
+        let demand = effective_demand(pod);
+        if demand.is_empty() {
+            return None;
+        }
+        Some(PodRecord {
+            namespace: pod.metadata.namespace.as_deref().unwrap_or("default").into(),
+            name: pod.metadata.name.as_deref().unwrap_or_default().into(),
+            demand,
+            declared_memory: declared_memory(pod).map_err(Box::new),
+            priority: pod.spec.priority.unwrap_or(0),
+            terminating: pod.metadata.deletion_timestamp.is_some(),
+            summary: Box::new(PodSummary::from_pod(pod)),
+            nominated_node: pod
+                .nominated_to()
+                .filter(|_| placement == PodPlacement::Unscheduled)
+                .map(|node| Box::new(node.to_owned().into())),
+            start_time: pod.status.start_time.as_deref().and_then(|time| time.parse().ok()),
+            placement,
+        })
+    }
+
+    /// Declared memory of each share; `None` also where the declaration cannot be parsed.
+    pub fn memory(&self) -> Option<MiB> {
+        self.declared_memory.as_ref().map_or(None, |memory| *memory)
+    }
+
+    pub fn is_bound(&self) -> bool {
+        matches!(self.placement, PodPlacement::Node(_))
+    }
+}
+
+/// What a pod says about itself, as far as policies look at it. Kept small, because every pod with
+/// GPUs has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSummary {
+    pub uid: Box<str>,
+    pub labels: PackedLabels,
+    /// Whether the pod mirrors a static pod, which the kubelet runs whatever the API server says.
+    pub is_mirror: bool,
+    /// What the containers request. Without declared memory, which concerns the pod and its node
+    /// alone.
+    pub demand: Result<PodDemand, Box<DemandError>>,
+    /// Where the pod may run. Bound pods are kept without tolerations, which no longer matter.
+    pub scheduling: SchedulingConstraints<'static>,
+    /// Ways to GPUs that need no request.
+    pub gpu_bypasses: Box<[GpuBypass]>,
+}
+
+impl PodSummary {
+    pub fn from_pod(pod: &Pod<'_>) -> Self {
+        let mut scheduling = SchedulingConstraints::from_pod(pod);
+        if pod.spec.bound_to().is_some() {
+            scheduling.tolerations.clear();
+        }
+        let demand = containers_of(pod).map(|mut containers| {
+            containers.shrink_to_fit();
+            PodDemand {
+                containers,
+                memory: None,
+            }
+        });
+        PodSummary {
+            uid: pod.metadata.uid.as_deref().unwrap_or_default().into(),
+            labels: PackedLabels::from(&pod.metadata.labels),
+            is_mirror: pod.is_mirror(),
+            demand: demand.map_err(Box::new),
+            scheduling: scheduling.into_owned(),
+            gpu_bypasses: gpu_bypasses(pod).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(json: &str) -> Option<PodRecord> {
+        PodRecord::from_pod(&serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn bound_pods_hold_gpus_until_they_finish() {
+        let pod = |rest: &str| {
+            format!(
+                r#"{{"metadata":{{"namespace":"n","name":"p"}},"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/gpu":"2"}}}}}}]{rest}}}}}"#
+            )
+        };
+        let with_status = |rest: &str, status: &str| {
+            pod(rest).replace(r#""spec""#, &format!(r#""status":{{"phase":"{status}"}},"spec""#))
+        };
+        let deleted = |rest: &str| {
+            pod(rest).replace(
+                r#""name":"p""#,
+                r#""name":"p","deletionTimestamp":"2026-01-01T00:00:00Z""#,
+            )
+        };
+        let on_node = r#","nodeName":"a""#;
+        for (case, json, placement) in [
+            (
+                "running",
+                with_status(on_node, "Running"),
+                Some(PodPlacement::Node("a".into())),
+            ),
+            (
+                "bound and still pending",
+                with_status(on_node, "Pending"),
+                Some(PodPlacement::Node("a".into())),
+            ),
+            ("terminating", deleted(on_node), Some(PodPlacement::Node("a".into()))),
+            ("succeeded", with_status(on_node, "Succeeded"), None),
+            ("failed", with_status(on_node, "Failed"), None),
+            ("unscheduled", pod(""), Some(PodPlacement::Unscheduled)),
+            ("deleted before it was scheduled", deleted(""), None),
+            ("no GPU", r#"{"spec":{"nodeName":"a"}}"#.to_owned(), None),
+        ] {
+            assert_eq!(record(&json).map(|r| r.placement), placement, "{case}");
+        }
     }
 }

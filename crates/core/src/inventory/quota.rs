@@ -1,60 +1,62 @@
-//! What the quotas and limit ranges of a namespace say of GPUs.
+//! What the `ResourceQuota` and `LimitRange` objects of a namespace say about GPU resources.
+//!
+//! Only the resource names are kept. The API server enforces the amounts.
 
 use crate::gpu::GpuResource;
 use crate::k8s::quantity::RawQuantity;
 use crate::k8s::quota::{LimitRange, ResourceQuota};
 use crate::k8s::{Pairs, Text};
 
-/// In front of the names that a quota counts.
-const REQUESTS: &str = "requests.";
+/// A quota on an extended resource is always on its requests.
+const REQUESTS_PREFIX: &str = "requests.";
 
-/// A quota or a limit range that speaks of GPUs.
+/// A quota or a limit range that names GPU resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceQuota {
-    /// Its name.
     pub name: Box<str>,
-    /// What it says.
-    pub says: QuotaKind,
+    pub kind: QuotaKind,
 }
 
-/// What an [`NamespaceQuota`] says. Amounts are the API server's to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuotaKind {
-    /// A quota that counts these.
-    Counts(Box<[GpuResource]>),
-    /// A limit range.
-    Limits {
-        /// Given to containers that ask for none.
-        given: Box<[GpuResource]>,
-        /// To be named by every container, between a least and a most.
+    /// The resources that a `ResourceQuota` counts.
+    ResourceQuota(Box<[GpuResource]>),
+    LimitRange {
+        /// Resources with a default: added to containers that request none.
+        defaulted: Box<[GpuResource]>,
+        /// Resources with a `min` or `max`: every container must request them.
         bounded: Box<[GpuResource]>,
     },
 }
 
 impl NamespaceQuota {
-    /// What a quota says of GPUs; `None` when it does not speak of them.
+    /// `None` if the quota names no GPU resource.
     pub fn of_quota(quota: &ResourceQuota<'_>) -> Option<Self> {
-        let names = quota.spec.hard.iter().filter_map(|(key, _)| key.strip_prefix(REQUESTS));
-        let counted = gpus(names);
+        let names = quota
+            .spec
+            .hard
+            .iter()
+            .filter_map(|(key, _)| key.strip_prefix(REQUESTS_PREFIX));
+        let counted = gpu_resources(names);
         (!counted.is_empty()).then(|| NamespaceQuota {
-            name: name(quota.metadata.name.as_ref()),
-            says: QuotaKind::Counts(counted),
+            name: owned_name(quota.metadata.name.as_ref()),
+            kind: QuotaKind::ResourceQuota(counted),
         })
     }
 
-    /// What a limit range says of GPUs; `None` when it does not speak of them.
+    /// `None` if the limit range names no GPU resource.
     pub fn of_limit_range(range: &LimitRange<'_>) -> Option<Self> {
         let items = || range.spec.limits.iter();
-        let given = gpus(items().flat_map(|item| keys(&item.default).chain(keys(&item.default_request))));
-        let bounded = gpus(items().flat_map(|item| keys(&item.max).chain(keys(&item.min))));
-        (!given.is_empty() || !bounded.is_empty()).then(|| NamespaceQuota {
-            name: name(range.metadata.name.as_ref()),
-            says: QuotaKind::Limits { given, bounded },
+        let defaulted = gpu_resources(items().flat_map(|item| keys(&item.default).chain(keys(&item.default_request))));
+        let bounded = gpu_resources(items().flat_map(|item| keys(&item.max).chain(keys(&item.min))));
+        (!defaulted.is_empty() || !bounded.is_empty()).then(|| NamespaceQuota {
+            name: owned_name(range.metadata.name.as_ref()),
+            kind: QuotaKind::LimitRange { defaulted, bounded },
         })
     }
 }
 
-fn name(name: Option<&Text<'_>>) -> Box<str> {
+fn owned_name(name: Option<&Text<'_>>) -> Box<str> {
     name.map(|name| &**name).unwrap_or_default().into()
 }
 
@@ -62,8 +64,8 @@ fn keys<'p>(pairs: &'p Pairs<'_, RawQuantity<'_>>) -> impl Iterator<Item = &'p s
     pairs.iter().map(|(key, _)| &**key)
 }
 
-/// Each of the names that is a GPU's, once.
-fn gpus<'n>(names: impl Iterator<Item = &'n str>) -> Box<[GpuResource]> {
+/// The GPU resources among the names, sorted, each once.
+fn gpu_resources<'n>(names: impl Iterator<Item = &'n str>) -> Box<[GpuResource]> {
     let mut resources: Vec<GpuResource> = names.filter_map(|name| name.parse().ok()).collect();
     resources.sort_unstable();
     resources.dedup();

@@ -1,29 +1,32 @@
-//! What was decided and is not in the inventory yet: bindings on their way, and room kept for pods whose victims are leaving.
+//! What was decided but is not in the inventory yet: bindings on their way, and capacity for
+//! nominated pods whose victims are leaving.
 //!
-//! A binding counts from the moment it is decided until the pod is seen on its node, so nothing is given twice in between; one whose
-//! outcome is not known counts on. Counting a pod twice for a moment makes it wait, counting it never would break a promise.
+//! A binding counts from the decision until the inventory has the pod on its node, so no share is
+//! assigned twice in between. A binding with an unknown result keeps counting: counting a pod twice
+//! for a moment only delays another pod, but missing one would break a guarantee.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::node_map::NodeMap;
+use super::cluster::NodeMap;
 use super::node_usage::{NodeUsage, PodRequest};
 
-/// How long a binding counts whose pod is never seen: by then every call has ended and every watch has been taken up again, or nothing
-/// is decided at all.
+/// How long a binding counts if its pod never appears. By then every call has ended and every watch
+/// has reconnected, or decisions have stopped altogether.
 pub const BINDING_LIFETIME: Duration = Duration::from_mins(5);
-/// How long room is kept for a pod whose victims were told to leave.
-pub const KEPT_LIFETIME: Duration = Duration::from_mins(2);
+/// How long capacity is reserved for a nominated pod.
+pub const NOMINATION_LIFETIME: Duration = Duration::from_mins(2);
 
-/// Why something is reserved.
+/// Why capacity is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The API server has been asked to bind the pod, and has not said no.
+    /// The API server was asked to bind the pod, and has not refused.
     Binding,
-    /// Others were told to leave for the pod; it holds against pods of the same priority or lower.
-    Kept {
-        /// The pod's priority.
+    /// Victims were evicted for the pod. As in kube-scheduler, a nominated pod counts against pods
+    /// of the same or a lower priority.
+    Nominated {
+        /// The priority of the nominated pod.
         priority: i32,
     },
 }
@@ -33,95 +36,93 @@ pub enum Purpose {
 pub struct Reservation {
     /// What the pod will hold.
     pub pod_request: PodRequest,
-    /// Why.
     pub purpose: Purpose,
     since: Duration,
-    ticket: Ticket,
+    id: ReservationId,
 }
 
-/// Which of several reservations for a pod on a node one is: who asked for an earlier one gives back no later one.
+/// Tells successive reservations for the same pod and node apart, so that cancelling an earlier one
+/// leaves a later one in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct ReservationId(u64);
 
-/// All reservations. Owned by whoever decides, under one lock.
+/// All reservations. The caller guards them with the lock under which it decides.
 #[derive(Clone, Debug, Default)]
 pub struct Reservations {
     /// By the pod's UID and the node.
     all: BTreeMap<(Box<str>, Arc<str>), Reservation>,
     reserved: Reserved,
-    /// How many there have been.
-    count: u64,
+    last_id: u64,
 }
 
-/// What is reserved, by node: a copy costs nothing, so readers take one and hold no lock.
+/// What is reserved, by node. Copies share structure, so readers take a copy and hold no lock.
 #[derive(Clone, Debug, Default)]
 pub struct Reserved {
     bindings: NodeMap<NodeUsage>,
-    kept: NodeMap<Vec<Kept>>,
+    nominations: NodeMap<Vec<Nomination>>,
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct Nomination {
     uid: Box<str>,
     priority: i32,
     pod_request: PodRequest,
 }
 
 impl Reserved {
-    /// Whether nothing is reserved anywhere.
     pub fn is_empty(&self) -> bool {
-        self.bindings.is_empty() && self.kept.is_empty()
+        self.bindings.is_empty() && self.nominations.is_empty()
     }
 
-    /// The nodes where room is kept for a pod.
-    pub fn kept_for(&self, uid: &str) -> impl Iterator<Item = &str> {
-        let kept = self.kept.iter();
-        kept.filter(move |(_, all)| all.iter().any(|kept| *kept.uid == *uid))
+    /// The nodes that a pod is nominated for.
+    pub fn nominated_nodes(&self, uid: &str) -> impl Iterator<Item = &str> {
+        self.nominations
+            .iter()
+            .filter(move |(_, nominations)| nominations.iter().any(|nomination| *nomination.uid == *uid))
             .map(|(node, _)| &**node)
     }
 
-    /// What is reserved on a node against a pod of this UID and priority. Of its own, only a binding counts: see
-    /// [`Reservations::against`] for a pod that is bound again.
-    pub fn on(&self, node: &str, uid: &str, priority: i32) -> Option<NodeUsage> {
+    /// What is reserved on a node against a pod with this UID and priority. The pod's own binding
+    /// counts too: [`Reservations::usage_against`] leaves it out, for a pod that is bound again.
+    pub fn usage_against(&self, node: &str, uid: &str, priority: i32) -> Option<NodeUsage> {
         let bindings = self.bindings.get(node);
-        let kept = || {
-            let all = self.kept.get(node).into_iter().flatten();
-            all.filter(|kept| &*kept.uid != uid && kept.priority >= priority)
+        let nominations = || {
+            let all = self.nominations.get(node).into_iter().flatten();
+            all.filter(|nomination| &*nomination.uid != uid && nomination.priority >= priority)
         };
-        if bindings.is_none() && kept().next().is_none() {
+        if bindings.is_none() && nominations().next().is_none() {
             return None;
         }
-        let mut held = bindings.cloned().unwrap_or_default();
-        for kept in kept() {
-            held.add(&kept.pod_request.request());
+        let mut usage = bindings.cloned().unwrap_or_default();
+        for nomination in nominations() {
+            usage.add(&nomination.pod_request.request());
         }
-        Some(held)
+        Some(usage)
     }
 }
 
 impl Reservations {
-    /// What readers may look at.
+    /// The part that readers copy.
     pub fn reserved(&self) -> &Reserved {
         &self.reserved
     }
 
-    /// What is reserved on a node against a pod, its own left out.
-    pub fn against(&self, node: &str, uid: &str, priority: i32) -> Option<NodeUsage> {
-        let mut held = self.reserved.on(node, uid, priority)?;
+    /// What is reserved on a node against a pod, without the pod's own reservations.
+    pub fn usage_against(&self, node: &str, uid: &str, priority: i32) -> Option<NodeUsage> {
+        let mut usage = self.reserved.usage_against(node, uid, priority)?;
         if let Some(own) = self.get(uid, node)
             && own.purpose == Purpose::Binding
         {
-            held.subtract(&own.pod_request.request());
+            usage.subtract(&own.pod_request.request());
         }
-        (!held.is_empty()).then_some(held)
+        (!usage.is_empty()).then_some(usage)
     }
 
-    /// What is reserved for a pod on a node.
     pub fn get(&self, uid: &str, node: &str) -> Option<&Reservation> {
         self.all.get(&(uid.into(), node.into()))
     }
 
-    /// The nodes where something is reserved for a pod.
+    /// The reservations of a pod, by node.
     pub fn of<'r>(&'r self, uid: &'r str) -> impl Iterator<Item = (&'r str, &'r Reservation)> {
         self.all
             .range((Box::from(uid), Arc::from(""))..)
@@ -129,7 +130,8 @@ impl Reservations {
             .map(|((_, node), reservation)| (&**node, reservation))
     }
 
-    /// Reserves; what was reserved for the same pod on the same node ends. `now` is the time since a fixed start.
+    /// Reserves capacity. Replaces an earlier reservation for the same pod and node. `now` is the
+    /// time since a fixed start.
     pub fn reserve(
         &mut self,
         uid: &str,
@@ -137,73 +139,80 @@ impl Reservations {
         pod_request: PodRequest,
         purpose: Purpose,
         now: Duration,
-    ) -> Ticket {
+    ) -> ReservationId {
         self.release(uid, node);
-        self.count += 1;
-        let ticket = Ticket(self.count);
+        self.last_id += 1;
+        let id = ReservationId(self.last_id);
         let node: Arc<str> = node.into();
         match purpose {
             Purpose::Binding => {
-                let held = self.reserved.bindings.entry(Arc::clone(&node)).or_default();
-                held.add(&pod_request.request());
+                let usage = self.reserved.bindings.entry(Arc::clone(&node)).or_default();
+                usage.add(&pod_request.request());
             }
-            Purpose::Kept { priority } => {
-                let kept = Kept {
+            Purpose::Nominated { priority } => {
+                let nomination = Nomination {
                     uid: uid.into(),
                     priority,
                     pod_request: pod_request.clone(),
                 };
-                self.reserved.kept.entry(Arc::clone(&node)).or_default().push(kept);
+                let nominations = self.reserved.nominations.entry(Arc::clone(&node)).or_default();
+                nominations.push(nomination);
             }
         }
         let reservation = Reservation {
             pod_request,
             purpose,
             since: now,
-            ticket,
+            id,
         };
         self.all.insert((uid.into(), node), reservation);
-        ticket
+        id
     }
 
-    /// Gives back what a ticket was for, unless it has been reserved anew since. Returns whether there was something.
-    pub fn give_back(&mut self, uid: &str, node: &str, ticket: Ticket) -> bool {
-        self.get(uid, node).is_some_and(|r| r.ticket == ticket) && self.release(uid, node)
+    /// Releases a reservation, unless a later one has replaced it. Returns whether it was there.
+    pub fn cancel(&mut self, uid: &str, node: &str, id: ReservationId) -> bool {
+        self.get(uid, node).is_some_and(|reservation| reservation.id == id) && self.release(uid, node)
     }
 
-    /// Keeps room, unless the pod is on its way there already: a binding counts against everybody.
-    pub fn keep(&mut self, uid: &str, node: &str, pod_request: PodRequest, priority: i32, now: Duration) {
-        if self.get(uid, node).is_none_or(|one| one.purpose != Purpose::Binding) {
-            self.reserve(uid, node, pod_request, Purpose::Kept { priority }, now);
+    /// Reserves capacity for a nominated pod, unless a binding for it is on its way, which counts
+    /// against all pods.
+    pub fn nominate(&mut self, uid: &str, node: &str, pod_request: PodRequest, priority: i32, now: Duration) {
+        if !self.is_binding(uid, node) {
+            self.reserve(uid, node, pod_request, Purpose::Nominated { priority }, now);
         }
     }
 
-    /// Keeps room no longer. A binding stays.
-    pub fn let_go(&mut self, uid: &str, node: &str) {
-        if self.get(uid, node).is_some_and(|one| one.purpose != Purpose::Binding) {
+    /// Ends a nomination. A binding stays.
+    pub fn end_nomination(&mut self, uid: &str, node: &str) {
+        if !self.is_binding(uid, node) {
             self.release(uid, node);
         }
     }
 
-    /// Gives back. Returns whether there was something.
+    fn is_binding(&self, uid: &str, node: &str) -> bool {
+        self.get(uid, node)
+            .is_some_and(|reservation| reservation.purpose == Purpose::Binding)
+    }
+
+    /// Releases the reservation of a pod on a node. Returns whether there was one.
     pub fn release(&mut self, uid: &str, node: &str) -> bool {
-        let Some(gone) = self.all.remove(&(uid.into(), node.into())) else {
+        let Some(released) = self.all.remove(&(uid.into(), node.into())) else {
             return false;
         };
-        match gone.purpose {
+        match released.purpose {
             Purpose::Binding => {
-                if let Some(held) = self.reserved.bindings.get_mut(node) {
-                    held.subtract(&gone.pod_request.request());
-                    if held.is_empty() {
+                if let Some(usage) = self.reserved.bindings.get_mut(node) {
+                    usage.subtract(&released.pod_request.request());
+                    if usage.is_empty() {
                         self.reserved.bindings.remove(node);
                     }
                 }
             }
-            Purpose::Kept { .. } => {
-                if let Some(kept) = self.reserved.kept.get_mut(node) {
-                    kept.retain(|kept| &*kept.uid != uid);
-                    if kept.is_empty() {
-                        self.reserved.kept.remove(node);
+            Purpose::Nominated { .. } => {
+                if let Some(nominations) = self.reserved.nominations.get_mut(node) {
+                    nominations.retain(|nomination| &*nomination.uid != uid);
+                    if nominations.is_empty() {
+                        self.reserved.nominations.remove(node);
                     }
                 }
             }
@@ -211,7 +220,8 @@ impl Reservations {
         true
     }
 
-    /// The inventory has the pod on its node, or knows that it is gone: everything of it ends.
+    /// Releases everything that is reserved for a pod: the inventory has it on its node, or knows
+    /// that it is gone.
     pub fn settle(&mut self, uid: &str) {
         let nodes: Vec<String> = self.of(uid).map(|(node, _)| node.to_owned()).collect();
         for node in nodes {
@@ -219,33 +229,36 @@ impl Reservations {
         }
     }
 
-    /// Forgets what is too old. Call it only while the inventory is kept up.
+    /// Releases reservations whose lifetime has ended. Call it only while the inventory is up to
+    /// date.
     pub fn expire(&mut self, now: Duration) {
         let lifetime = |purpose| match purpose {
             Purpose::Binding => BINDING_LIFETIME,
-            Purpose::Kept { .. } => KEPT_LIFETIME,
+            Purpose::Nominated { .. } => NOMINATION_LIFETIME,
         };
-        let old = self
+        let expired: Vec<_> = self
             .all
             .iter()
-            .filter(|(_, r)| now.saturating_sub(r.since) >= lifetime(r.purpose));
-        let old: Vec<_> = old.map(|((uid, node), _)| (uid.clone(), Arc::clone(node))).collect();
-        for (uid, node) in old {
+            .filter(|(_, reservation)| now.saturating_sub(reservation.since) >= lifetime(reservation.purpose))
+            .map(|((uid, node), _)| (uid.clone(), Arc::clone(node)))
+            .collect();
+        for (uid, node) in expired {
             self.release(&uid, &node);
         }
     }
 
-    /// How many of them are bindings.
+    /// The number of reservations that are bindings.
     pub fn bindings(&self) -> usize {
-        self.all.values().filter(|r| r.purpose == Purpose::Binding).count()
+        self.all
+            .values()
+            .filter(|reservation| reservation.purpose == Purpose::Binding)
+            .count()
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -263,60 +276,68 @@ mod tests {
         PodRequest {
             demand: Counts::one(SHARED, count),
             memory: None,
-            terms: Arc::new(Guarantees::none("n")),
+            guarantees: Arc::new(Guarantees::without_limits("n")),
         }
     }
 
-    fn counted(held: Option<NodeUsage>) -> u64 {
-        held.map_or(0, |held| held.counts().get(SHARED))
+    fn shares(usage: Option<NodeUsage>) -> u64 {
+        usage.map_or(0, |usage| usage.counts().get(SHARED))
     }
 
     #[test]
-    fn a_binding_counts_until_its_pod_is_there() {
+    fn a_binding_counts_until_the_inventory_has_its_pod() {
         let mut all = Reservations::default();
         all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
         all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
         all.reserve("q", "a", pod_request(1), Purpose::Binding, Duration::ZERO);
-        assert_eq!(counted(all.against("a", "r", 0)), 3);
-        assert_eq!(counted(all.against("a", "p", 0)), 1, "not against itself");
-        assert_eq!(counted(all.against("b", "r", 0)), 0);
+        assert_eq!(shares(all.usage_against("a", "r", 0)), 3);
+        assert_eq!(
+            shares(all.usage_against("a", "p", 0)),
+            1,
+            "its own binding does not count"
+        );
+        assert_eq!(shares(all.usage_against("b", "r", 0)), 0);
         all.settle("p");
-        assert_eq!(counted(all.against("a", "r", 0)), 1);
+        assert_eq!(shares(all.usage_against("a", "r", 0)), 1);
         assert!(all.release("q", "a") && !all.release("q", "a"));
         assert!(all.is_empty() && all.reserved().is_empty());
     }
 
     #[test]
-    fn an_earlier_ticket_gives_back_nothing_later() {
+    fn cancelling_an_earlier_reservation_keeps_a_later_one() {
         let mut all = Reservations::default();
         let first = all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
         let second = all.reserve("p", "a", pod_request(2), Purpose::Binding, Duration::ZERO);
-        assert!(!all.give_back("p", "a", first));
-        assert_eq!(counted(all.against("a", "q", 0)), 2);
-        assert!(all.give_back("p", "a", second) && all.is_empty());
+        assert!(!all.cancel("p", "a", first));
+        assert_eq!(shares(all.usage_against("a", "q", 0)), 2);
+        assert!(all.cancel("p", "a", second) && all.is_empty());
     }
 
     #[test]
-    fn kept_room_holds_against_equals_and_ends() {
+    fn a_nomination_counts_against_equal_and_lower_priorities_and_expires() {
         let mut all = Reservations::default();
-        let kept = Purpose::Kept { priority: 10 };
-        all.reserve("p", "a", pod_request(2), kept, Duration::ZERO);
-        for (uid, priority, against) in [("q", 0, 2), ("q", 10, 2), ("q", 11, 0), ("p", 10, 0)] {
+        let nominated = Purpose::Nominated { priority: 10 };
+        all.reserve("p", "a", pod_request(2), nominated, Duration::ZERO);
+        for (uid, priority, expected) in [("q", 0, 2), ("q", 10, 2), ("q", 11, 0), ("p", 10, 0)] {
             assert_eq!(
-                counted(all.reserved().on("a", uid, priority)),
-                against,
+                shares(all.reserved().usage_against("a", uid, priority)),
+                expected,
                 "{uid} {priority}"
             );
         }
         all.reserve("r", "a", pod_request(1), Purpose::Binding, Duration::ZERO);
-        all.keep("r", "a", pod_request(1), 10, Duration::ZERO);
-        all.let_go("r", "a");
-        assert_eq!(counted(all.reserved().on("a", "q", 11)), 1, "a binding stays one");
-        assert_eq!(all.reserved().kept_for("p").collect::<Vec<_>>(), ["a"]);
+        all.nominate("r", "a", pod_request(1), 10, Duration::ZERO);
+        all.end_nomination("r", "a");
+        assert_eq!(
+            shares(all.reserved().usage_against("a", "q", 11)),
+            1,
+            "the binding stays"
+        );
+        assert_eq!(all.reserved().nominated_nodes("p").collect::<Vec<_>>(), ["a"]);
         all.release("r", "a");
-        all.expire(KEPT_LIFETIME / 2);
+        all.expire(NOMINATION_LIFETIME / 2);
         assert_eq!(all.len(), 1);
-        all.expire(KEPT_LIFETIME);
+        all.expire(NOMINATION_LIFETIME);
         assert!(all.reserved().is_empty());
     }
 }

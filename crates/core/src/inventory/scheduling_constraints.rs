@@ -1,27 +1,24 @@
-//! What a pod says of where it may run.
+//! Where a pod may run, as its own spec says: node selector, required node affinity, tolerations.
 
 use crate::gpu::names::NVIDIA_DOMAIN;
 use crate::k8s::{Constraints, LabelSource, Pod, Taint, Toleration};
 
-/// Where a pod may run, as far as the pod itself says.
+/// Where a pod may run, as its own spec says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SchedulingConstraints<'a> {
-    /// By labels and names.
+    /// By node labels and names.
     pub constraints: Constraints<'a>,
-    /// By taints.
     pub tolerations: Vec<Toleration<'a>>,
 }
 
 impl<'a> SchedulingConstraints<'a> {
-    /// Those of `pod`.
-    pub fn of(pod: &Pod<'a>) -> Self {
+    pub fn from_pod(pod: &Pod<'a>) -> Self {
         SchedulingConstraints {
             constraints: Constraints::of(pod),
             tolerations: pod.spec.tolerations.clone(),
         }
     }
 
-    /// A copy that owns its strings.
     pub fn into_owned(self) -> SchedulingConstraints<'static> {
         SchedulingConstraints {
             constraints: self.constraints.into_owned(),
@@ -29,15 +26,16 @@ impl<'a> SchedulingConstraints<'a> {
         }
     }
 
-    /// Whether the pod may run on a node of this name, with these labels and taints.
+    /// Whether the pod may run on a node with this name, these labels and these taints.
     pub fn admit(&self, name: &str, labels: &impl LabelSource, taints: &[Taint<'_>]) -> bool {
         self.tolerate(taints) && self.constraints.admit(name, labels)
     }
 
-    /// Whether the pod tolerates all taints that would keep it away.
+    /// Whether the pod tolerates every taint that would keep it away.
     ///
-    /// Taints whose key is a resource of NVIDIA's do not count: the admission plugin `ExtendedResourceToleration` adds the
-    /// toleration to pods that ask for the resource, and does so after we have named it.
+    /// Taints whose key is an NVIDIA resource are ignored: the admission plugin
+    /// `ExtendedResourceToleration` adds the toleration to pods that request the resource, and it
+    /// runs after the webhook has set the resource.
     pub fn tolerate(&self, taints: &[Taint<'_>]) -> bool {
         self.untolerated(taints).is_none()
     }
@@ -57,12 +55,12 @@ mod tests {
     use crate::k8s::text::Labels;
 
     #[test]
-    fn taints_and_labels_both_count() {
+    fn nodes_are_admitted_by_taints_and_by_labels() {
         let pod: Pod<'_> = serde_json::from_str(
             r#"{"spec":{"nodeSelector":{"zone":"a"},"tolerations":[{"key":"team","operator":"Exists"}]}}"#,
         )
         .unwrap();
-        let scheduling = SchedulingConstraints::of(&pod);
+        let scheduling = SchedulingConstraints::from_pod(&pod);
         let taint = |key: &'static str| Taint {
             key: key.into(),
             value: None,
@@ -72,7 +70,7 @@ mod tests {
         assert!(scheduling.admit("n", &zone, &[taint("team")]));
         assert!(
             scheduling.admit("n", &zone, &[taint("nvidia.com/gpu")]),
-            "the admission plugin tolerates this one"
+            "ExtendedResourceToleration adds this toleration"
         );
         assert!(!scheduling.admit("n", &zone, &[taint("other")]));
         assert!(!scheduling.admit("n", &Labels::default(), &[]));

@@ -1,7 +1,9 @@
-//! Whether what a node gives is what a pod may have, whoever is there.
+//! Whether the offers of a node suit a pod, whatever other pods hold.
 //!
-//! The answer follows from the node's offers alone, and a cluster has few kinds of nodes: who asks about many nodes finds it out once for
-//! each kind. What is left to see on the node itself is [`NodeEntry::has_room`](super::NodeEntry::has_room).
+//! The answer depends on the offers alone, and a cluster has few distinct sets of offers. The
+//! extender therefore computes it once for each set.
+//! [`NodeEntry::check_capacity`](super::NodeEntry::check_capacity) covers the rest, which differs
+//! from node to node.
 
 use super::node_usage::PodRequestRef;
 use super::offer::{NodeOffers, Offer};
@@ -11,46 +13,47 @@ use crate::policy::SharingRule;
 use apportion_mig::memory::MiB;
 
 impl NodeOffers {
-    /// Whether one of `rules`, the same for every resource of it, allows the newcomer what is offered here, and there is enough in all.
-    pub fn suit<'r>(
+    /// Whether one of `rules` allows all resources of the pod here, in sufficient number.
+    pub fn check_suitability<'r>(
         &self,
         pod_request: &PodRequestRef<'_>,
         rules: impl IntoIterator<Item = &'r SharingRule>,
     ) -> Result<(), UnfitReason> {
-        if let Some(pause) = &self.paused {
-            return Err(UnfitReason::Paused(pause.clone()));
+        if let Some(state) = &self.reconfiguration {
+            return Err(UnfitReason::Reconfiguring(state.clone()));
         }
         for (resource, _) in pod_request.demand.iter() {
             if self.get(resource).is_none() {
                 let problem = self.problem(resource);
-                return Err(problem.map_or(UnfitReason::NoOffer(resource), |p| {
-                    UnfitReason::Doubtful(resource, p.short)
+                return Err(problem.map_or(UnfitReason::NoOffer(resource), |problem| {
+                    UnfitReason::Unusable(resource, problem.short)
                 }));
             }
         }
-        // The lack that came furthest tells most: a rule of another strategy says little.
-        let mut furthest: Option<(u8, UnfitReason)> = None;
+        // The reason of the rule that came closest says most: that of a rule with another strategy
+        // says little.
+        let mut closest: Option<(u8, UnfitReason)> = None;
         for rule in rules {
-            match self.suit_rule(pod_request, rule) {
+            match self.check_all_resources(pod_request, rule) {
                 Ok(()) => return Ok(()),
                 Err(unfit_reason) => {
-                    let depth = depth(&unfit_reason);
-                    if furthest.as_ref().is_none_or(|(d, _)| depth > *d) {
-                        furthest = Some((depth, unfit_reason));
+                    let stage = check_stage(&unfit_reason);
+                    if closest.as_ref().is_none_or(|(best, _)| stage > *best) {
+                        closest = Some((stage, unfit_reason));
                     }
                 }
             }
         }
-        match (furthest, pod_request.demand.iter().next()) {
+        match (closest, pod_request.demand.iter().next()) {
             (Some((_, unfit_reason)), _) => Err(unfit_reason),
             (None, Some((resource, _))) => Err(UnfitReason::NoOffer(resource)),
             (None, None) => Ok(()),
         }
     }
 
-    fn suit_rule(&self, pod_request: &PodRequestRef<'_>, rule: &SharingRule) -> Result<(), UnfitReason> {
+    fn check_all_resources(&self, pod_request: &PodRequestRef<'_>, rule: &SharingRule) -> Result<(), UnfitReason> {
         for (resource, needs) in pod_request.demand.iter() {
-            let offer = self.serving(resource, rule, pod_request.memory)?;
+            let offer = self.allowed_offer(resource, rule, pod_request.memory)?;
             if needs > offer.total {
                 return Err(UnfitReason::TooSmall {
                     resource,
@@ -62,8 +65,8 @@ impl NodeOffers {
         Ok(())
     }
 
-    /// The offer under a resource name, if it is what `rule` means.
-    pub fn serving(
+    /// The offer under a resource name, if `rule` allows it and its shares have `memory`.
+    pub fn allowed_offer(
         &self,
         resource: GpuResource,
         rule: &SharingRule,
@@ -74,18 +77,19 @@ impl NodeOffers {
     }
 }
 
-fn depth(unfit_reason: &UnfitReason) -> u8 {
+/// How far a rule got in the checks before it failed: the higher, the closer.
+fn check_stage(unfit_reason: &UnfitReason) -> u8 {
     match unfit_reason {
         UnfitReason::Strategy(..) => 1,
         UnfitReason::Profile(_) | UnfitReason::Product(_) => 2,
         UnfitReason::Memory { .. } => 3,
         UnfitReason::TooSmall { .. } => 4,
-        // These are not for a rule to say.
+        // These do not depend on a rule.
         UnfitReason::UnknownNode
-        | UnfitReason::Paused(_)
+        | UnfitReason::Reconfiguring(_)
         | UnfitReason::NoOffer(_)
-        | UnfitReason::Doubtful(..)
-        | UnfitReason::Delegated(..)
+        | UnfitReason::Unusable(..)
+        | UnfitReason::ServedByDra(..)
         | UnfitReason::Taken { .. }
         | UnfitReason::SharesPerGpu { .. }
         | UnfitReason::OtherTenant
@@ -94,7 +98,7 @@ fn depth(unfit_reason: &UnfitReason) -> u8 {
 }
 
 impl Offer {
-    /// Whether the offer is what `rule` means, with at least this much memory a share.
+    /// Whether `rule` allows the offer, and its shares have at least `memory`.
     pub fn serves(&self, rule: &SharingRule, memory: Option<MiB>) -> Result<(), UnfitReason> {
         if self.strategy != rule.strategy {
             return Err(UnfitReason::Strategy(self.resource, self.strategy));

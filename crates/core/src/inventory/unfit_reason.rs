@@ -1,29 +1,31 @@
-//! Why a node does not do, in words that fit into `kubectl describe pod`.
+//! Why a node cannot hold a pod, in words short enough for scheduler events.
 
 use std::fmt;
 
 use super::offer::ReconfigurationState;
+use crate::diagnostics::counted;
 use crate::gpu::{GpuResource, Strategy};
 use crate::policy::MemoryLimit;
 use apportion_mig::memory::MiB;
 use apportion_mig::profile::MigProfile;
 
-/// Why a node can not hold a pod.
+/// Why a node cannot hold a pod.
 ///
-/// kube-scheduler counts equal texts ("3 no free mig-1g.10gb"), so these name no node and as few numbers as will do.
+/// kube-scheduler groups nodes by equal text ("3 no free mig-1g.10gb"), so the texts name no node
+/// and contain few numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnfitReason {
-    /// The node is not known (yet).
+    /// The node is not in the inventory (yet).
     UnknownNode,
-    /// The whole node is paused.
-    Paused(ReconfigurationState),
-    /// Nothing under this resource name.
+    /// The GPUs of the node are being reconfigured.
+    Reconfiguring(ReconfigurationState),
+    /// The node offers nothing under this resource name.
     NoOffer(GpuResource),
-    /// The resource is there, and its labels leave open what it is.
-    Doubtful(GpuResource, &'static str),
-    /// No device plugin gives it here, and DRA, which does, is not to be left the choice.
-    Delegated(GpuResource, &'static str),
-    /// Shared in a way that the policy does not list.
+    /// The node advertises the resource, but its labels leave open what it is.
+    Unusable(GpuResource, &'static str),
+    /// DRA serves the resource on this node, and the policy cannot be checked there.
+    ServedByDra(GpuResource, &'static str),
+    /// Shared by a strategy that the policy does not list.
     Strategy(GpuResource, Strategy),
     /// A MIG profile that the policy does not list.
     Profile(MigProfile),
@@ -31,78 +33,68 @@ pub enum UnfitReason {
     Product(GpuResource),
     /// A share has too little memory.
     Memory {
-        /// What a share has; `None` where no label says.
+        /// Memory of a share; `None` if no label says.
         has: Option<MiB>,
-        /// What the pod declares.
+        /// Memory that the pod declares for each share.
         needs: MiB,
     },
-    /// The node never has so many.
+    /// The pod requests more than the whole node has.
     TooSmall {
-        /// The resource.
         resource: GpuResource,
-        /// What the node has in all.
         total: u64,
-        /// What the pod asks for.
         needs: u64,
     },
-    /// The node has so many, and they are taken.
+    /// The node has enough shares, but too few are free.
     Taken {
-        /// The resource.
         resource: GpuResource,
-        /// What is free.
         free: u64,
-        /// What the node has in all.
         total: u64,
-        /// What the pod asks for.
         needs: u64,
     },
-    /// More shares of each GPU than the pod or a neighbour was promised at most.
+    /// The pod would exceed its own limit of shares per GPU, or that of a pod on the node.
     SharesPerGpu {
-        /// Shares that are taken.
         taken: u64,
-        /// Shares that may be, of all GPUs together.
-        most: u64,
-        /// The GPUs, or MIG devices.
+        /// Shares that may be taken, on all devices together.
+        max: u64,
+        /// GPUs, or MIG devices.
         devices: u64,
-        /// What the pod asks for.
         needs: u64,
     },
-    /// Tenants are to be apart, and another one is there.
+    /// A policy keeps tenants apart, and another tenant is on the node.
     OtherTenant,
-    /// Declared memory would not fit.
+    /// Declared memory would exceed a memory limit.
     DeclaredMemory {
-        /// What it is held against.
         limit: MemoryLimit,
-        /// What would be declared.
-        what: MiB,
-        /// What there is.
+        /// Memory that would be declared, including the pod's.
+        declared: MiB,
+        /// Memory that there is.
         has: MiB,
     },
 }
 
-/// What kind of lack it is, without numbers: for counting.
+/// The kind of a reason, without details: the label value in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnfitReasonKind {
-    /// The node is not known.
+    /// The node is not in the inventory.
     Unknown,
-    /// The node, or the resource on it, is offered to nobody for now.
+    /// The node, or the resource on it, cannot be used for now.
     Unusable,
-    /// The node has nothing that the policy allows, or not enough of it.
+    /// The node has nothing that the policy allows, or too little of it.
     Unsuitable,
     /// A share has too little memory.
     Memory,
-    /// All that is free is too few.
+    /// Too few shares are free.
     Taken,
-    /// More shares of each GPU than somebody was promised.
+    /// A limit of shares per GPU would be exceeded.
     SharesPerGpu,
-    /// Another tenant is there.
+    /// Another tenant is on the node.
     OtherTenant,
-    /// Declared memory would not fit.
+    /// A memory limit would be exceeded.
     DeclaredMemory,
 }
 
 impl UnfitReasonKind {
-    /// Every kind, in the order of [`UnfitReasonKind::index`].
+    /// In the order of [`UnfitReasonKind::index`].
     pub const ALL: [UnfitReasonKind; 8] = [
         UnfitReasonKind::Unknown,
         UnfitReasonKind::Unusable,
@@ -114,7 +106,7 @@ impl UnfitReasonKind {
         UnfitReasonKind::DeclaredMemory,
     ];
 
-    /// Its place among all.
+    /// The position in [`UnfitReasonKind::ALL`].
     pub fn index(self) -> usize {
         self as usize
     }
@@ -135,13 +127,12 @@ impl UnfitReasonKind {
 }
 
 impl UnfitReason {
-    /// What kind it is.
     pub fn kind(&self) -> UnfitReasonKind {
         match self {
             UnfitReason::UnknownNode => UnfitReasonKind::Unknown,
-            UnfitReason::Paused(_) | UnfitReason::Doubtful(..) => UnfitReasonKind::Unusable,
+            UnfitReason::Reconfiguring(_) | UnfitReason::Unusable(..) => UnfitReasonKind::Unusable,
             UnfitReason::NoOffer(_)
-            | UnfitReason::Delegated(..)
+            | UnfitReason::ServedByDra(..)
             | UnfitReason::Strategy(..)
             | UnfitReason::Profile(_)
             | UnfitReason::Product(_)
@@ -154,7 +145,7 @@ impl UnfitReason {
         }
     }
 
-    /// Whether it would help if other pods left the node.
+    /// Whether evicting other pods from the node may help.
     pub fn eviction_helps(&self) -> bool {
         matches!(
             self,
@@ -170,10 +161,10 @@ impl fmt::Display for UnfitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UnfitReason::UnknownNode => f.write_str("not known to apportion yet"),
-            UnfitReason::Paused(pause) => write!(f, "{pause}"),
+            UnfitReason::Reconfiguring(state) => write!(f, "{state}"),
             UnfitReason::NoOffer(resource) => write!(f, "no {}", resource.short_name()),
-            UnfitReason::Doubtful(resource, why) => write!(f, "{} not usable: {why}", resource.short_name()),
-            UnfitReason::Delegated(resource, why) => write!(f, "{} served by DRA: {why}", resource.short_name()),
+            UnfitReason::Unusable(resource, why) => write!(f, "{} not usable: {why}", resource.short_name()),
+            UnfitReason::ServedByDra(resource, why) => write!(f, "{} served by DRA: {why}", resource.short_name()),
             UnfitReason::Strategy(resource, Strategy::Exclusive) => {
                 write!(f, "{} is a whole GPU, not a share", resource.short_name())
             }
@@ -193,20 +184,29 @@ impl fmt::Display for UnfitReason {
             }
             UnfitReason::SharesPerGpu {
                 taken,
-                most,
+                max,
                 devices,
                 needs,
             } => {
-                let s = if *devices == 1 { "" } else { "s" };
-                write!(f, "{taken} of {most} shares of {devices} GPU{s} taken, {needs} needed")
+                let devices = usize::try_from(*devices).unwrap_or(usize::MAX);
+                write!(
+                    f,
+                    "{taken} of {max} shares of {} taken, {needs} needed",
+                    counted(devices, "GPU")
+                )
             }
             UnfitReason::OtherTenant => f.write_str("GPUs shared with another tenant"),
             UnfitReason::DeclaredMemory {
                 limit: MemoryLimit::PerGpu,
-                what,
+                declared,
                 has,
-            } => write!(f, "shares that may meet on one GPU would declare {what} of its {has}"),
-            UnfitReason::DeclaredMemory { what, has, .. } => write!(f, "{what} of {has} GPU memory would be declared"),
+            } => write!(
+                f,
+                "shares that may meet on one GPU would declare {declared} of its {has}"
+            ),
+            UnfitReason::DeclaredMemory { declared, has, .. } => {
+                write!(f, "{declared} of {has} GPU memory would be declared")
+            }
         }
     }
 }
@@ -216,17 +216,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_lack_has_its_words_its_kind_and_whether_an_eviction_helps() {
+    fn each_reason_has_a_text_a_kind_and_an_answer_whether_eviction_helps() {
         let (gpu, shared) = (GpuResource::Gpu, GpuResource::GpuShared);
         let per_gpu = |devices| UnfitReason::SharesPerGpu {
             taken: 7,
-            most: 8,
+            max: 8,
             devices,
             needs: 2,
         };
         let declared = |limit| UnfitReason::DeclaredMemory {
             limit,
-            what: MiB(16 << 10),
+            declared: MiB(16 << 10),
             has: MiB(15_360),
         };
         let taken = UnfitReason::Taken {
@@ -241,22 +241,22 @@ mod tests {
             needs: 8,
         };
         let memory = |has| UnfitReason::Memory { has, needs: MiB(4096) };
-        for (unfit_reason, words, kind, eviction_helps) in [
+        for (unfit_reason, text, kind, eviction_helps) in [
             (UnfitReason::UnknownNode, "not known to apportion yet", "unknown", false),
             (
-                UnfitReason::Paused(ReconfigurationState::DevicePlugin),
+                UnfitReason::Reconfiguring(ReconfigurationState::DevicePlugin),
                 "paused for a MIG change",
                 "unusable",
                 false,
             ),
             (
-                UnfitReason::Paused(ReconfigurationState::MigConfig("failed".into())),
+                UnfitReason::Reconfiguring(ReconfigurationState::MigConfig("failed".into())),
                 "MIG reconfiguration failed",
                 "unusable",
                 false,
             ),
             (
-                UnfitReason::Doubtful(gpu, "no GPU labels"),
+                UnfitReason::Unusable(gpu, "no GPU labels"),
                 "gpu not usable: no GPU labels",
                 "unusable",
                 false,
@@ -337,12 +337,12 @@ mod tests {
                 unfit_reason.kind().as_str(),
                 unfit_reason.eviction_helps(),
             );
-            assert_eq!(shown, (words.to_owned(), kind, eviction_helps), "{unfit_reason:?}");
+            assert_eq!(shown, (text.to_owned(), kind, eviction_helps), "{unfit_reason:?}");
         }
     }
 
     #[test]
-    fn kinds_are_found_by_their_index() {
+    fn the_index_of_a_kind_is_its_position_in_all() {
         for (at, kind) in UnfitReasonKind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), at, "{kind:?}");
         }

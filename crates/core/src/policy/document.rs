@@ -1,121 +1,120 @@
 //! A policy as it is written: `kind: GpuSharingPolicy`.
 //!
-//! Every value that can be wrong keeps its place in the text, so that the message about it can name line and column.
-
-use std::collections::BTreeMap;
+//! Values that can be wrong keep their location in the text, so that findings can name line and
+//! column.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 
-use super::isolation::IsolationBlock;
+use crate::diagnostics::SelectorDocument;
 
-/// The document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Document {
-    /// `apportion.dev/v1alpha1`.
     pub api_version: Spanned<String>,
-    /// `GpuSharingPolicy`.
     pub kind: Spanned<String>,
-    /// A `metav1.ObjectMeta`; a document that came from a cluster holds more of it than we read.
+    /// A `metav1.ObjectMeta`. Unknown fields are ignored, since an object that comes from a cluster
+    /// has many.
     pub metadata: Metadata,
-    /// The policy.
     pub spec: Spanned<Spec>,
-    /// Written by the cluster, if it came from one.
+    /// Allowed, since an object that comes from a cluster has one.
     #[serde(default, rename = "status")]
     _status: Option<IgnoredAny>,
 }
 
-/// Its metadata.
 #[derive(Debug, Deserialize)]
 pub struct Metadata {
-    /// The policy's name.
     pub name: Spanned<String>,
 }
 
-/// Its specification.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
     /// `Enforce`, `Warn` or `Audit`.
     #[serde(default)]
     pub mode: Option<Spanned<String>>,
-    /// The namespaces governed; default: those whose label `apportion.dev/policy` is the policy's name.
+    /// The governed namespaces. Default: those whose label `apportion.dev/policy` is the policy's
+    /// name.
     #[serde(default)]
-    pub namespace_selector: Option<Selector>,
-    /// The pods governed in them; default: all.
+    pub namespace_selector: Option<SelectorDocument>,
+    /// The governed pods in these namespaces. Default: all.
     #[serde(default)]
-    pub pod_selector: Option<Selector>,
-    /// Of several policies that match a pod, the highest governs.
+    pub pod_selector: Option<SelectorDocument>,
+    /// If several policies match a pod, the one with the highest priority governs it.
     #[serde(default)]
     pub priority: i32,
-    /// What pods are promised of their neighbours.
+    /// What pods are guaranteed about the pods that they share GPUs with.
     #[serde(default)]
     pub limits: Option<Spanned<LimitsEntry>>,
     /// What is allowed, in order of preference.
     pub strategies: Spanned<Vec<Spanned<StrategyEntry>>>,
-    /// How pods are kept from GPUs that they were not given; default: not at all.
+    /// How pods are kept from GPUs that they did not request. Default: not at all.
     #[serde(default)]
-    pub isolation: Option<IsolationBlock>,
+    pub isolation: Option<IsolationDocument>,
 }
 
-/// One allowed strategy.
+/// One entry of `spec.strategies`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StrategyEntry {
     /// `exclusive`, `mig`, `mps` or `time-slicing`.
     pub strategy: Spanned<String>,
-    /// MIG profiles allowed, smallest first.
+    /// Allowed MIG profiles, smallest first.
     #[serde(default)]
     pub profiles: Vec<Spanned<String>>,
-    /// GPU products allowed.
+    /// Allowed GPU products.
     #[serde(default)]
     pub products: Vec<Spanned<String>>,
 }
 
-/// What pods are promised of their neighbours on shared GPUs.
+/// `spec.limits`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LimitsEntry {
-    /// At most so many shares of each physical GPU.
+    /// The maximum number of shares of each physical GPU.
     #[serde(default, rename = "sharesPerGPU")]
     pub shares_per_gpu: Option<Spanned<i64>>,
     /// `Unchecked`, `Total` or `PerGPU`.
     #[serde(default)]
     pub memory: Option<Spanned<String>>,
-    /// What a pod counts with that declares no memory.
+    /// The memory that each share counts with if its pod declares none.
     #[serde(default)]
     pub undeclared_memory: Option<Spanned<String>>,
     /// `Together` or `Apart`.
     #[serde(default)]
     pub tenants: Option<Spanned<String>>,
-    /// The label of namespaces that names their tenant.
+    /// The key of the namespace label that names the tenant.
     #[serde(default)]
     pub tenant_label: Option<Spanned<String>>,
 }
 
-/// A `metav1.LabelSelector`.
+/// `spec.isolation`. Fields are `Deny` by default: writing the block at all requests isolation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Selector {
-    /// Labels with their values.
+pub struct IsolationDocument {
+    /// Whether containers that request no GPU see none.
     #[serde(default)]
-    pub match_labels: BTreeMap<String, Spanned<String>>,
-    /// Comparisons.
+    pub hide_gpus: Option<bool>,
+    /// Environment variables such as `NVIDIA_VISIBLE_DEVICES` and `CUDA_MPS_*`.
     #[serde(default)]
-    pub match_expressions: Vec<Spanned<Expression>>,
-}
-
-/// A `metav1.LabelSelectorRequirement`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Expression {
-    /// The label.
-    pub key: Spanned<String>,
-    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
-    pub operator: Spanned<String>,
-    /// With what.
+    pub variables: Option<Spanned<String>>,
+    /// `envFrom` that may set such a variable, in containers that request GPUs.
     #[serde(default)]
-    pub values: Vec<Spanned<String>>,
+    pub env_from: Option<Spanned<String>>,
+    /// Annotations that make container runtimes inject devices.
+    #[serde(default)]
+    pub device_annotations: Option<Spanned<String>>,
+    /// Privileged containers, and capabilities with the same effect.
+    #[serde(default)]
+    pub privileged: Option<Spanned<String>>,
+    /// Host paths of devices, and of the sockets of programs that allocate devices.
+    #[serde(default)]
+    pub host_paths: Option<Spanned<String>>,
+    /// `hostPID` and `hostIPC`.
+    #[serde(default)]
+    pub host_namespaces: Option<Spanned<String>>,
+    /// `spec.nodeName` on new pods that request GPUs.
+    #[serde(default)]
+    pub node_name: Option<Spanned<String>>,
 }

@@ -1,39 +1,43 @@
-//! What a policy promises its pods of their neighbours, beyond what Kubernetes counts.
+//! The limits that a policy sets on shared GPUs, beyond what Kubernetes counts.
 
 use std::fmt;
 use std::num::NonZeroU32;
 
 use apportion_mig::memory::MiB;
 
-/// Limits of one policy. They bind both ways: a pod is not placed where its own would be broken, nor where those of a pod that is there
-/// would be.
+/// The limits of one policy.
+///
+/// They bind both ways: a pod goes to no node where its own limits, or those of a pod that is
+/// there, would be exceeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Limits {
-    /// At most so many shares for each physical GPU of a node, however many replicas the plugin offers. On average: the kubelet chooses
-    /// the GPU.
+    /// The maximum number of shares of each physical GPU of a node, however many replicas the
+    /// device plugin offers. An average over the GPUs, because the kubelet chooses the GPU.
     pub shares_per_gpu: Option<NonZeroU32>,
-    /// What the memory that pods declare is held against where nothing divides it: under time-slicing.
+    /// How declared memory is checked under time-slicing, where nothing divides the memory.
     pub memory: MemoryLimit,
-    /// What a pod counts with that declares none, each share.
+    /// The memory that each share counts with if its pod declares none.
     pub undeclared_memory: MiB,
-    /// Whether pods of other tenants are kept off shared GPUs of the same node. MIG devices are exempt: hardware keeps them apart.
-    pub apart: bool,
+    /// Whether pods of other tenants are kept off the shared GPUs of the same node. MIG devices are
+    /// exempt, because hardware isolates them.
+    pub tenants_apart: bool,
 }
 
-/// What the declared memory of time-sliced shares is held against.
+/// What the declared memory of time-sliced shares is compared with. Ordered from lax to strict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MemoryLimit {
-    /// Nothing but the memory of one GPU, each share by itself.
+    /// Only each share by itself with the memory of one GPU.
     #[default]
     Unchecked,
-    /// The sum on a node against the memory of its GPUs. Two large shares can still meet on one GPU, since the kubelet chooses it.
+    /// The sum on a node with the memory of all its GPUs. Two large shares may still meet on one
+    /// GPU, because the kubelet chooses the GPU.
     Total,
-    /// The largest shares that can meet on one GPU against its memory: safe whichever GPU the kubelet chooses.
+    /// The largest shares that may meet on one GPU with its memory. Safe whichever GPU the kubelet
+    /// chooses.
     PerGpu,
 }
 
 impl MemoryLimit {
-    /// Every limit.
     pub const ALL: [MemoryLimit; 3] = [MemoryLimit::Unchecked, MemoryLimit::Total, MemoryLimit::PerGpu];
 
     /// The name in policies.
@@ -47,17 +51,17 @@ impl MemoryLimit {
 }
 
 impl Limits {
-    /// Whether nothing is promised.
+    /// Whether nothing is limited.
     pub fn is_empty(&self) -> bool {
-        self.shares_per_gpu.is_none() && self.memory == MemoryLimit::Unchecked && !self.apart
+        self.shares_per_gpu.is_none() && self.memory == MemoryLimit::Unchecked && !self.tenants_apart
     }
 }
 
 impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        if let Some(most) = self.shares_per_gpu {
-            parts.push(format!("at most {most} shares a GPU"));
+        if let Some(max) = self.shares_per_gpu {
+            parts.push(format!("at most {max} shares a GPU"));
         }
         match self.memory {
             MemoryLimit::Unchecked => {}
@@ -67,7 +71,7 @@ impl fmt::Display for Limits {
         if self.memory != MemoryLimit::Unchecked && self.undeclared_memory > MiB(0) {
             parts.push(format!("{} where none is declared", self.undeclared_memory));
         }
-        if self.apart {
+        if self.tenants_apart {
             parts.push("tenants apart".to_owned());
         }
         if parts.is_empty() {

@@ -1,9 +1,9 @@
 //! Policies: which pods may share GPUs, and how.
 //!
-//! Documents become [`Policy`] values that are valid, or [`Finding`](crate::diagnostics::Finding)s that say where and why not.
+//! Documents become valid [`Policy`] values, or [`Finding`](crate::diagnostics::Finding)s that say
+//! what is wrong where.
 
 pub mod document;
-pub mod governance;
 pub mod guarantees;
 pub mod isolation;
 pub mod limits;
@@ -17,4 +17,4 @@ pub use guarantees::{Guarantees, Tenant};
 pub use limits::{Limits, MemoryLimit};
 pub use model::{Mode, Policy, PolicyName};
 pub use rule::SharingRule;
-pub use set::{Governed, PolicySet};
+pub use set::{EXEMPT_NAMESPACES, Governed, OnUnknown, PolicySet, is_exempt};

@@ -1,4 +1,4 @@
-//! A policy, checked.
+//! Valid policies.
 
 use std::fmt;
 
@@ -14,35 +14,34 @@ pub const API_VERSION: &str = "apportion.dev/v1alpha1";
 /// The kind of policies.
 pub const KIND: &str = "GpuSharingPolicy";
 
-/// A policy's name: a DNS label, so that it can be the value of a namespace's label.
+/// The name of a policy. It fits into a label value, because namespaces name their policy by a
+/// label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyName(Box<str>);
 
 impl PolicyName {
-    /// Checks a name.
-    pub fn parse(name: &str) -> Result<Self, NotAName> {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-        let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    pub fn parse(name: &str) -> Result<Self, InvalidPolicyName> {
+        let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        let is_edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let bytes = name.as_bytes();
-        if bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(|b| inner(*b)) {
+        if bytes.len() <= 63 && is_edge(bytes.first()) && is_edge(bytes.last()) && bytes.iter().all(|b| is_inner(*b)) {
             Ok(PolicyName(name.into()))
         } else {
-            Err(NotAName(name.to_owned()))
+            Err(InvalidPolicyName(name.to_owned()))
         }
     }
 
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A text that can not name a policy.
+/// A text that is not a valid policy name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` can not name a policy: use at most 63 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends"
+    "`{0}` is not a valid policy name; use at most 63 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends"
 )]
-pub struct NotAName(pub String);
+pub struct InvalidPolicyName(pub String);
 
 impl fmt::Display for PolicyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,20 +49,19 @@ impl fmt::Display for PolicyName {
     }
 }
 
-/// What a policy does to pods.
+/// What a policy does with pods that do not comply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
-    /// Rewrites and denies.
+    /// Rewrites or denies them.
     #[default]
     Enforce,
-    /// Admits as it is, and tells the user what would happen.
+    /// Admits them unchanged, and warns the user of what Enforce would do.
     Warn,
-    /// Admits as it is, counts and logs.
+    /// Admits them unchanged; counts and logs them.
     Audit,
 }
 
 impl Mode {
-    /// Every mode.
     pub const ALL: [Mode; 3] = [Mode::Enforce, Mode::Warn, Mode::Audit];
 
     /// The name in policies and metrics.
@@ -82,63 +80,57 @@ impl fmt::Display for Mode {
     }
 }
 
-/// A policy.
+/// A valid policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Its name.
     pub name: PolicyName,
-    /// What it does.
     pub mode: Mode,
-    /// The namespaces that it governs.
+    /// The governed namespaces.
     pub namespaces: LabelSelector,
-    /// The pods in them that it governs; all of them by default.
+    /// The governed pods in these namespaces; all by default.
     pub pods: LabelSelector,
-    /// Of several policies that match, the highest governs.
+    /// If several policies match a pod, the one with the highest priority governs it.
     pub priority: i32,
-    /// What its pods are promised of their neighbours.
+    /// What pods are guaranteed about the pods that they share GPUs with.
     pub limits: Limits,
-    /// The label of namespaces that names their tenant; by default a namespace is its own.
+    /// The key of the namespace label that names the tenant. By default, each namespace is a
+    /// tenant.
     pub tenant_label: Option<Box<str>>,
-    /// What it allows, in order of preference; never empty.
+    /// In order of preference; never empty.
     pub rules: Vec<Rule>,
-    /// How it keeps pods from GPUs that they were not given.
     pub isolation: Isolation,
-    /// Where it was read.
+    /// The location of the name.
     pub location: Location,
 }
 
-/// One entry of a policy's `strategies`.
+/// One entry of a policy's `strategies`, with its locations in the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// What it allows.
     pub sharing: SharingRule,
-    /// Where it was read.
     pub location: Location,
-    /// Where each of its profiles was read.
+    /// For each profile.
     pub profile_locations: Vec<Location>,
-    /// Where each of its products was read.
+    /// For each product.
     pub product_locations: Vec<Location>,
 }
 
 impl Policy {
-    /// Namespaces that name the policy in their label.
+    /// Selects the namespaces whose label names the policy.
     pub fn default_namespaces(name: &PolicyName) -> LabelSelector {
         LabelSelector {
             requirements: vec![Requirement::new(POLICY_LABEL, Operator::In, [name.as_str()])],
         }
     }
 
-    /// Whether the policy matches a pod with these labels in a namespace with those.
-    pub fn matches(&self, namespace: &impl LabelSource, pod: &impl LabelSource) -> bool {
-        self.namespaces.matches(namespace) && self.pods.matches(pod)
+    pub fn matches(&self, namespace_labels: &impl LabelSource, pod_labels: &impl LabelSource) -> bool {
+        self.namespaces.matches(namespace_labels) && self.pods.matches(pod_labels)
     }
 
-    /// What it allows, in order of preference.
+    /// In order of preference.
     pub fn sharing_rules(&self) -> impl Iterator<Item = &SharingRule> + Clone {
         self.rules.iter().map(|rule| &rule.sharing)
     }
 
-    /// Whether some rule allows a strategy.
     pub fn allows(&self, strategy: Strategy) -> bool {
         self.sharing_rules().any(|rule| rule.strategy == strategy)
     }
@@ -149,8 +141,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_fit_into_a_label() {
-        for (name, good) in [
+    fn names_are_valid_label_values() {
+        for (name, is_valid) in [
             ("training", true),
             ("multi-tenant", true),
             ("team.a-1", true),
@@ -163,7 +155,7 @@ mod tests {
             (&"a".repeat(63), true),
             (&"a".repeat(64), false),
         ] {
-            assert_eq!(PolicyName::parse(name).is_ok(), good, "{name}");
+            assert_eq!(PolicyName::parse(name).is_ok(), is_valid, "{name}");
         }
     }
 }

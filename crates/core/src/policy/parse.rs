@@ -1,4 +1,4 @@
-//! From text to policies, or to findings that say where and why not.
+//! Parses documents into policies, or into findings that say what is wrong where.
 
 use std::collections::HashMap;
 
@@ -7,6 +7,7 @@ use serde_saphyr::Spanned;
 use super::document::{Document, StrategyEntry};
 use super::isolation::Isolation;
 use super::model::{API_VERSION, KIND, Mode, Policy, PolicyName, Rule};
+use super::parse_limits::read_limits;
 use crate::diagnostics::finding::{Finding, Location};
 use crate::diagnostics::reader::Reader;
 use crate::gpu::Strategy;
@@ -15,13 +16,13 @@ use apportion_mig::product::ProductPattern;
 use apportion_mig::profile::MigProfile;
 use apportion_mig::{geometry, product};
 
-/// Reads every policy of one file, which may hold several documents.
+/// Parses every policy of one file, which may hold several documents.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Vec<Finding>> {
-    let mut reader = Reader::of(file);
+    let mut reader = Reader::new(file);
     let documents: Vec<Document> = reader.documents(text, KIND)?;
     let policies: Vec<Policy> = documents
         .iter()
-        .filter_map(|document| reader.policy(document))
+        .filter_map(|document| read_policy(&mut reader, document))
         .collect();
     if reader.findings.is_empty() {
         Ok(policies)
@@ -30,12 +31,12 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Vec<Finding>> {
     }
 }
 
-/// Reads several files, by name, as one set: each name may stand once.
+/// Parses several files, given as name and text, into one set of policies with distinct names.
 pub fn parse_all<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Vec<Policy>, Vec<Finding>> {
     let (mut policies, mut findings) = (Vec::new(), Vec::new());
     for (file, text) in files {
         match parse(file, text) {
-            Ok(read) => policies.extend(read),
+            Ok(parsed) => policies.extend(parsed),
             Err(found) => findings.extend(found),
         }
     }
@@ -43,7 +44,7 @@ pub fn parse_all<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Res
     for policy in &policies {
         if let Some(other) = first.get(&policy.name) {
             let message = format!(
-                "`{}` is already the name of the policy at {other}; give one of them another",
+                "`{}` is already the name of the policy at {other}; rename one of them",
                 policy.name
             );
             findings.push(Finding::error(policy.location.clone(), "metadata.name", message));
@@ -58,174 +59,169 @@ pub fn parse_all<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Res
     }
 }
 
-impl Reader {
-    fn policy(&mut self, document: &Document) -> Option<Policy> {
-        let before = self.findings.len();
-        if document.api_version.value != API_VERSION {
-            let message = format!("`{}` is not known; write {API_VERSION}", document.api_version.value);
-            self.error(&document.api_version, "apiVersion", message);
-        }
-        if document.kind.value != KIND {
-            self.error(
-                &document.kind,
-                "kind",
-                format!("`{}` is not known; write {KIND}", document.kind.value),
-            );
-        }
-        let name = PolicyName::parse(&document.metadata.name.value)
-            .map_err(|error| self.error(&document.metadata.name, "metadata.name", error.to_string()));
-        let spec = &document.spec.value;
-        let mode = match &spec.mode {
-            None => Mode::default(),
-            Some(text) => Mode::ALL
-                .into_iter()
-                .find(|mode| mode.as_str() == text.value)
-                .unwrap_or_else(|| {
-                    self.error(
-                        text,
-                        "spec.mode",
-                        format!("`{}` is not a mode; use Enforce, Warn or Audit", text.value),
-                    );
-                    Mode::default()
-                }),
-        };
-        let namespaces = spec
-            .namespace_selector
-            .as_ref()
-            .map(|s| self.selector(s, "spec.namespaceSelector"));
-        let pods = spec
-            .pod_selector
-            .as_ref()
-            .map(|s| self.selector(s, "spec.podSelector"))
-            .unwrap_or_default();
-        let rules = self.rules(&spec.strategies);
-        let isolation = spec
-            .isolation
-            .as_ref()
-            .map_or(Ok(Isolation::default()), Isolation::read);
-        let isolation = isolation.unwrap_or_else(|wrong| {
-            for guard in wrong {
-                self.error(guard.word, &guard.field, guard.message);
-            }
-            Isolation::default()
-        });
-        let (limits, tenant_label) = spec.limits.as_ref().map(|l| self.limits(l, &rules)).unwrap_or_default();
-        let name = name.ok()?;
-        if self.findings.len() > before {
-            return None;
-        }
-        Some(Policy {
-            namespaces: namespaces.unwrap_or_else(|| Policy::default_namespaces(&name)),
-            name,
-            mode,
-            pods,
-            priority: spec.priority,
-            limits,
-            tenant_label,
-            rules,
-            isolation,
-            location: self.at(&document.metadata.name),
-        })
+fn read_policy(reader: &mut Reader, document: &Document) -> Option<Policy> {
+    let findings_before = reader.findings.len();
+    if document.api_version.value != API_VERSION {
+        let message = format!("`{}` is unknown; use {API_VERSION}", document.api_version.value);
+        reader.error(&document.api_version, "apiVersion", message);
     }
-
-    fn rules(&mut self, entries: &Spanned<Vec<Spanned<StrategyEntry>>>) -> Vec<Rule> {
-        if entries.value.is_empty() {
-            self.error(
-                entries,
-                "spec.strategies",
-                "a policy without a strategy allows nothing; list at least one",
-            );
-        }
-        let mut rules: Vec<Rule> = Vec::new();
-        for (at, entry) in entries.value.iter().enumerate() {
-            let field = format!("spec.strategies[{at}]");
-            let Some(sharing) = self.rule(&entry.value, &field) else {
-                continue;
-            };
-            let location = self.at(entry);
-            if let Some(earlier) = rules.iter().find(|rule| covers(&rule.sharing, &sharing)) {
-                let message = format!(
-                    "never reached: the entry at {} already allows all of it; remove one, or narrow the earlier one",
-                    earlier.location
-                );
-                self.error(entry, &field, message);
-                continue;
-            }
-            rules.push(Rule {
-                sharing,
-                location,
-                profile_locations: entry.value.profiles.iter().map(|text| self.at(text)).collect(),
-                product_locations: entry.value.products.iter().map(|text| self.at(text)).collect(),
-            });
-        }
-        rules
+    if document.kind.value != KIND {
+        let message = format!("`{}` is unknown; use {KIND}", document.kind.value);
+        reader.error(&document.kind, "kind", message);
     }
-
-    fn rule(&mut self, entry: &StrategyEntry, field: &str) -> Option<SharingRule> {
-        let strategy = entry
-            .strategy
-            .value
-            .parse::<Strategy>()
-            .map_err(|error| self.error(&entry.strategy, &format!("{field}.strategy"), error.to_string()))
-            .ok()?;
-        let products: Vec<ProductPattern> = entry
-            .products
-            .iter()
-            .enumerate()
-            .filter_map(|(at, text)| {
-                let field = format!("{field}.products[{at}]");
-                ProductPattern::parse(&text.value)
-                    .map_err(|error| self.error(text, &field, error.to_string()))
-                    .ok()
-            })
-            .collect();
-        if strategy != Strategy::Mig
-            && let Some(first) = entry.profiles.first()
-        {
-            let message = format!("profiles belong to strategy mig; remove them, or change `{strategy}` to mig");
-            self.error(first, &format!("{field}.profiles"), message);
-            return None;
+    let name = PolicyName::parse(&document.metadata.name.value)
+        .map_err(|error| reader.error(&document.metadata.name, "metadata.name", error.to_string()));
+    let spec = &document.spec.value;
+    let mode = read_mode(reader, spec.mode.as_ref());
+    let namespaces = spec
+        .namespace_selector
+        .as_ref()
+        .map(|selector| reader.selector(selector, "spec.namespaceSelector"));
+    let pods = spec
+        .pod_selector
+        .as_ref()
+        .map(|selector| reader.selector(selector, "spec.podSelector"))
+        .unwrap_or_default();
+    let rules = read_rules(reader, &spec.strategies);
+    let isolation = spec
+        .isolation
+        .as_ref()
+        .map_or(Ok(Isolation::default()), Isolation::read);
+    let isolation = isolation.unwrap_or_else(|invalid| {
+        for guard in invalid {
+            reader.error(guard.value, &guard.field, guard.message());
         }
-        if strategy == Strategy::Mig && entry.profiles.is_empty() {
-            let message = "mig needs the profiles that it allows, smallest first, such as profiles: [1g.10gb, 2g.20gb]";
-            self.error(&entry.strategy, field, message);
-        }
-        if strategy == Strategy::Mig {
-            for (at, (text, pattern)) in entry.products.iter().zip(&products).enumerate() {
-                if product::WITHOUT_MIG
-                    .iter()
-                    .any(|name| pattern.as_str().eq_ignore_ascii_case(name))
-                {
-                    let message = format!("{pattern} has no MIG; use mps or time-slicing for it");
-                    self.error(text, &format!("{field}.products[{at}]"), message);
-                }
-            }
-        }
-        let mut profiles: Vec<MigProfile> = Vec::new();
-        for (at, text) in entry.profiles.iter().enumerate() {
-            let field = format!("{field}.profiles[{at}]");
-            match text.value.parse::<MigProfile>() {
-                Err(error) => self.error(text, &field, error.to_string()),
-                Ok(profile) if profiles.contains(&profile) => {
-                    self.error(text, &field, format!("`{profile}` stands here twice; remove one"));
-                }
-                Ok(profile) => {
-                    if let Err(message) = check_profile(profile, &products) {
-                        self.error(text, &field, message);
-                    }
-                    profiles.push(profile);
-                }
-            }
-        }
-        Some(SharingRule {
-            strategy,
-            profiles,
-            products,
-        })
+        Isolation::default()
+    });
+    let (limits, tenant_label) = spec
+        .limits
+        .as_ref()
+        .map(|limits| read_limits(reader, limits, &rules))
+        .unwrap_or_default();
+    let name = name.ok()?;
+    if reader.findings.len() > findings_before {
+        return None;
     }
+    Some(Policy {
+        namespaces: namespaces.unwrap_or_else(|| Policy::default_namespaces(&name)),
+        name,
+        mode,
+        pods,
+        priority: spec.priority,
+        limits,
+        tenant_label,
+        rules,
+        isolation,
+        location: reader.at(&document.metadata.name),
+    })
 }
 
-/// Whether everything that `later` allows, `earlier` allows too.
+fn read_mode(reader: &mut Reader, mode: Option<&Spanned<String>>) -> Mode {
+    let Some(text) = mode else {
+        return Mode::default();
+    };
+    let mode = Mode::ALL.into_iter().find(|mode| mode.as_str() == text.value);
+    mode.unwrap_or_else(|| {
+        let message = format!("`{}` is not a mode; use Enforce, Warn or Audit", text.value);
+        reader.error(text, "spec.mode", message);
+        Mode::default()
+    })
+}
+
+fn read_rules(reader: &mut Reader, entries: &Spanned<Vec<Spanned<StrategyEntry>>>) -> Vec<Rule> {
+    if entries.value.is_empty() {
+        let message = "a policy without a strategy allows nothing; list at least one";
+        reader.error(entries, "spec.strategies", message);
+    }
+    let mut rules: Vec<Rule> = Vec::new();
+    for (at, entry) in entries.value.iter().enumerate() {
+        let field = format!("spec.strategies[{at}]");
+        let Some(sharing) = read_rule(reader, &entry.value, &field) else {
+            continue;
+        };
+        let location = reader.at(entry);
+        if let Some(earlier) = rules.iter().find(|rule| covers(&rule.sharing, &sharing)) {
+            let message = format!(
+                "never reached: the entry at {} already allows all of it; remove one, or narrow the earlier one",
+                earlier.location
+            );
+            reader.error(entry, &field, message);
+            continue;
+        }
+        rules.push(Rule {
+            sharing,
+            location,
+            profile_locations: entry.value.profiles.iter().map(|text| reader.at(text)).collect(),
+            product_locations: entry.value.products.iter().map(|text| reader.at(text)).collect(),
+        });
+    }
+    rules
+}
+
+fn read_rule(reader: &mut Reader, entry: &StrategyEntry, field: &str) -> Option<SharingRule> {
+    let strategy = entry
+        .strategy
+        .value
+        .parse::<Strategy>()
+        .map_err(|error| reader.error(&entry.strategy, &format!("{field}.strategy"), error.to_string()))
+        .ok()?;
+    let products: Vec<ProductPattern> = entry
+        .products
+        .iter()
+        .enumerate()
+        .filter_map(|(at, text)| {
+            let field = format!("{field}.products[{at}]");
+            ProductPattern::parse(&text.value)
+                .map_err(|error| reader.error(text, &field, error.to_string()))
+                .ok()
+        })
+        .collect();
+    if strategy != Strategy::Mig
+        && let Some(first) = entry.profiles.first()
+    {
+        let message = format!("profiles belong to strategy mig; remove them, or change `{strategy}` to mig");
+        reader.error(first, &format!("{field}.profiles"), message);
+        return None;
+    }
+    if strategy == Strategy::Mig && entry.profiles.is_empty() {
+        let message = "mig needs the profiles that it allows, smallest first, such as profiles: [1g.10gb, 2g.20gb]";
+        reader.error(&entry.strategy, field, message);
+    }
+    if strategy == Strategy::Mig {
+        for (at, (text, pattern)) in entry.products.iter().zip(&products).enumerate() {
+            if product::WITHOUT_MIG
+                .iter()
+                .any(|name| pattern.as_str().eq_ignore_ascii_case(name))
+            {
+                let message = format!("{pattern} has no MIG; use mps or time-slicing for it");
+                reader.error(text, &format!("{field}.products[{at}]"), message);
+            }
+        }
+    }
+    let mut profiles: Vec<MigProfile> = Vec::new();
+    for (at, text) in entry.profiles.iter().enumerate() {
+        let field = format!("{field}.profiles[{at}]");
+        match text.value.parse::<MigProfile>() {
+            Err(error) => reader.error(text, &field, error.to_string()),
+            Ok(profile) if profiles.contains(&profile) => {
+                reader.error(text, &field, format!("`{profile}` is listed twice; remove one"));
+            }
+            Ok(profile) => {
+                if let Err(error) = check_profile(profile, &products) {
+                    reader.error(text, &field, error.to_string());
+                }
+                profiles.push(profile);
+            }
+        }
+    }
+    Some(SharingRule {
+        strategy,
+        profiles,
+        products,
+    })
+}
+
+/// Whether `earlier` allows everything that `later` allows.
 fn covers(earlier: &SharingRule, later: &SharingRule) -> bool {
     earlier.strategy == later.strategy
         && (earlier.profiles.is_empty()
@@ -234,44 +230,62 @@ fn covers(earlier: &SharingRule, later: &SharingRule) -> bool {
             || !later.products.is_empty() && later.products.iter().all(|p| earlier.products.contains(p)))
 }
 
+/// A MIG profile that cannot exist on the products of its rule.
+#[derive(Debug, thiserror::Error)]
+enum ProfileError {
+    #[error(
+        "no known product has the MIG profile {0}; for a product that is newer than this program, name it in `products`"
+    )]
+    Unknown(MigProfile),
+    #[error("none of {products} has the MIG profile {profile}; {}", existing(models))]
+    NotOnProducts {
+        profile: MigProfile,
+        /// The products of the rule, separated by commas.
+        products: String,
+        /// The models that have the profile, separated by commas.
+        models: String,
+    },
+}
+
+fn existing(models: &str) -> String {
+    if models.is_empty() {
+        "no known product has it".to_owned()
+    } else {
+        format!("it exists on {models}")
+    }
+}
+
 /// Whether a profile can exist on the products of its rule.
 ///
-/// A product that the tables do not know yet may have profiles that they do not know either, so naming it in `products` is the way
-/// to use a GPU that is newer than this program.
-fn check_profile(profile: MigProfile, products: &[ProductPattern]) -> Result<(), String> {
-    let names = |models: &mut dyn Iterator<Item = &'static geometry::Model>| {
-        models.map(|model| model.name).collect::<Vec<_>>().join(", ")
-    };
-    let having = names(&mut geometry::models_with(profile));
+/// Products that are missing from the tables pass, since they may have profiles that are missing
+/// too. So users can name a GPU that is newer than this program in `products`.
+fn check_profile(profile: MigProfile, products: &[ProductPattern]) -> Result<(), ProfileError> {
+    let models = geometry::models_with(profile)
+        .map(|model| model.name)
+        .collect::<Vec<_>>()
+        .join(", ");
     if products.is_empty() {
-        if having.is_empty() {
-            return Err(format!(
-                "no known product has the MIG profile {profile}; for a product that is newer than this program, name it in `products`"
-            ));
+        if models.is_empty() {
+            return Err(ProfileError::Unknown(profile));
         }
         return Ok(());
     }
-    let allowed = |pattern: &ProductPattern| {
+    let is_possible = |pattern: &ProductPattern| {
         let known: Vec<_> = geometry::MODELS
             .iter()
             .filter(|model| model.is_meant_by(pattern))
             .collect();
         known.is_empty() || known.iter().any(|model| model.row(profile).is_some())
     };
-    if products.iter().any(allowed) {
+    if products.iter().any(is_possible) {
         return Ok(());
     }
-    let which = products
-        .iter()
-        .map(ProductPattern::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let instead = if having.is_empty() {
-        "no known product has it".to_owned()
-    } else {
-        format!("it exists on {having}")
-    };
-    Err(format!("none of {which} has the MIG profile {profile}; {instead}"))
+    let products = products.iter().map(ProductPattern::as_str).collect::<Vec<_>>();
+    Err(ProfileError::NotOnProducts {
+        profile,
+        products: products.join(", "),
+        models,
+    })
 }
 
 #[cfg(test)]
@@ -289,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_read_whole() {
+    fn every_field_of_a_policy_is_parsed() {
         let policies = parse(
             "p.yaml",
             &format!(
@@ -312,8 +326,8 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_named_with_its_place_and_its_remedy() {
-        for (spec, place, words) in [
+    fn each_error_has_a_location_and_a_fix() {
+        for (spec, location, text) in [
             (
                 "spec:\n  mod: Warn\n  strategies: [{strategy: mps}]\n",
                 "p.yaml:5:3",
@@ -354,7 +368,7 @@ mod tests {
             (
                 "spec:\n  strategies:\n  - strategy: mig\n    profiles: [1g.10gb, 1g.10gb]\n",
                 "p.yaml:7:25",
-                "twice",
+                "listed twice",
             ),
             (
                 "spec:\n  strategies:\n  - strategy: mig\n    products: [A100]\n",
@@ -369,7 +383,7 @@ mod tests {
             (
                 "spec:\n  strategies:\n  - strategy: mps\n    products: ['A 100']\n",
                 "p.yaml:7:16",
-                "can not be a GPU product",
+                "be a GPU product",
             ),
             (
                 "spec:\n  strategies:\n  - strategy: mps\n  - strategy: mps\n    products: [T4]\n",
@@ -394,12 +408,12 @@ mod tests {
             (
                 "spec:\n  namespaceSelector: {matchLabels: {'a b': x}}\n  strategies: [{strategy: mps}]\n",
                 "p.yaml:5:44",
-                "can not be the key of a label",
+                "is not a valid label key",
             ),
             (
                 "spec:\n  namespaceSelector: {matchLabels: {a: 'x y'}}\n  strategies: [{strategy: mps}]\n",
                 "p.yaml:5:40",
-                "can not be the value of a label",
+                "is not a valid label value",
             ),
             (
                 "spec:\n  strategies: [{strategy: mps}]\n  strategies: [{strategy: mps}]\n",
@@ -424,30 +438,30 @@ mod tests {
         ] {
             let found = errors(spec);
             assert!(
-                found.len() == 1 && found[0].starts_with(&format!("{place}: error: ")) && found[0].contains(words),
+                found.len() == 1 && found[0].starts_with(&format!("{location}: error: ")) && found[0].contains(text),
                 "{spec}\n{found:#?}"
             );
         }
     }
 
     #[test]
-    fn isolation_is_asked_for_as_a_whole_and_let_go_of_by_name() {
+    fn an_isolation_block_blocks_everything_that_it_does_not_allow() {
         use crate::gpu::BypassKind::{HostPath, Image, NodeName, Variable};
         let isolation = |block: &str| {
             let text = format!("{HEAD}spec: {{strategies: [{{strategy: mps}}]{block}}}\n");
             parse("p.yaml", &text).unwrap().remove(0).isolation
         };
-        assert!(!isolation("").is_any());
-        assert_eq!(isolation(", isolation: {}"), Isolation::whole());
+        assert!(!isolation("").is_enabled());
+        assert_eq!(isolation(", isolation: {}"), Isolation::all());
         for kind in [Image, Variable, HostPath, NodeName] {
-            assert!(isolation(", isolation: {}").shuts(kind), "{kind:?}");
+            assert!(isolation(", isolation: {}").blocks(kind), "{kind:?}");
         }
         let some = isolation(", isolation: {hideGpus: false, hostPaths: Allow, privileged: Deny}");
-        assert!(!some.hides_gpus() && !some.shuts(HostPath) && some.shuts(Variable));
+        assert!(!some.hides_gpus() && !some.blocks(HostPath) && some.blocks(Variable));
     }
 
     #[test]
-    fn the_head_is_checked_too() {
+    fn api_version_kind_and_name_are_checked() {
         let text = "apiVersion: apportion.dev/v1\nkind: GPUSharingPolicy\nmetadata: {name: P}\nspec: {strategies: [{strategy: mps}]}\n";
         let found: Vec<String> = parse("p.yaml", text)
             .unwrap_err()
@@ -464,13 +478,13 @@ mod tests {
     }
 
     #[test]
-    fn a_product_newer_than_the_tables_may_have_profiles_of_its_own() {
+    fn an_unknown_product_may_have_unknown_profiles() {
         let text = format!("{HEAD}spec: {{strategies: [{{strategy: mig, profiles: [1g.99gb], products: [R200]}}]}}\n");
         assert!(parse("p.yaml", &text).is_ok());
     }
 
     #[test]
-    fn several_documents_and_files_are_one_set() {
+    fn documents_and_files_form_one_set_with_distinct_names() {
         let document = |name: &str| {
             format!(
                 "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {{name: {name}}}\nspec: {{strategies: [{{strategy: mps}}]}}\n"
@@ -486,7 +500,7 @@ mod tests {
         let found = parse_all([("1.yaml", two.as_str()), ("2.yaml", &document("a"))]).unwrap_err();
         assert_eq!(
             found[0].to_string(),
-            "2.yaml:3:18: error: metadata.name: `a` is already the name of the policy at 1.yaml:3:18; give one of them another"
+            "2.yaml:3:18: error: metadata.name: `a` is already the name of the policy at 1.yaml:3:18; rename one of them"
         );
         assert_eq!(
             parse("e.yaml", "# nothing\n").unwrap_err()[0].to_string(),
@@ -495,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_came_from_a_cluster_is_read() {
+    fn a_policy_object_from_a_cluster_is_parsed() {
         let text = "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata:\n  name: p\n  uid: x\n  generation: 3\n  managedFields: [{manager: kubectl}]\nspec: {strategies: [{strategy: mps}]}\nstatus: {accepted: true}\n";
         assert!(parse("p.yaml", text).is_ok());
     }

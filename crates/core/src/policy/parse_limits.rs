@@ -1,4 +1,4 @@
-//! The limits of a policy, read.
+//! Parses the limits of a policy.
 
 use std::num::NonZeroU32;
 
@@ -10,77 +10,79 @@ use crate::diagnostics::reader::Reader;
 use crate::gpu::Strategy;
 use crate::policy::{Limits, MemoryLimit};
 
-impl Reader {
-    /// Reads the limits of a policy with these rules, and the label that names tenants.
-    pub(super) fn limits(&mut self, entry: &Spanned<LimitsEntry>, rules: &[Rule]) -> (Limits, Option<Box<str>>) {
-        let LimitsEntry {
-            shares_per_gpu,
-            memory,
-            undeclared_memory,
-            tenants,
-            tenant_label,
-        } = &entry.value;
-        let mut limits = Limits::default();
-        if let Some(count) = shares_per_gpu {
-            limits.shares_per_gpu = u32::try_from(count.value).ok().and_then(NonZeroU32::new);
-            if limits.shares_per_gpu.is_none() {
-                let message = format!("`{}` shares of a GPU can not be held; write 1 or more", count.value);
-                self.error(count, "spec.limits.sharesPerGPU", message);
-            }
+/// Reads the limits of a policy with these rules, and the key of the label that names tenants.
+pub(super) fn read_limits(
+    reader: &mut Reader,
+    entry: &Spanned<LimitsEntry>,
+    rules: &[Rule],
+) -> (Limits, Option<Box<str>>) {
+    let LimitsEntry {
+        shares_per_gpu,
+        memory,
+        undeclared_memory,
+        tenants,
+        tenant_label,
+    } = &entry.value;
+    let mut limits = Limits::default();
+    if let Some(count) = shares_per_gpu {
+        limits.shares_per_gpu = u32::try_from(count.value).ok().and_then(NonZeroU32::new);
+        if limits.shares_per_gpu.is_none() {
+            let message = format!("`{}` is not a valid number of shares; use 1 or more", count.value);
+            reader.error(count, "spec.limits.sharesPerGPU", message);
         }
-        if let Some(text) = memory {
-            match MemoryLimit::ALL.into_iter().find(|limit| limit.as_str() == text.value) {
-                Some(limit) => limits.memory = limit,
-                None => self.error(
-                    text,
-                    "spec.limits.memory",
-                    format!("`{}` is no limit; use Unchecked, Total or PerGPU", text.value),
-                ),
-            }
-        }
-        if let Some(text) = undeclared_memory {
-            let field = "spec.limits.undeclaredMemory";
-            match crate::gpu::memory::parse_memory(&text.value) {
-                Ok(memory) => limits.undeclared_memory = memory,
-                Err(error) => self.error(text, field, error.to_string()),
-            }
-            if limits.memory == MemoryLimit::Unchecked {
-                self.error(
-                    text,
-                    field,
-                    "counts only beside memory: Total or memory: PerGPU; add one of them, or remove this",
-                );
-            }
-        }
-        if let Some(text) = tenants {
-            match text.value.as_str() {
-                "Apart" => limits.apart = true,
-                "Together" => {}
-                other => self.error(
-                    text,
-                    "spec.limits.tenants",
-                    format!("`{other}` says nothing of tenants; use Together or Apart"),
-                ),
-            }
-        }
-        if let Some(key) = tenant_label {
-            self.label_key(&key.value, key, "spec.limits.tenantLabel");
-        }
-        let shares = |rule: &Rule| matches!(rule.sharing.strategy, Strategy::Mps | Strategy::TimeSlicing);
-        if !limits.is_empty() && !rules.is_empty() && !rules.iter().any(shares) {
-            let message = "limits bind shares of GPUs, and the policy allows none: whole GPUs and MIG devices are nobody else's; remove them";
-            self.error(entry, "spec.limits", message);
-        }
-        if limits.memory != MemoryLimit::Unchecked
-            && !rules.is_empty()
-            && !rules.iter().any(|rule| rule.sharing.strategy == Strategy::TimeSlicing)
-            && let Some(text) = memory
-        {
-            let message = "is for time-slicing, which the policy does not allow: an MPS share and a MIG device have memory of their own, which is always held against what a pod declares; remove it";
-            self.error(text, "spec.limits.memory", message);
-        }
-        (limits, tenant_label.as_ref().map(|key| key.value.as_str().into()))
     }
+    if let Some(text) = memory {
+        match MemoryLimit::ALL.into_iter().find(|limit| limit.as_str() == text.value) {
+            Some(limit) => limits.memory = limit,
+            None => reader.error(
+                text,
+                "spec.limits.memory",
+                format!("`{}` is not a memory limit; use Unchecked, Total or PerGPU", text.value),
+            ),
+        }
+    }
+    if let Some(text) = undeclared_memory {
+        let field = "spec.limits.undeclaredMemory";
+        match crate::gpu::memory::parse_memory(&text.value) {
+            Ok(memory) => limits.undeclared_memory = memory,
+            Err(error) => reader.error(text, field, error.to_string()),
+        }
+        if limits.memory == MemoryLimit::Unchecked {
+            reader.error(
+                text,
+                field,
+                "has no effect without memory: Total or memory: PerGPU; add one of them, or remove this",
+            );
+        }
+    }
+    if let Some(text) = tenants {
+        match text.value.as_str() {
+            "Apart" => limits.tenants_apart = true,
+            "Together" => {}
+            other => reader.error(
+                text,
+                "spec.limits.tenants",
+                format!("`{other}` is neither Together nor Apart; use one of them"),
+            ),
+        }
+    }
+    if let Some(key) = tenant_label {
+        reader.label_key(&key.value, key, "spec.limits.tenantLabel");
+    }
+    let shares_gpus = |rule: &Rule| matches!(rule.sharing.strategy, Strategy::Mps | Strategy::TimeSlicing);
+    if !limits.is_empty() && !rules.is_empty() && !rules.iter().any(shares_gpus) {
+        let message = "limits apply to shares of GPUs, but the policy allows none: pods never share whole GPUs and MIG devices; remove the limits, or add mps or time-slicing";
+        reader.error(entry, "spec.limits", message);
+    }
+    if limits.memory != MemoryLimit::Unchecked
+        && !rules.is_empty()
+        && !rules.iter().any(|rule| rule.sharing.strategy == Strategy::TimeSlicing)
+        && let Some(text) = memory
+    {
+        let message = "applies to time-slicing, which the policy does not allow: MPS shares and MIG devices have memory of their own, which declared memory is always checked against; remove it";
+        reader.error(text, "spec.limits.memory", message);
+    }
+    (limits, tenant_label.as_ref().map(|key| key.value.as_str().into()))
 }
 
 #[cfg(test)]
@@ -98,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn limits_read_as_a_sentence() {
-        for (limits, sentence) in [
+    fn limits_are_parsed_and_displayed() {
+        for (limits, displayed) in [
             ("{}", "no limits"),
             ("{sharesPerGPU: 2}", "at most 2 shares a GPU"),
             (
@@ -114,18 +116,23 @@ mod tests {
         ] {
             assert_eq!(
                 read(limits, "{strategy: time-slicing}").as_deref(),
-                Ok(sentence),
+                Ok(displayed),
                 "{limits}"
             );
         }
     }
 
     #[test]
-    fn each_mistake_is_named_with_its_place_and_its_remedy() {
+    fn each_error_has_a_location_and_a_fix() {
         let slices = "{strategy: time-slicing}";
-        for (limits, strategy, place, words) in [
-            ("{sharesPerGPU: 0}", slices, "p.yaml:5:26", "write 1 or more"),
-            ("{sharesPerGPU: -2}", slices, "p.yaml:5:26", "`-2` shares"),
+        for (limits, strategy, location, text) in [
+            ("{sharesPerGPU: 0}", slices, "p.yaml:5:26", "use 1 or more"),
+            (
+                "{sharesPerGPU: -2}",
+                slices,
+                "p.yaml:5:26",
+                "`-2` is not a valid number of shares",
+            ),
             ("{sharesPerGpu: 2}", slices, "p.yaml:5:12", "sharesPerGPU"),
             ("{memory: All}", slices, "p.yaml:5:20", "use Unchecked, Total or PerGPU"),
             (
@@ -135,13 +142,8 @@ mod tests {
                 "is not a quantity",
             ),
             ("{undeclaredMemory: 4Gi}", slices, "p.yaml:5:30", "add one of them"),
-            ("{tenants: apart}", slices, "p.yaml:5:21", "use Together or Apart"),
-            (
-                "{tenantLabel: a b}",
-                slices,
-                "p.yaml:5:25",
-                "can not be the key of a label",
-            ),
+            ("{tenants: apart}", slices, "p.yaml:5:21", "neither Together nor Apart"),
+            ("{tenantLabel: a b}", slices, "p.yaml:5:25", "is not a valid label key"),
             (
                 "{sharesPerGPU: 2}",
                 "{strategy: exclusive}",
@@ -156,7 +158,7 @@ mod tests {
             ),
         ] {
             let error = read(limits, strategy).unwrap_err();
-            assert!(error.contains(place) && error.contains(words), "{limits}: {error}");
+            assert!(error.contains(location) && error.contains(text), "{limits}: {error}");
         }
     }
 }

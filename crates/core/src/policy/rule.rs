@@ -1,4 +1,4 @@
-//! Sharing rules: one line of a policy.
+//! Sharing rules: one entry of a policy's `strategies`.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use crate::gpu::strategy::Strategy;
 use apportion_mig::product::{Product, ProductPattern};
 use apportion_mig::profile::MigProfile;
 
-/// A strategy that a policy allows, and on what.
+/// A strategy that a policy allows, on the profiles and products that it allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharingRule {
-    /// The strategy.
     pub strategy: Strategy,
-    /// MIG profiles that are allowed, in order of preference; empty means any. A policy's `mig` always lists some.
+    /// Allowed MIG profiles in order of preference; empty means any. In a valid policy, `mig` lists
+    /// at least one.
     pub profiles: Vec<MigProfile>,
-    /// Products that are allowed; empty means any.
+    /// Allowed products; empty means any.
     pub products: Vec<ProductPattern>,
 }
 
 impl SharingRule {
-    /// A rule without any narrowing.
+    /// A rule that allows every profile and product.
     pub fn any(strategy: Strategy) -> Self {
         SharingRule {
             strategy,
@@ -27,21 +27,17 @@ impl SharingRule {
         }
     }
 
-    /// Whether the rule allows a profile.
     pub fn allows_profile(&self, profile: MigProfile) -> bool {
         self.profiles.is_empty() || self.profiles.contains(&profile)
     }
 
-    /// The profiles, for a message.
+    /// The profiles, separated by commas.
     pub fn profile_names(&self) -> String {
-        self.profiles
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
+        join(&self.profiles)
     }
 
-    /// Whether the rule allows a product. One that is not known is not allowed where the rule names products.
+    /// Whether the rule allows a product. If the rule lists products, it does not allow an unknown
+    /// product (`None`).
     pub fn allows_product(&self, product: Option<&Product>) -> bool {
         self.products.is_empty()
             || product.is_some_and(|product| self.products.iter().any(|pattern| pattern.matches(product)))
@@ -50,18 +46,17 @@ impl SharingRule {
 
 impl fmt::Display for SharingRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let join = |items: Vec<String>| items.join(", ");
         write!(f, "{}", self.strategy)?;
         if !self.profiles.is_empty() {
-            write!(f, " {}", join(self.profiles.iter().map(ToString::to_string).collect()))?;
+            write!(f, " {}", join(&self.profiles))?;
         }
         if !self.products.is_empty() {
-            write!(
-                f,
-                " on {}",
-                join(self.products.iter().map(ToString::to_string).collect())
-            )?;
+            write!(f, " on {}", join(&self.products))?;
         }
         Ok(())
     }
+}
+
+fn join(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
