@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn doubtful_rules_are_located() {
+    fn ineffective_rules_are_located() {
         let rule = |rule: &str| format!("  strategies:\n  - {rule}");
         for (spec, expected) in [
             (

@@ -324,7 +324,7 @@ mod tests {
         let mps = |resource: &str| format!("version: v1\nsharing:\n  mps:\n    resources:\n    - {resource}\n");
         let slices =
             |resource: &str| format!("version: v1\nsharing:\n  timeSlicing:\n    resources:\n    - {resource}\n");
-        for (text, location, words) in [
+        for (text, location, expected) in [
             ("version: v2\nflags: {}\n".to_owned(), "c.yaml:1:10: error", "write v1"),
             (
                 "version: v1\nflags:\n  renameByDefault: true\n".to_owned(),
@@ -419,7 +419,7 @@ mod tests {
         ] {
             let found = found(&text);
             assert!(
-                found.iter().any(|line| line.starts_with(location) && line.contains(words)),
+                found.iter().any(|line| line.starts_with(location) && line.contains(expected)),
                 "{text}\n{found:#?}"
             );
             assert!(found.len() <= 2, "{text}\n{found:#?}");

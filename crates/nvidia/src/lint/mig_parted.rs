@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn mistakes_are_located_with_a_fix() {
         let item = |item: &str| format!("version: v1\nmig-configs:\n  a:\n  - {item}\n");
-        for (text, location, words) in [
+        for (text, location, expected) in [
             (
                 "mig-configs: {a: [{devices: all, mig-enabled: false}]}\n".to_owned(),
                 "m.yaml:1:1",
@@ -324,7 +324,7 @@ mod tests {
             ),
         ] {
             let found = found(&text);
-            let hit = |line: &&String| line.starts_with(&format!("{location}: error: ")) && line.contains(words);
+            let hit = |line: &&String| line.starts_with(&format!("{location}: error: ")) && line.contains(expected);
             assert!(found.iter().any(|line| hit(&line)), "{text}\n{found:#?}");
         }
     }

@@ -316,7 +316,7 @@ data:
         let a100 = "nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB, nvidia.com/gpu.count: '2', nvidia.com/gpu.memory: '81920', nvidia.com/gpu.sharing-strategy: none, nvidia.com/gpu.replicas: '0', nvidia.com/device-plugin.config: whole";
         let mps = "nvidia.com/gpu.sharing-strategy: mps, nvidia.com/gpu.replicas: '20'";
         let shares = "nvidia.com/device-plugin.config: shares";
-        for (case, labels, allocatable, words) in [
+        for (case, labels, allocatable, expected) in [
             (
                 "all agree",
                 format!("{t4}, {mps}, {shares}"),
@@ -390,10 +390,12 @@ data:
             ),
         ] {
             let found = found(&labels, allocatable);
-            match words {
+            match expected {
                 None => assert_eq!(found, Vec::<String>::new(), "{case}"),
-                Some(words) => assert!(
-                    found.len() == 1 && found[0].starts_with("c.json: warning: node x: ") && found[0].contains(words),
+                Some(expected) => assert!(
+                    found.len() == 1
+                        && found[0].starts_with("c.json: warning: node x: ")
+                        && found[0].contains(expected),
                     "{case}\n{found:#?}"
                 ),
             }

@@ -25,9 +25,9 @@ pub(super) fn markdown_commands(text: &str) -> Vec<Vec<Word>> {
         .collect()
 }
 
-/// The text of each fenced code block and the line on which it starts. As in CommonMark, a closing
-/// fence has the same character as the opening fence and at least its length, and a block without a
-/// closing fence extends to the end of the document.
+/// The text of each fenced code block and the line on which it starts. As in `CommonMark`, a
+/// closing fence has the same character as the opening fence and at least its length, and a block
+/// without a closing fence extends to the end of the document.
 fn fenced_blocks(text: &str) -> Vec<(u64, String)> {
     let mut blocks: Vec<(u64, String)> = Vec::new();
     let mut open: Option<(char, usize)> = None;

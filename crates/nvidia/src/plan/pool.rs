@@ -114,13 +114,7 @@ fn read_sharing(
     }
     Some(Sharing {
         replicas: u32::try_from(count.max(FEWEST_REPLICAS))
-            .map_err(|_| {
-                reader.error(
-                    replicas,
-                    &field,
-                    format!("{count} is too many; write the number of shares of each GPU"),
-                )
-            })
+            .map_err(|_| reader.error(replicas, &field, format!("{count} is too many; write a smaller number")))
             .ok()?,
         rename: given.rename.as_ref().is_none_or(|rename| rename.value),
         fail_requests_greater_than_one: given.fail_requests_greater_than_one.as_ref().map(|flag| flag.value),

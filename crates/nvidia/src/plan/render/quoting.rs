@@ -1,10 +1,8 @@
 //! Strings in YAML and in shell commands.
 
 /// Formats a string as a YAML scalar that YAML 1.1 and 1.2 parsers read as this string.
-// serde_saphyr could write the scalars, but not these files: its serializer places no comments
-// between keys, and the files explain their settings there. Its quoting also differs, as in
-// `4090-pool` and `a,b`, which it leaves plain, and rendered files that are kept in repositories
-// would change.
+// serde_saphyr quotes by other rules: it leaves `4090-pool` and `a,b` plain, for example, so rendered
+// files that users keep in repositories would change.
 pub(super) fn yaml_scalar(text: &str) -> String {
     const RESERVED: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
