@@ -3,7 +3,7 @@
 //! Rules: k8s-device-plugin v0.20.0, `api/config/v1` (parsing), `cmd/nvidia-device-plugin/main.go`
 //! (`validateFlags`), `internal/plugin/mps.go` and `cmd/mps-control-daemon/mps/device.go`.
 
-use super::sources::Configuration;
+use super::config_map::Configuration;
 use super::unknown_keys::{UnknownKey, unknown_keys};
 use crate::file_keys::{VERSION, device_plugin as keys};
 use crate::schema::DEVICE_PLUGIN;

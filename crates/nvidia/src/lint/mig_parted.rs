@@ -4,7 +4,7 @@
 //! Rules: mig-parted v0.15.0, `api/spec/v1/spec.go` and `pkg/types`. One invalid configuration
 //! makes mig-parted reject the whole file on every node.
 
-use super::sources::Configuration;
+use super::config_map::Configuration;
 use super::unknown_keys::unknown_keys;
 use crate::file_keys::{VERSION, mig_parted as keys};
 use crate::plan::mig_fit;

@@ -4,6 +4,7 @@
 //! The components report few mistakes: most unknown keys are silently ignored, and a setting that
 //! another file contradicts fails only on the node.
 
+mod config_map;
 mod device_plugin;
 mod helm;
 mod mig_parted;

@@ -1,9 +1,10 @@
 //! Compares the files with the nodes of a cluster: nodes without a label, nodes that have not
 //! applied a change, and nodes whose GPUs cannot do what their configuration says.
 
+use super::config_map::Configuration;
 use super::device_plugin::sharing_method;
 use super::mig_parted::{config_names, mig_devices};
-use super::sources::{Configuration, Sources};
+use super::sources::Sources;
 use crate::file_keys::{device_plugin, mig_parted};
 use crate::plan::mig_fit;
 use crate::yaml::LocatedValue;

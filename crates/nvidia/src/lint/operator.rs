@@ -3,10 +3,11 @@
 //! Rules: gpu-operator v26.7.0, the chart's templates (which values are used) and
 //! `controllers/object_controls.go` (how they are used).
 
+use super::config_map::{ConfigMap, Configuration};
 use super::device_plugin::sharing_method;
 use super::mig_parted::config_names;
 use super::nodes;
-use super::sources::{ConfigMap, Configuration, Sources};
+use super::sources::Sources;
 use super::unknown_keys::unknown_keys;
 use crate::file_keys::{self, is_mountable, mig_parted as keys};
 use crate::schema::OPERATOR_VALUES;
