@@ -1,4 +1,5 @@
-//! `apportion lint`: what is wrong or doubtful in policies and in NVIDIA's files, alone and beside a cluster.
+//! `apportion lint`: checks policies and the files of NVIDIA's components, on their own and against
+//! a cluster.
 
 pub mod files;
 pub mod snippet;
@@ -17,30 +18,28 @@ use apportion_core::inventory::Inventory;
 use apportion_core::policy::{Policy, PolicySet};
 use apportion_mig::product::Product;
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    given: files::Given,
-    /// The policies; by default those in `policies`, or none where files are given.
+    inputs: files::Inputs,
+    /// The directory of policies [default: `policies`, or none if files are given]
     #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
     policies: Option<PathBuf>,
-    /// A cluster to hold them against: what `kubectl get nodes,namespaces,pods -A -o json` prints.
+    /// A cluster to check against: the output of `kubectl get nodes,namespaces,pods -A -o json`.
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
     #[command(flatten)]
     printing: Printing,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let cluster = match &args.cluster {
         Some(file) => Some((file.display().to_string(), input::cluster(file, &PolicySet::default())?)),
         None => None,
     };
     let (mut findings, mut texts, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
-    let standard = args.given.is_empty().then(|| Path::new("policies"));
-    if let Some(directory) = args.policies.as_deref().or(standard) {
+    let default_directory = args.inputs.is_empty().then(|| Path::new("policies"));
+    if let Some(directory) = args.policies.as_deref().or(default_directory) {
         texts = input::policy_texts(directory)?;
         match input::policies_of(directory, &texts)? {
             Ok(policies) => {
@@ -48,20 +47,20 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
                     1 => "1 policy".to_owned(),
                     many => format!("{many} policies"),
                 });
-                findings = all(policies, cluster.as_ref());
+                findings = lint_policies(policies, cluster.as_ref());
             }
-            // What can not be read can not be linted; the rest would be judged as if it were alone.
+            // Without all policies, findings about those that can be read would be misleading.
             Err(found) => {
                 subjects.push(counted(texts.len(), "file"));
                 findings = found;
             }
         }
     }
-    if !args.given.is_empty() {
-        let (found, read) = args.given.lint(cluster.as_ref())?;
-        findings.extend(found);
-        texts.extend(read);
-        subjects.push(match args.given.count() {
+    if !args.inputs.is_empty() {
+        let (more_findings, more_texts) = args.inputs.lint(cluster.as_ref())?;
+        findings.extend(more_findings);
+        texts.extend(more_texts);
+        subjects.push(match args.inputs.count() {
             0 => "the settings".to_owned(),
             count => counted(count, "file"),
         });
@@ -71,15 +70,15 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     {
         subjects.push(counted(inventory.namespaces().count(), "namespace"));
         subjects.push(counted(inventory.node_count(), "node"));
-        // What a policy and the cluster do not say alike stands with the rest on that policy; the cluster's own comes last.
+        // Findings on the cluster's objects come last.
         findings.sort_by_key(|finding| (*finding.location.file == **file, finding.location.clone()));
     }
     match args.printing.output {
         Format::Text => {
-            let text = snippet::text(&findings, &texts, &joined(&subjects));
+            let text = snippet::text(&findings, &texts, &join_and(&subjects));
             output::print(&text, args.printing.color)?;
         }
-        Format::Json => output::print_json(&findings.iter().map(Entry::of).collect::<Vec<_>>())?,
+        Format::Json => output::print_json(&findings.iter().map(JsonFinding::new).collect::<Vec<_>>())?,
     }
     Ok(match findings.iter().map(|finding| finding.severity).min() {
         None => Exit::Fine,
@@ -88,14 +87,14 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-fn all(policies: Vec<Policy>, cluster: Option<&(String, Inventory)>) -> Vec<Finding> {
-    let seen: Vec<&Product> = cluster
+fn lint_policies(policies: Vec<Policy>, cluster: Option<&(String, Inventory)>) -> Vec<Finding> {
+    let cluster_products: Vec<&Product> = cluster
         .iter()
         .flat_map(|(_, inventory)| inventory.nodes())
         .flat_map(|node| &node.offers.offers)
         .filter_map(|offer| offer.product.as_ref())
         .collect();
-    let mut findings = lint(&policies, &seen);
+    let mut findings = lint(&policies, &cluster_products);
     if let Some((file, inventory)) = cluster {
         findings.extend(lint_cluster(&PolicySet::new(policies), inventory, file));
     }
@@ -103,7 +102,7 @@ fn all(policies: Vec<Policy>, cluster: Option<&(String, Inventory)>) -> Vec<Find
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn joined(parts: &[String]) -> String {
+fn join_and(parts: &[String]) -> String {
     match parts {
         [] => String::new(),
         [one] => one.clone(),
@@ -111,28 +110,27 @@ fn joined(parts: &[String]) -> String {
     }
 }
 
-/// A finding as `--output json` prints it; the answer is a list of them.
+/// A finding in the list that `--output json` prints.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Entry<'f> {
+struct JsonFinding<'f> {
     /// `error` or `warning`.
     severity: &'static str,
-    /// The file.
     file: &'f str,
-    /// Counted from 1; `null` for the file as a whole.
+    /// Counted from 1; `null` if the finding is about the whole file.
     line: Option<u64>,
-    /// Counted from 1, in characters; `null` for the line as a whole.
+    /// Counted from 1, in characters; `null` if the finding is about the whole line.
     column: Option<u64>,
-    /// The field of the document, or the object of the cluster; `null` where none is to blame.
+    /// The field of the document, or the object of the cluster; `null` if unknown.
     field: Option<&'f str>,
-    /// What, and how to mend it.
+    /// The problem and its fix.
     message: &'f str,
 }
 
-impl<'f> Entry<'f> {
-    fn of(finding: &'f Finding) -> Self {
-        let known = |place: u64| Some(place).filter(|place| *place > 0);
-        Entry {
+impl<'f> JsonFinding<'f> {
+    fn new(finding: &'f Finding) -> Self {
+        let known = |number: u64| Some(number).filter(|number| *number > 0);
+        JsonFinding {
             severity: finding.severity.as_str(),
             file: &finding.location.file,
             line: known(finding.location.line),

@@ -1,4 +1,5 @@
-//! `apportion node-groups`: what node groups that scale from zero must say of themselves, for the policies' pods to fit them.
+//! `apportion node-groups`: the labels and resources that the templates of node groups need, so
+//! that cluster autoscalers scale them up from zero for the policies' pods.
 
 use std::path::PathBuf;
 
@@ -14,77 +15,80 @@ use apportion_core::policy::Policy;
 use apportion_core::policy::SharingRule;
 use apportion_mig::product::Product;
 
-/// In front of the tags of an Auto Scaling group from which Cluster Autoscaler makes the labels of a node to come (its `aws` provider).
+/// The prefix of Auto Scaling group tags that declare the labels of future nodes (Cluster
+/// Autoscaler's `aws` provider).
 const AWS_LABEL: &str = "k8s.io/cluster-autoscaler/node-template/label/";
-/// Likewise its resources.
+/// The prefix of the tags that declare their resources.
 const AWS_RESOURCE: &str = "k8s.io/cluster-autoscaler/node-template/resources/";
-/// The annotations of a `MachineDeployment` for the same (its `clusterapi` provider): labels, and one extended resource.
-const CAPI: &str = "capacity.cluster-autoscaler.kubernetes.io/";
-/// What stands for the number of devices or shares until it is known.
-const COUNT: &str = "<count>";
+/// The prefix of `MachineDeployment` annotations that declare labels and one extended resource (the
+/// `clusterapi` provider).
+const CAPI_ANNOTATION: &str = "capacity.cluster-autoscaler.kubernetes.io/";
+/// Shown in place of the number of devices or shares if `--count` is not given.
+const COUNT_PLACEHOLDER: &str = "<count>";
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The policies.
+    /// The directory of policies.
     #[arg(long, value_name = "DIR", default_value = "policies", env = "APPORTION_POLICIES")]
     policies: PathBuf,
-    /// A product as GPU feature discovery names it on a node that neither shares nor uses MIG: NVIDIA-A100-SXM4-80GB. May be repeated
+    /// A product as GPU feature discovery labels it on a node without sharing and MIG, such as
+    /// NVIDIA-A100-SXM4-80GB. Repeatable
     #[arg(long, value_name = "NAME", required = true)]
     product: Vec<String>,
-    /// How many of the resource one node of the group has: GPUs, MIG devices, or shares of all its GPUs. Without it, a placeholder
+    /// The number of GPUs, MIG devices or shares on one node of the group [default: a placeholder]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     #[command(flatten)]
     printing: Printing,
 }
 
-/// A node group as `--output json` prints it; the answer is a list of them.
+/// A node group in the list that `--output json` prints.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Entry {
-    /// The policy.
+struct JsonNodeGroup {
     policy: String,
-    /// How the group's GPUs are shared.
     strategy: &'static str,
-    /// The product.
     product: String,
-    /// The resource that its nodes advertise.
+    /// The resource in its nodes' allocatable.
     resource: String,
-    /// The labels that its template must carry.
+    /// The labels that its template must have.
     labels: std::collections::BTreeMap<String, String>,
-    /// What its labels must not say, as requirements that a node must meet; a missing label meets them.
+    /// Labels that nodes must not have, as requirements; a missing label satisfies them.
     never: Vec<String>,
-    /// The label that pods which declare GPU memory need beside these, in MiB; `null` where the policy asks for none.
+    /// An additional label, in MiB, that pods with declared GPU memory require; `null` if the
+    /// policy does not use it.
     memory_label: Option<String>,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let policies = input::policy_set(&args.policies)?;
-    let mut entries = Vec::new();
+    let mut groups = Vec::new();
     for name in &args.product {
         if name.ends_with("-SHARED") || name.contains("-MIG-") {
-            bail!("--product {name}: leave out what sharing or MIG adds to the product's name");
+            bail!("--product {name}: remove the suffix that sharing or MIG adds to the product's name");
         }
         let product = Product::from(name.as_str());
         for policy in policies.iter() {
             for rule in policy.sharing_rules() {
-                let groups = node_groups(rule, &product);
-                entries.extend(groups.into_iter().map(|group| Entry::of(policy, rule, &product, group)));
+                let found = node_groups(rule, &product);
+                groups.extend(
+                    found
+                        .into_iter()
+                        .map(|group| JsonNodeGroup::new(policy, rule, &product, group)),
+                );
             }
         }
     }
     match args.printing.output {
-        Format::Text => output::print(&text(&entries, args.count), args.printing.color)?,
-        Format::Json => output::print_json(&entries)?,
+        Format::Text => output::print(&text(&groups, args.count), args.printing.color)?,
+        Format::Json => output::print_json(&groups)?,
     }
-    Ok(if entries.is_empty() { Exit::Findings } else { Exit::Fine })
+    Ok(if groups.is_empty() { Exit::Findings } else { Exit::Fine })
 }
 
-impl Entry {
-    fn of(policy: &Policy, rule: &SharingRule, product: &Product, group: NodeGroup) -> Self {
-        Entry {
+impl JsonNodeGroup {
+    fn new(policy: &Policy, rule: &SharingRule, product: &Product, group: NodeGroup) -> Self {
+        JsonNodeGroup {
             policy: policy.name.to_string(),
             strategy: rule.strategy.as_str(),
             product: product.to_string(),
@@ -96,40 +100,40 @@ impl Entry {
     }
 }
 
-fn text(entries: &[Entry], count: Option<u64>) -> String {
-    let count = count.map_or_else(|| COUNT.to_owned(), |count| count.to_string());
+fn text(groups: &[JsonNodeGroup], count: Option<u64>) -> String {
+    let count = count.map_or_else(|| COUNT_PLACEHOLDER.to_owned(), |count| count.to_string());
     let mut page = Page::default();
-    if entries.is_empty() {
-        page.field("Node groups", "no policy allows anything on these products");
+    if groups.is_empty() {
+        page.field("Node groups", "no policy allows these products");
     }
-    for (at, entry) in entries.iter().enumerate() {
-        if at > 0 {
+    for (index, group) in groups.iter().enumerate() {
+        if index > 0 {
             page.rule();
         }
-        page.field("Policy", &entry.policy);
+        page.field("Policy", &group.policy);
         page.field(
             "Gives",
-            &format!("{}, as {}, on {}", entry.strategy, entry.resource, entry.product),
+            &format!("{}, as {}, on {}", group.strategy, group.resource, group.product),
         );
-        let pairs = |prefix: &str, between: &str| -> Vec<String> {
-            let pair = |(key, value): (&String, &String)| format!("{prefix}{key}{between}{value}");
-            entry.labels.iter().map(pair).collect()
+        let pairs = |prefix: &str, separator: &str| -> Vec<String> {
+            let pair = |(key, value): (&String, &String)| format!("{prefix}{key}{separator}{value}");
+            group.labels.iter().map(pair).collect()
         };
         page.raw("Labels", FAINT, &pairs("", "=").join("\n"));
-        page.fields("Must hold", &entry.never);
-        if let Some(label) = &entry.memory_label {
+        page.fields("Must hold", &group.never);
+        if let Some(label) = &group.memory_label {
             page.field(
                 "For memory",
                 &format!("{label}, in MiB, for pods that declare GPU memory"),
             );
         }
         let mut tags = pairs(AWS_LABEL, "=");
-        tags.push(format!("{AWS_RESOURCE}{}={count}", entry.resource));
+        tags.push(format!("{AWS_RESOURCE}{}={count}", group.resource));
         page.raw("AWS tags", FAINT, &tags.join("\n"));
         let annotations = [
-            format!("{CAPI}labels: \"{}\"", pairs("", "=").join(",")),
-            format!("{CAPI}gpu-type: \"{}\"", entry.resource),
-            format!("{CAPI}gpu-count: \"{count}\""),
+            format!("{CAPI_ANNOTATION}labels: \"{}\"", pairs("", "=").join(",")),
+            format!("{CAPI_ANNOTATION}gpu-type: \"{}\"", group.resource),
+            format!("{CAPI_ANNOTATION}gpu-count: \"{count}\""),
         ];
         page.raw("Cluster API", FAINT, &annotations.join("\n"));
         let pool = pairs("      ", ": ").join("\n");
@@ -141,7 +145,7 @@ fn text(entries: &[Entry], count: Option<u64>) -> String {
         page.raw(
             "NodeOverlay",
             FAINT,
-            &format!("capacity:\n  {}: {count}", entry.resource),
+            &format!("capacity:\n  {}: {count}", group.resource),
         );
     }
     page.into_text()

@@ -1,4 +1,5 @@
-//! `apportion render`: from a sharing plan to the files that NVIDIA's components, kube-scheduler and people take.
+//! `apportion render`: renders a sharing plan into files for NVIDIA's components, kube-scheduler
+//! and `kubectl`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,30 +17,29 @@ use apportion_core::policy::PolicySet;
 use apportion_nvidia::plan::render::NAMES;
 use apportion_nvidia::plan::{Plan, Rendered, parse, policies, render};
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The plan: a `GpuSharingPlan`. `-` is standard input.
+    /// The plan, a `GpuSharingPlan`. `-` is standard input.
     #[arg(long, short, value_name = "FILE")]
     filename: PathBuf,
-    /// Policies to hold it against: what they allow and no pool gives, and the other way around.
+    /// Policies to compare with the plan: reports rules that no pool offers, and pools that no
+    /// policy allows.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Where to write the files. Without it all of them are printed.
+    /// Write the files to this directory instead of printing them.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Write nothing; say which files in `--out` are not what the plan makes.
+    /// Write nothing; report files in `--out` that differ from the rendered ones.
     #[arg(long, requires = "out")]
     check: bool,
-    /// Print one file alone, such as gpu-operator-values.yaml.
+    /// Print only this file, such as gpu-operator-values.yaml.
     #[arg(long, value_name = "NAME", conflicts_with = "out")]
     only: Option<String>,
-    /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
+    /// When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let file = args.filename.display().to_string();
     let text = input::text(&args.filename)?;
@@ -47,25 +47,25 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let (plan, mut findings) = match parse(&file, &text) {
         Ok(read) => read,
         Err(findings) => {
-            tell(&findings, &texts)?;
+            print_findings(&findings, &texts)?;
             return Ok(Exit::BadInput);
         }
     };
     if let Some(directory) = &args.policies {
-        let more = input::policy_texts(directory)?;
-        let set = PolicySet::new(input::checked_policies(directory, &more)?);
+        let policy_texts = input::policy_texts(directory)?;
+        let set = PolicySet::new(input::checked_policies(directory, &policy_texts)?);
         findings.extend(policies::compare(&plan, &set));
-        texts.extend(more);
+        texts.extend(policy_texts);
     }
     if !findings.is_empty() {
-        tell(&findings, &texts)?;
+        print_findings(&findings, &texts)?;
     }
-    let done = deliver(args, &plan)?;
-    Ok(if findings.is_empty() { done } else { Exit::Findings })
+    let exit = output_files(args, &plan)?;
+    Ok(if findings.is_empty() { exit } else { Exit::Findings })
 }
 
-/// Findings go to standard error: standard output is for what was rendered.
-fn tell(findings: &[Finding], texts: &[(String, String)]) -> anyhow::Result<()> {
+/// Findings go to standard error, because standard output is for rendered files.
+fn print_findings(findings: &[Finding], texts: &[(String, String)]) -> anyhow::Result<()> {
     let text = snippet::text(findings, texts, "the plan");
     write!(anstream::stderr(), "{text}").context("cannot write to standard error")?;
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -74,18 +74,18 @@ fn tell(findings: &[Finding], texts: &[(String, String)]) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn deliver(args: &Args, plan: &Plan) -> anyhow::Result<Exit> {
+fn output_files(args: &Args, plan: &Plan) -> anyhow::Result<Exit> {
     let files = render(plan);
     if let Some(name) = &args.only {
         let Some(file) = files.iter().find(|file| file.name == name) else {
             let names: Vec<&str> = files.iter().map(|file| file.name).collect();
-            bail!("the plan makes no {name}; it makes {}", names.join(", "));
+            bail!("the plan renders no {name}; it renders {}", names.join(", "));
         };
         output::print(&file.text, args.color)?;
         return Ok(Exit::Fine);
     }
     let Some(directory) = &args.out else {
-        output::print(&all(&files), args.color)?;
+        output::print(&concatenate(&files), args.color)?;
         return Ok(Exit::Fine);
     };
     let stale: Vec<&str> = NAMES
@@ -101,8 +101,8 @@ fn deliver(args: &Args, plan: &Plan) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// All files in one text, each under its name; commands as comments, so that the whole is still YAML.
-fn all(files: &[Rendered]) -> String {
+/// Joins all files, each below its name. Scripts become comments, so that the result is valid YAML.
+fn concatenate(files: &[Rendered]) -> String {
     let mut text = String::new();
     for file in files {
         let body = file.text.strip_prefix("---\n").unwrap_or(&file.text);
@@ -119,7 +119,7 @@ fn all(files: &[Rendered]) -> String {
 }
 
 fn write_all(directory: &Path, files: &[Rendered], stale: &[&str]) -> anyhow::Result<(String, Exit)> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let mut text = String::new();
     let width = files.iter().map(|file| file.name.len()).max().unwrap_or_default();
     for file in files {
@@ -136,7 +136,7 @@ fn write_all(directory: &Path, files: &[Rendered], stale: &[&str]) -> anyhow::Re
     for name in stale {
         let _ = writeln!(
             text,
-            "{}: {name} is from another plan or version, and this plan makes no such file; remove it",
+            "{}: {name} is from another plan or version, because this plan does not render it; remove it",
             page::painted(page::DOUBTFUL, "warning")
         );
     }
@@ -148,36 +148,33 @@ fn check(directory: &Path, files: &[Rendered], stale: &[&str]) -> anyhow::Result
     for file in files {
         let path = directory.join(file.name);
         let shown = path.display();
-        let there = match fs::read_to_string(&path) {
-            Ok(there) => there,
+        let existing = match fs::read_to_string(&path) {
+            Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let _ = writeln!(text, "{shown}: is missing");
                 continue;
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
         };
-        if there != file.text {
-            let differences = similar::TextDiff::from_lines(&there, &file.text);
+        if existing != file.text {
+            let differences = similar::TextDiff::from_lines(&existing, &file.text);
             let _ = write!(
                 text,
                 "{}",
-                differences
-                    .unified_diff()
-                    .header(&shown.to_string(), "what the plan makes")
+                differences.unified_diff().header(&shown.to_string(), "rendered")
             );
         }
     }
     for name in stale {
-        let _ = writeln!(text, "{}: this plan makes no such file", directory.join(name).display());
+        let _ = writeln!(
+            text,
+            "{}: this plan does not render this file",
+            directory.join(name).display()
+        );
     }
     let exit = if text.is_empty() { Exit::Fine } else { Exit::Findings };
     if text.is_empty() {
-        let _ = writeln!(
-            text,
-            "{} files in {} are what the plan makes",
-            files.len(),
-            directory.display()
-        );
+        let _ = writeln!(text, "{} files in {} are up to date", files.len(), directory.display());
     }
     Ok((text, exit))
 }

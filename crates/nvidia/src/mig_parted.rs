@@ -1,7 +1,9 @@
-//! Geometries as a configuration of NVIDIA's MIG partition editor, which the GPU operator's MIG manager applies.
+//! Writes MIG geometries as a configuration of NVIDIA's mig-parted, which the GPU Operator's MIG
+//! manager applies.
 //!
-//! Its parser refuses fields that it does not know, and requires `devices` and `mig-enabled` (mig-parted `api/spec/v1/spec.go`).
-//! It tries instances in every order until one works (`pkg/mig/config/config.go`), so that theirs does not matter here.
+//! mig-parted rejects unknown fields and requires `devices` and `mig-enabled` (mig-parted
+//! `api/spec/v1/spec.go`). It tries to create the instances in every order until one works
+//! (`pkg/mig/config/config.go`), so the order of profiles does not matter.
 
 use std::fmt::Write as _;
 
@@ -9,41 +11,38 @@ use apportion_mig::geometry::Row;
 use apportion_mig::placement::Placement;
 use apportion_mig::profile::MigProfile;
 
-/// A configuration that a node's label can select.
+/// A configuration that the label of a node can select.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
-    /// Its name.
     pub name: String,
-    /// A line of explanation.
+    /// One line, written above the configuration.
     pub comment: Option<String>,
-    /// What is to become of which GPUs of the node.
-    pub parts: Vec<Part>,
+    pub gpu_groups: Vec<GpuGroup>,
 }
 
-/// GPUs of a node that become alike.
+/// GPUs of a node with the same geometry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Their indices; all of the node where there are none.
+pub struct GpuGroup {
+    /// GPU indices; empty: all GPUs of the node.
     pub devices: Vec<u64>,
-    /// What each of them holds.
     pub geometry: Vec<Placement>,
 }
 
-/// The rows of a geometry with their counts, in its order.
-pub fn counted(geometry: &[Placement]) -> Vec<(&'static Row, usize)> {
-    let mut counted: Vec<(&'static Row, usize)> = Vec::new();
+/// The profiles of a geometry with the number of instances, in the order of the geometry.
+pub fn count_profiles(geometry: &[Placement]) -> Vec<(&'static Row, usize)> {
+    let mut counts: Vec<(&'static Row, usize)> = Vec::new();
     for placement in geometry {
-        match counted.iter_mut().find(|(row, _)| *row == placement.row) {
+        match counts.iter_mut().find(|(row, _)| *row == placement.row) {
             Some((_, count)) => *count += 1,
-            None => counted.push((placement.row, 1)),
+            None => counts.push((placement.row, 1)),
         }
     }
-    counted
+    counts
 }
 
-/// A name for a geometry that can be the value of a label: `3g.40gb-2x2g.20gb`.
-pub fn name_of(geometry: &[Placement]) -> String {
-    let part = |(row, count): (&Row, usize)| {
+/// A name for a geometry that is valid as the value of a label, such as `3g.40gb-2x2g.20gb`.
+pub fn geometry_name(geometry: &[Placement]) -> String {
+    let term = |(row, count): (&Row, usize)| {
         let profile = row
             .profile
             .parse()
@@ -55,28 +54,32 @@ pub fn name_of(geometry: &[Placement]) -> String {
             format!("{count}x{profile}")
         }
     };
-    counted(geometry).into_iter().map(part).collect::<Vec<_>>().join("-")
+    count_profiles(geometry)
+        .into_iter()
+        .map(term)
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
-/// The document.
-pub fn document(configs: &[NodeConfig]) -> String {
+/// The configuration file.
+pub fn config_file(configs: &[NodeConfig]) -> String {
     let mut text = "version: v1\nmig-configs:\n".to_owned();
     for config in configs {
         if let Some(comment) = &config.comment {
             let _ = writeln!(text, "  # {comment}");
         }
         let _ = writeln!(text, "  {}:", config.name);
-        for part in &config.parts {
-            let devices = if part.devices.is_empty() {
+        for group in &config.gpu_groups {
+            let devices = if group.devices.is_empty() {
                 "all".to_owned()
             } else {
-                format!("{:?}", part.devices)
+                format!("{:?}", group.devices)
             };
             let _ = write!(
                 text,
                 "  - devices: {devices}\n    mig-enabled: true\n    mig-devices:\n"
             );
-            for (row, count) in counted(&part.geometry) {
+            for (row, count) in count_profiles(&group.geometry) {
                 let _ = writeln!(text, "      \"{}\": {count}", row.profile);
             }
         }
@@ -90,18 +93,22 @@ mod tests {
     use apportion_mig::geometry::MODELS;
 
     #[test]
-    fn every_geometry_has_a_name_of_its_own_that_a_label_takes() {
+    fn geometry_names_are_unique_and_valid_label_values() {
         for model in MODELS {
-            let mut names: Vec<String> = model.geometries().iter().map(|geometry| name_of(geometry)).collect();
+            let mut names: Vec<String> = model
+                .geometries()
+                .iter()
+                .map(|geometry| geometry_name(geometry))
+                .collect();
             for name in &names {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-                assert!(name.len() <= 63 && name.chars().all(plain), "{name}");
+                let is_label_character = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                assert!(name.len() <= 63 && name.chars().all(is_label_character), "{name}");
                 assert!(name.ends_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
             }
-            let all = names.len();
+            let count = names.len();
             names.sort();
             names.dedup();
-            assert_eq!(names.len(), all, "{}", model.name);
+            assert_eq!(names.len(), count, "{}", model.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What policies and a cluster do not say alike.
+//! Compares policies with the namespaces and nodes of a cluster.
 
 use super::limits;
 use apportion_core::diagnostics::spelling;
@@ -11,13 +11,15 @@ use apportion_core::policy::SharingRule;
 use apportion_core::policy::governance::is_exempt;
 use apportion_core::policy::{Policy, PolicySet};
 
-/// What is doubtful in policies beside this cluster, which was read from `file`: first about policies, in the order of their places,
-/// then about the cluster's own objects, by name.
+/// Checks policies against a cluster that was read from `file`. Returns findings about policies
+/// ordered by location, then findings about namespaces and nodes.
 pub fn lint_cluster(policies: &PolicySet, inventory: &Inventory, file: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = policies
         .iter()
         .flat_map(|policy| {
-            let rules = idle(policy, inventory).into_iter().chain(unserved(policy, inventory));
+            let rules = unused_policy(policy, inventory)
+                .into_iter()
+                .chain(unserved_rules(policy, inventory));
             rules.chain(limits::lint(policy, inventory))
         })
         .collect();
@@ -27,14 +29,14 @@ pub fn lint_cluster(policies: &PolicySet, inventory: &Inventory, file: &str) -> 
     let mut namespaces: Vec<(&str, &Labels)> = inventory.namespaces().collect();
     namespaces.sort_unstable_by_key(|(name, _)| *name);
     for (name, labels) in namespaces {
-        if let Some(message) = misnamed(name, labels, policies) {
+        if let Some(message) = ineffective_label(name, labels, policies) {
             findings.push(about(format!("namespace {name}"), message));
         }
     }
     for node in inventory.nodes() {
         let subject = || format!("node {}", node.name);
         if let Some(pause) = &node.offers.paused {
-            let message = format!("offers nothing to anybody: {pause}");
+            let message = format!("offers no GPUs: {pause}");
             findings.push(about(subject(), message));
         }
         for problem in &node.offers.problems {
@@ -44,19 +46,19 @@ pub fn lint_cluster(policies: &PolicySet, inventory: &Inventory, file: &str) -> 
     findings
 }
 
-/// A policy without a namespace.
-fn idle(policy: &Policy, inventory: &Inventory) -> Option<Finding> {
+/// A policy that matches no namespace.
+fn unused_policy(policy: &Policy, inventory: &Inventory) -> Option<Finding> {
     let governs = |(name, labels): (&str, &Labels)| !is_exempt(name) && policy.namespaces.matches(labels);
     if inventory.namespaces().any(governs) {
         return None;
     }
-    let remedy = if policy.namespaces == Policy::default_namespaces(&policy.name) {
-        format!("label one with {POLICY_LABEL}={}", policy.name)
+    let fix = if policy.namespaces == Policy::default_namespaces(&policy.name) {
+        format!("label a namespace with {POLICY_LABEL}={}", policy.name)
     } else {
-        "label one as it wants, or widen it".to_owned()
+        "label a namespace to match, or widen the selector".to_owned()
     };
     let message = format!(
-        "matches none of the cluster's {} namespaces; {remedy}",
+        "matches none of the cluster's {} namespaces; {fix}",
         inventory.namespaces().count()
     );
     Some(Finding::warning(
@@ -66,16 +68,16 @@ fn idle(policy: &Policy, inventory: &Inventory) -> Option<Finding> {
     ))
 }
 
-/// Rules that no node can serve, whatever is free and whether or not it takes pods just now.
-fn unserved(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {
+/// Rules that no node can serve, even if all nodes were free and schedulable.
+fn unserved_rules(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {
     policy
         .rules
         .iter()
         .enumerate()
         .filter(|(_, rule)| !is_served(&rule.sharing, inventory))
-        .map(|(at, rule)| {
+        .map(|(index, rule)| {
             let message = format!("no node of the cluster offers this: {}", rule.sharing);
-            Finding::warning(rule.location.clone(), format!("spec.strategies[{at}]"), message)
+            Finding::warning(rule.location.clone(), format!("spec.strategies[{index}]"), message)
         })
         .collect()
 }
@@ -87,22 +89,22 @@ fn is_served(rule: &SharingRule, inventory: &Inventory) -> bool {
         .any(|offer| offer.serves(rule, None).is_ok())
 }
 
-/// A namespace whose label does not do what it says.
-fn misnamed(namespace: &str, labels: &Labels, policies: &PolicySet) -> Option<String> {
+/// A policy label on a namespace that the policy does not govern.
+fn ineffective_label(namespace: &str, labels: &Labels, policies: &PolicySet) -> Option<String> {
     let name = labels.label(POLICY_LABEL).filter(|name| !name.is_empty())?;
     if is_exempt(namespace) {
         return Some(format!(
-            "is exempt from every policy, so its label {POLICY_LABEL}={name} does nothing"
+            "is exempt from every policy, so its label {POLICY_LABEL}={name} has no effect"
         ));
     }
-    let governor = policies
+    let governing = policies
         .iter()
         .find(|policy| policy.namespaces.matches(labels))
         .map(|policy| policy.name.as_str());
     let Some(policy) = policies.get(name) else {
-        let consequence = match governor {
-            Some(governor) => format!("`{governor}` governs it by its namespaceSelector"),
-            None => "pods with GPUs are refused there".to_owned(),
+        let consequence = match governing {
+            Some(governing) => format!("`{governing}` governs it by its namespaceSelector"),
+            None => "GPU pods are rejected there".to_owned(),
         };
         let known = policies.iter().map(|policy| policy.name.as_str());
         let help = match spelling::nearest(name, known) {
@@ -116,12 +118,12 @@ fn misnamed(namespace: &str, labels: &Labels, policies: &PolicySet) -> Option<St
     if policy.namespaces.matches(labels) {
         return None;
     }
-    let consequence = governor.map_or_else(
-        || "nobody governs it".to_owned(),
-        |governor| format!("`{governor}` governs it"),
+    let consequence = governing.map_or_else(
+        || "no policy governs it".to_owned(),
+        |governing| format!("`{governing}` governs it"),
     );
     Some(format!(
-        "label {POLICY_LABEL} is `{name}`, and that policy's namespaceSelector ({}) does not match it, so {consequence}",
+        "label {POLICY_LABEL} is `{name}`, but that policy's namespaceSelector ({}) does not match it, so {consequence}",
         policy.location
     ))
 }
@@ -155,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_agrees_with_its_policies_has_nothing_to_say() {
+    fn a_cluster_that_matches_its_policies_has_no_findings() {
         let items = format!("{T4}{}", namespace("n", "apportion.dev/policy: serving"));
         assert_eq!(found(&[("serving", MPS)], &items), Vec::<String>::new());
     }
 
     #[test]
-    fn namespaces_and_policies_that_miss_each_other_are_found() {
+    fn namespaces_and_policies_without_each_other_are_found() {
         let items = format!(
             "{T4}{}{}{}",
             namespace("kube-system", "apportion.dev/policy: serving"),
@@ -171,17 +173,17 @@ mod tests {
         let team = format!("namespaceSelector: {{matchLabels: {{team: x}}}}, {MPS}");
         let found = found(&[("serving", MPS), ("team", &team)], &items);
         let expected = [
-            "p.yaml:3:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label one with apportion.dev/policy=serving",
-            "p.yaml:8:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label one as it wants, or widen it",
-            "c.json: warning: namespace a: label apportion.dev/policy is `servin`, which names no policy, so pods with GPUs are refused there; did you mean serving?",
-            "c.json: warning: namespace b: label apportion.dev/policy is `team`, and that policy's namespaceSelector (p.yaml:8:18) does not match it, so nobody governs it",
-            "c.json: warning: namespace kube-system: is exempt from every policy, so its label apportion.dev/policy=serving does nothing",
+            "p.yaml:3:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label a namespace with apportion.dev/policy=serving",
+            "p.yaml:8:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label a namespace to match, or widen the selector",
+            "c.json: warning: namespace a: label apportion.dev/policy is `servin`, which names no policy, so GPU pods are rejected there; did you mean serving?",
+            "c.json: warning: namespace b: label apportion.dev/policy is `team`, but that policy's namespaceSelector (p.yaml:8:18) does not match it, so no policy governs it",
+            "c.json: warning: namespace kube-system: is exempt from every policy, so its label apportion.dev/policy=serving has no effect",
         ];
         assert_eq!(found, expected);
     }
 
     #[test]
-    fn limits_that_do_nothing_or_too_much_are_found() {
+    fn ineffective_and_excessive_limits_are_found() {
         let sliced = T4.replace("mps", "time-slicing");
         let items = format!(
             "{sliced}{}{}",
@@ -192,22 +194,20 @@ mod tests {
             ("sharesPerGPU: 3", None),
             (
                 "sharesPerGPU: 4",
-                Some(
-                    "spec.limits.sharesPerGPU: 4 has no effect: no GPU that the policy allows is cut into more than 4 shares",
-                ),
+                Some("spec.limits.sharesPerGPU: 4 has no effect: no GPU that the policy allows has more than 4 shares"),
             ),
             ("memory: Total, undeclaredMemory: 8Gi", None),
             (
                 "memory: Total, undeclaredMemory: 16Gi",
                 Some(
-                    "spec.limits.undeclaredMemory: a share counts with 16Gi whose pod declares nothing, and a GPU of node t4 has 15Gi",
+                    "spec.limits.undeclaredMemory: a pod without declared memory counts as 16Gi per share, but a GPU of node t4 has only 15Gi",
                 ),
             ),
             ("memory: PerGPU, undeclaredMemory: 7Gi", None),
             (
                 "memory: PerGPU, undeclaredMemory: 8Gi",
                 Some(
-                    "no two pods that declare nothing ever share a GPU: each counts with 8Gi, and the largest GPU has 15Gi",
+                    "two pods without declared memory never share a GPU: each counts as 8Gi, and the largest GPU has 15Gi",
                 ),
             ),
             ("tenants: Apart", None),
@@ -215,7 +215,7 @@ mod tests {
             (
                 "tenants: Apart, tenantLabel: team",
                 Some(
-                    "spec.limits.tenantLabel: no namespace of the policy has the label team, so each is a tenant of its own",
+                    "spec.limits.tenantLabel: no namespace of the policy has the label team, so each namespace is its own tenant",
                 ),
             ),
         ] {
@@ -223,14 +223,14 @@ mod tests {
                 format!("namespaceSelector: {{}}, limits: {{{limits}}}, strategies: [{{strategy: time-slicing}}]");
             let found = found(&[("serving", &spec)], &items);
             assert_eq!(found.len(), usize::from(expected.is_some()), "{limits}: {found:#?}");
-            for (finding, words) in found.iter().zip(expected) {
-                assert!(finding.contains(words), "{limits}: {finding}");
+            for (finding, expected) in found.iter().zip(expected) {
+                assert!(finding.contains(expected), "{limits}: {finding}");
             }
         }
     }
 
     #[test]
-    fn rules_without_nodes_and_nodes_in_doubt_are_found() {
+    fn unserved_rules_and_unusable_nodes_are_found() {
         let items = format!(
             "{T4}{}{}",
             namespace("n", "apportion.dev/policy: serving"),
@@ -246,7 +246,7 @@ mod tests {
         );
         assert_eq!(
             found[1],
-            "c.json: warning: node bare: offers nothing to anybody: MIG reconfiguration failed"
+            "c.json: warning: node bare: offers no GPUs: MIG reconfiguration failed"
         );
         assert!(
             found[2].starts_with("c.json: warning: node bare: label nvidia.com/gpu.sharing-strategy is missing"),

@@ -1,4 +1,4 @@
-//! Limits of policies that do not do what they seem to, beside a cluster.
+//! Checks the limits of one policy against a cluster.
 
 use apportion_core::diagnostics::Finding;
 use apportion_core::gpu::Strategy;
@@ -9,12 +9,11 @@ use apportion_core::policy::Policy;
 use apportion_core::policy::governance::is_exempt;
 use apportion_mig::memory::MiB;
 
-/// What is doubtful in the limits of a policy beside this cluster.
-pub fn lint(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {
+pub(super) fn lint(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {
     let found = [
-        ("sharesPerGPU", idle_count(policy, inventory)),
-        ("undeclaredMemory", too_large(policy, inventory)),
-        ("tenantLabel", unnamed(policy, inventory)),
+        ("sharesPerGPU", ineffective_share_limit(policy, inventory)),
+        ("undeclaredMemory", excessive_undeclared_memory(policy, inventory)),
+        ("tenantLabel", unused_tenant_label(policy, inventory)),
     ];
     found
         .into_iter()
@@ -25,8 +24,8 @@ pub fn lint(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {
         .collect()
 }
 
-/// Offers of shares that the policy's pods can get, with their nodes.
-fn shares<'i>(policy: &'i Policy, inventory: &'i Inventory) -> impl Iterator<Item = (&'i NodeEntry, &'i Offer)> {
+/// Shared offers that the policy's pods can use, with their nodes.
+fn shared_offers<'i>(policy: &'i Policy, inventory: &'i Inventory) -> impl Iterator<Item = (&'i NodeEntry, &'i Offer)> {
     inventory.nodes().flat_map(move |node| {
         node.offers
             .offers
@@ -36,20 +35,22 @@ fn shares<'i>(policy: &'i Policy, inventory: &'i Inventory) -> impl Iterator<Ite
     })
 }
 
-/// A number of shares that no GPU is cut into.
-fn idle_count(policy: &Policy, inventory: &Inventory) -> Option<String> {
-    let most = u64::from(policy.limits.shares_per_gpu?.get());
-    let replicas = shares(policy, inventory).map(|(_, offer)| offer.replicas).max()?;
-    (most >= replicas).then(|| {
-        format!("{most} has no effect: no GPU that the policy allows is cut into more than {replicas} shares; lower it, or remove it")
+/// A maximum that no GPU can exceed.
+fn ineffective_share_limit(policy: &Policy, inventory: &Inventory) -> Option<String> {
+    let limit = u64::from(policy.limits.shares_per_gpu?.get());
+    let replicas = shared_offers(policy, inventory)
+        .map(|(_, offer)| offer.replicas)
+        .max()?;
+    (limit >= replicas).then(|| {
+        format!("{limit} has no effect: no GPU that the policy allows has more than {replicas} shares; lower it, or remove it")
     })
 }
 
-/// An assumption that hardly any GPU can meet.
-fn too_large(policy: &Policy, inventory: &Inventory) -> Option<String> {
+/// An assumed memory with which a GPU cannot hold one pod, or with which no GPU can be shared.
+fn excessive_undeclared_memory(policy: &Policy, inventory: &Inventory) -> Option<String> {
     let assumed = policy.limits.undeclared_memory;
     let memories = || {
-        shares(policy, inventory)
+        shared_offers(policy, inventory)
             .filter(|(_, offer)| offer.strategy == Strategy::TimeSlicing)
             .filter_map(|(node, offer)| Some((offer.assured_memory()?, &*node.name)))
     };
@@ -60,28 +61,28 @@ fn too_large(policy: &Policy, inventory: &Inventory) -> Option<String> {
     }
     if assumed > smallest {
         return Some(format!(
-            "a share counts with {assumed} whose pod declares nothing, and a GPU of node {node} has {smallest}; lower it"
+            "a pod without declared memory counts as {assumed} per share, but a GPU of node {node} has only {smallest}; lower it"
         ));
     }
     (policy.limits.memory == MemoryLimit::PerGpu && assumed.0.saturating_mul(2) > largest.0).then(|| {
         format!(
-            "under memory: PerGPU no two pods that declare nothing ever share a GPU: each counts with {assumed}, and the largest GPU has {largest}; lower it, or let them declare what they need"
+            "with memory: PerGPU two pods without declared memory never share a GPU: each counts as {assumed}, and the largest GPU has {largest}; lower it, or declare the pods' memory"
         )
     })
 }
 
-/// A label that names nobody.
-fn unnamed(policy: &Policy, inventory: &Inventory) -> Option<String> {
+/// A tenant label that no namespace has.
+fn unused_tenant_label(policy: &Policy, inventory: &Inventory) -> Option<String> {
     let key = policy.tenant_label.as_deref()?;
     let mut governed = inventory
         .namespaces()
         .filter(|(name, labels)| !is_exempt(name) && policy.namespaces.matches(*labels))
         .peekable();
     governed.peek()?;
-    let mut named = governed.filter(|(_, labels)| labels.label(key).is_some_and(|value| !value.is_empty()));
-    named.next().is_none().then(|| {
+    let mut labelled = governed.filter(|(_, labels)| labels.label(key).is_some_and(|value| !value.is_empty()));
+    labelled.next().is_none().then(|| {
         format!(
-            "no namespace of the policy has the label {key}, so each is a tenant of its own; label them, or remove this"
+            "no namespace of the policy has the label {key}, so each namespace is its own tenant; label them, or remove this"
         )
     })
 }

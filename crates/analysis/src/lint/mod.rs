@@ -1,12 +1,12 @@
-//! What is doubtful in policies that can be read, alone and beside a cluster.
+//! Lints valid policies, on their own and against a cluster.
 //!
-//! What makes a policy unusable is the parser's to say ([`apportion_core::policy::parse`]); what is found here does not stop a policy from
-//! being used, and shows that it does not do what it seems to. Pure: policies and an inventory come in, findings go out.
+//! The parser rejects invalid policies ([`apportion_core::policy::parse`]). The linter warns about
+//! valid policies that do not do what their author probably expects.
 
-pub mod cluster;
-pub mod limits;
-pub mod reach;
-pub mod rules;
+mod cluster;
+mod limits;
+mod rules;
+mod selectors;
 
 pub use cluster::lint_cluster;
 
@@ -14,12 +14,12 @@ use apportion_core::diagnostics::Finding;
 use apportion_core::policy::{Policy, PolicySet};
 use apportion_mig::product::Product;
 
-/// What is doubtful in these policies, in the order of their places. `seen` are products that nodes are known to have, where a
-/// cluster is at hand: these are no typing errors.
-pub fn lint(policies: &[Policy], seen: &[&Product]) -> Vec<Finding> {
+/// Checks policies, and returns the findings ordered by location. `cluster_products` are the
+/// products of nodes, if a cluster is given; they are not reported as unknown.
+pub fn lint(policies: &[Policy], cluster_products: &[&Product]) -> Vec<Finding> {
     let set = PolicySet::new(policies.to_vec());
-    let mut findings = reach::lint(&set);
-    findings.extend(policies.iter().flat_map(|policy| rules::lint(policy, seen)));
+    let mut findings = selectors::lint(&set);
+    findings.extend(policies.iter().flat_map(|policy| rules::lint(policy, cluster_products)));
     findings.sort_by(|a, b| a.location.cmp(&b.location));
     findings
 }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
     use apportion_core::policy::parse::{parse, parse_all};
 
-    /// The findings on documents of these names and specs, without their file.
+    /// The findings about policies with these names and specs.
     fn found(specs: &[(&str, &str)]) -> Vec<String> {
         let texts: Vec<String> = specs
             .iter()
@@ -47,11 +47,11 @@ mod tests {
     const MPS: &str = "  strategies: [{strategy: mps}]";
 
     #[test]
-    fn the_shipped_policies_are_beyond_doubt() {
-        let texts: Vec<(String, String)> = std::fs::read_dir("policies")
+    fn shipped_policies_have_no_findings() {
+        let texts: Vec<(String, String)> = std::fs::read_dir("../../policies")
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            // Beside them lie the cases that they are held to.
+            // The directory of test cases is skipped.
             .filter(|path| path.is_file())
             .map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()))
             .collect();
@@ -60,14 +60,14 @@ mod tests {
     }
 
     #[test]
-    fn policies_that_meet_are_found() {
+    fn overlapping_policies_are_found() {
         let with = |rest: &str| format!("{rest}\n{MPS}");
         let everywhere = with("  namespaceSelector: {}");
         let batch = with("  namespaceSelector: {}\n  podSelector: {matchLabels: {kind: batch}}");
         let web = with("  namespaceSelector: {}\n  podSelector: {matchLabels: {kind: web}}");
         let high = with("  namespaceSelector: {}\n  priority: 9");
         let vision = with("  namespaceSelector: {matchLabels: {team: vision}}");
-        for (case, specs, words) in [
+        for (case, specs, expected) in [
             ("different labels", vec![("a", MPS), ("b", MPS)], vec![]),
             ("different pods", vec![("a", &*batch), ("b", &web)], vec![]),
             (
@@ -76,27 +76,29 @@ mod tests {
                 vec!["`a` (p.yaml:3:18) can govern the same pods as `b`, at the same priority 0"],
             ),
             (
-                "everything hides the others at its own priority by name",
+                "a policy for all namespaces hides later names at the same priority",
                 vec![("a", &*everywhere), ("b", MPS)],
-                vec!["`b` never governs a pod: `a` (p.yaml:3:18) matches all that it matches, and goes first by name"],
-            ),
-            (
-                "and by priority",
-                vec![("z", &*high), ("b", MPS)],
                 vec![
-                    "`b` never governs a pod: `z` (p.yaml:3:18) matches all that it matches, and goes first by priority, 9 over 0",
+                    "`b` never governs a pod: `a` (p.yaml:3:18) matches everything that it matches, and takes precedence by name",
                 ],
             ),
             (
-                "a narrow one before a wide one is how it is meant",
+                "and lower priorities",
+                vec![("z", &*high), ("b", MPS)],
+                vec![
+                    "`b` never governs a pod: `z` (p.yaml:3:18) matches everything that it matches, and takes precedence by priority, 9 over 0",
+                ],
+            ),
+            (
+                "a narrow policy before a wide one is intended",
                 vec![("a", MPS), ("z", &*with("  namespaceSelector: {}\n  priority: -1"))],
                 vec![],
             ),
         ] {
             let found = found(&specs);
-            assert_eq!(found.len(), words.len(), "{case}: {found:#?}");
-            for (finding, words) in found.iter().zip(&words) {
-                assert!(finding.contains(words), "{case}: {finding}");
+            assert_eq!(found.len(), expected.len(), "{case}: {found:#?}");
+            for (finding, expected) in found.iter().zip(&expected) {
+                assert!(finding.contains(expected), "{case}: {finding}");
             }
         }
     }
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn policies_that_match_nothing_are_found() {
         let with = |rest: &str| format!("{rest}\n{MPS}");
-        for (spec, words) in [
+        for (spec, expected) in [
             (
                 with(
                     "  namespaceSelector: {matchExpressions: [{key: a, operator: Exists}, {key: a, operator: DoesNotExist}]}",
@@ -119,16 +121,16 @@ mod tests {
             ),
             (
                 with("  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}"),
-                "spec.namespaceSelector: matches exempt namespaces alone (kube-system)",
+                "spec.namespaceSelector: matches only exempt namespaces (kube-system)",
             ),
         ] {
             let found = found(&[("a", &spec)]);
-            assert!(found.len() == 1 && found[0].contains(words), "{spec}: {found:#?}");
+            assert!(found.len() == 1 && found[0].contains(expected), "{spec}: {found:#?}");
         }
     }
 
     #[test]
-    fn doubtful_rules_are_found_where_they_stand() {
+    fn ineffective_rules_are_located() {
         let rule = |rule: &str| format!("  strategies:\n  - {rule}");
         for (spec, expected) in [
             (
@@ -140,19 +142,19 @@ mod tests {
             (
                 rule("{strategy: mps, products: [T44]}"),
                 vec![
-                    "p.yaml:6:32: warning: spec.strategies[0].products[0]: `T44` is no product known here; did you mean T4?",
+                    "p.yaml:6:32: warning: spec.strategies[0].products[0]: `T44` is not a known product; did you mean T4?",
                 ],
             ),
             (
                 rule("{strategy: mps, products: [Voodoo]}"),
                 vec![
-                    "`Voodoo` is no product known here; it is compared with the label nvidia.com/gpu.product of nodes",
+                    "`Voodoo` is not a known product; it is compared word by word with the node label nvidia.com/gpu.product",
                 ],
             ),
             (
                 rule("{strategy: mig, profiles: [1g.10gb], products: [A100, H200]}"),
                 vec![
-                    "p.yaml:6:59: warning: spec.strategies[0].products[1]: H200 has none of the profiles of this rule; add one that it has, such as 1g.18gb, or remove it",
+                    "p.yaml:6:59: warning: spec.strategies[0].products[1]: H200 has none of this rule's profiles; add one that it has, such as 1g.18gb, or remove it",
                 ],
             ),
             (
@@ -162,8 +164,8 @@ mod tests {
         ] {
             let found = found(&[("a", &spec)]);
             assert_eq!(found.len(), expected.len(), "{spec}: {found:#?}");
-            for (finding, words) in found.iter().zip(&expected) {
-                assert!(finding.contains(words), "{spec}: {finding}");
+            for (finding, expected) in found.iter().zip(&expected) {
+                assert!(finding.contains(expected), "{spec}: {finding}");
             }
         }
     }

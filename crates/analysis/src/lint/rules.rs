@@ -1,4 +1,4 @@
-//! What is doubtful in one policy's rules.
+//! Checks the rules of one policy.
 
 use apportion_core::diagnostics::Finding;
 use apportion_core::diagnostics::spelling;
@@ -9,15 +9,16 @@ use apportion_core::policy::model::Rule;
 use apportion_mig::product::{Product, ProductPattern};
 use apportion_mig::{geometry, product};
 
-/// What is doubtful in the rules of a policy. `seen` are products that nodes are known to have.
-pub fn lint(policy: &Policy, seen: &[&Product]) -> Vec<Finding> {
+/// `cluster_products` are the products of nodes, which are not reported as unknown.
+pub(super) fn lint(policy: &Policy, cluster_products: &[&Product]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (at, rule) in policy.rules.iter().enumerate() {
-        let field = format!("spec.strategies[{at}]");
-        findings.extend(order(rule, &field));
-        for (at, (pattern, location)) in rule.sharing.products.iter().zip(&rule.product_locations).enumerate() {
-            if let Some(message) = unknown(pattern, seen).or_else(|| without_profile(rule, pattern)) {
-                let field = format!("{field}.products[{at}]");
+    for (index, rule) in policy.rules.iter().enumerate() {
+        let field = format!("spec.strategies[{index}]");
+        findings.extend(unordered_profiles(rule, &field));
+        for (index, (pattern, location)) in rule.sharing.products.iter().zip(&rule.product_locations).enumerate() {
+            if let Some(message) = unknown_product(pattern, cluster_products).or_else(|| without_profile(rule, pattern))
+            {
+                let field = format!("{field}.products[{index}]");
                 findings.push(Finding::warning(location.clone(), field, message));
             }
         }
@@ -25,31 +26,31 @@ pub fn lint(policy: &Policy, seen: &[&Product]) -> Vec<Finding> {
     findings
 }
 
-/// The first that is out of order says enough.
-fn order(rule: &Rule, field: &str) -> Option<Finding> {
+/// Reports the first profile that is out of order.
+fn unordered_profiles(rule: &Rule, field: &str) -> Option<Finding> {
     let profiles = &rule.sharing.profiles;
-    let at = (1..profiles.len()).find(|at| profiles[*at] < profiles[*at - 1])?;
+    let index = (1..profiles.len()).find(|index| profiles[*index] < profiles[*index - 1])?;
     let message = format!(
-        "`{}` is smaller than `{}` before it; list the smallest first, since a pod without a wish gets the first that is free",
-        profiles[at],
-        profiles[at - 1]
+        "`{}` is smaller than `{}` before it; list the smallest first, because a pod that requests no profile gets the first free one",
+        profiles[index],
+        profiles[index - 1]
     );
-    let location = rule.profile_locations.get(at).unwrap_or(&rule.location);
+    let location = rule.profile_locations.get(index).unwrap_or(&rule.location);
     Some(Finding::warning(
         location.clone(),
-        format!("{field}.profiles[{at}]"),
+        format!("{field}.profiles[{index}]"),
         message,
     ))
 }
 
-fn unknown(pattern: &ProductPattern, seen: &[&Product]) -> Option<String> {
+fn unknown_product(pattern: &ProductPattern, cluster_products: &[&Product]) -> Option<String> {
     let as_product = Product::from(pattern.as_str());
-    let named = |name: &str| {
+    let matches = |name: &str| {
         pattern.matches(&name.into()) || ProductPattern::parse(name).is_ok_and(|known| known.matches(&as_product))
     };
     if geometry::MODELS.iter().any(|model| model.is_meant_by(pattern))
-        || product::WITHOUT_MIG.iter().any(|name| named(name))
-        || seen.iter().any(|product| pattern.matches(product))
+        || product::WITHOUT_MIG.iter().any(|name| matches(name))
+        || cluster_products.iter().any(|product| pattern.matches(product))
     {
         return None;
     }
@@ -60,14 +61,15 @@ fn unknown(pattern: &ProductPattern, seen: &[&Product]) -> Option<String> {
     let help = match spelling::nearest(pattern.as_str(), known) {
         Some(near) => format!("did you mean {near}?"),
         None => format!(
-            "it is compared with the label {} of nodes, word by word, so check its spelling there",
+            "it is compared word by word with the node label {}, so check the spelling there",
             gpu_label::PRODUCT
         ),
     };
-    Some(format!("`{pattern}` is no product known here; {help}"))
+    Some(format!("`{pattern}` is not a known product; {help}"))
 }
 
-/// A product that stands in a MIG rule for nothing. Where a word means several models, one of them is enough.
+/// Reports a product that has none of a MIG rule's profiles. If a pattern means several models, one
+/// with a profile is enough.
 fn without_profile(rule: &Rule, pattern: &ProductPattern) -> Option<String> {
     if rule.sharing.strategy != Strategy::Mig {
         return None;
@@ -76,13 +78,13 @@ fn without_profile(rule: &Rule, pattern: &ProductPattern) -> Option<String> {
         .iter()
         .filter(|model| model.is_meant_by(pattern))
         .collect();
-    let served = models.iter().any(|model| {
+    let has_profile = models.iter().any(|model| {
         rule.sharing
             .profiles
             .iter()
             .any(|profile| model.row(*profile).is_some())
     });
-    if models.is_empty() || served {
+    if models.is_empty() || has_profile {
         return None;
     }
     let mut smallest: Vec<&str> = models
@@ -92,7 +94,7 @@ fn without_profile(rule: &Rule, pattern: &ProductPattern) -> Option<String> {
         .collect();
     smallest.dedup();
     Some(format!(
-        "{pattern} has none of the profiles of this rule; add one that it has, such as {}, or remove it",
+        "{pattern} has none of this rule's profiles; add one that it has, such as {}, or remove it",
         smallest.join(" or ")
     ))
 }

@@ -1,136 +1,140 @@
-//! mig-parted's configuration: what it refuses, and what no GPU can hold.
+//! Checks mig-parted's configuration for what mig-parted rejects and for MIG devices that fit on no
+//! GPU.
 //!
-//! Its rules: mig-parted v0.15.0, `api/spec/v1/spec.go` and `pkg/types`. It is strict: one entry that it refuses, and none is
-//! applied on any node.
+//! Rules: mig-parted v0.15.0, `api/spec/v1/spec.go` and `pkg/types`. One invalid configuration
+//! makes mig-parted reject the whole file on every node.
 
-use super::keys;
-use super::source::Configuration;
-use super::tree::Value;
-use crate::file_keys::{MIG_PARTED, VERSION, mig_parted as known};
-use crate::plan::layout;
+use super::config_map::Configuration;
+use super::unknown_keys::unknown_keys;
+use crate::file_keys::{VERSION, mig_parted as keys};
+use crate::plan::mig_fit;
+use crate::schema::MIG_PARTED;
+use crate::yaml::LocatedValue;
 use apportion_core::diagnostics::{Finding, Location};
 use apportion_mig::geometry::{MODELS, Model};
 use apportion_mig::profile::MigProfile;
 
-/// What is wrong in a configuration, alone.
-pub fn lint(configuration: &Configuration) -> Vec<Finding> {
-    let mut lint = Lint {
+/// Checks one configuration file on its own.
+pub(super) fn lint(configuration: &Configuration) -> Vec<Finding> {
+    let mut linter = Linter {
         configuration,
         findings: Vec::new(),
     };
-    lint.whole();
-    lint.findings
+    linter.check();
+    linter.findings
 }
 
-/// The names of its entries.
-pub fn names(configuration: &Configuration) -> impl Iterator<Item = &str> {
-    let configs = configuration.root.get(known::CONFIGS);
-    configs
+/// The names under `mig-configs`.
+pub(super) fn config_names(configuration: &Configuration) -> impl Iterator<Item = &str> {
+    configuration
+        .root
+        .get(keys::CONFIGS)
         .into_iter()
-        .flat_map(Value::entries)
+        .flat_map(LocatedValue::entries)
         .map(|(key, _)| key.text.as_str())
 }
 
-/// The devices of one item of an entry; `None` where one can not be read.
-pub fn devices(item: &Value) -> Option<Vec<(MigProfile, u64)>> {
-    let entries = item.get(known::MIG_DEVICES)?.entries();
+/// The MIG devices of one item of a configuration; `None` if one is invalid.
+pub(super) fn mig_devices(item: &LocatedValue) -> Option<Vec<(MigProfile, u64)>> {
+    let entries = item.get(keys::MIG_DEVICES)?.entries();
     entries
         .iter()
-        .map(|(profile, count)| Some((profile.text.parse().ok()?, u64::try_from(count.whole()?).ok()?)))
+        .map(|(profile, count)| Some((profile.text.parse().ok()?, u64::try_from(count.as_i64()?).ok()?)))
         .collect()
 }
 
-struct Lint<'c> {
+struct Linter<'c> {
     configuration: &'c Configuration,
     findings: Vec<Finding>,
 }
 
-impl Lint<'_> {
+impl Linter<'_> {
     fn error(&mut self, at: &Location, path: &str, message: impl Into<String>) {
         let field = self.configuration.field(path);
         self.findings.push(Finding::error(at.clone(), field, message));
     }
 
-    fn whole(&mut self) {
+    fn check(&mut self) {
         let root = &self.configuration.root;
         match root.get("version") {
             None => self.error(
                 &root.location,
                 "version",
-                format!("mig-parted refuses it without a version; write version: {VERSION}"),
+                format!("mig-parted requires a version; write version: {VERSION}"),
             ),
-            Some(version) if version.text() != Some(VERSION) => {
-                let message = format!(
-                    "{} is no version that mig-parted reads; write {VERSION}",
-                    version.quoted()
-                );
+            Some(version) if version.as_str() != Some(VERSION) => {
+                let message = format!("mig-parted rejects version {}; write {VERSION}", version.quoted());
                 self.error(&version.location, "version", message);
             }
             Some(_) => {}
         }
-        for key in keys::unknown(root, &MIG_PARTED) {
+        for key in unknown_keys(root, &MIG_PARTED) {
             let message = format!(
-                "mig-parted refuses the whole file for a key that it does not know; {}",
+                "mig-parted rejects the whole file because of this unknown key; {}",
                 key.help
             );
             self.error(&key.location, &key.path, message);
         }
-        let Some((key, configs)) = root.entry(known::CONFIGS) else {
+        let Some((key, configs)) = root.entry(keys::CONFIGS) else {
             return;
         };
         if configs.entries().is_empty() {
-            self.error(&key.location, known::CONFIGS, "mig-parted refuses it without an entry");
+            self.error(
+                &key.location,
+                keys::CONFIGS,
+                "mig-parted requires at least one configuration",
+            );
         }
         for (name, entry) in configs.entries() {
-            let path = format!("{}.{}", known::CONFIGS, name.text);
+            let path = format!("{}.{}", keys::CONFIGS, name.text);
             if entry.items().is_empty() {
                 self.error(
                     &name.location,
                     &path,
-                    "mig-parted refuses it without an item, such as {devices: all, mig-enabled: false}",
+                    "mig-parted requires at least one item, such as {devices: all, mig-enabled: false}",
                 );
             }
             for (at, item) in entry.items().iter().enumerate() {
-                self.item(item, &format!("{path}[{at}]"));
+                self.check_item(item, &format!("{path}[{at}]"));
             }
         }
     }
 
-    fn item(&mut self, item: &Value, path: &str) {
-        match item.get(known::DEVICES) {
+    fn check_item(&mut self, item: &LocatedValue, path: &str) {
+        match item.get(keys::DEVICES) {
             None => self.error(
                 &item.location,
                 path,
-                "mig-parted refuses it without devices; write devices: all, or a list of indices",
+                "mig-parted requires devices; write devices: all, or a list of GPU indices",
             ),
             Some(devices) => {
-                let all = devices.text() == Some("all");
+                let all = devices.as_str() == Some("all");
                 let indices = !devices.items().is_empty()
                     && devices
                         .items()
                         .iter()
-                        .all(|index| index.whole().is_some_and(|index| index >= 0));
+                        .all(|index| index.as_i64().is_some_and(|index| index >= 0));
                 if !all && !indices {
                     let message = format!(
-                        "{} is refused; write all, or a list of indices such as [0, 1]",
+                        "mig-parted rejects {}; write all, or a list of GPU indices such as [0, 1]",
                         devices.quoted()
                     );
                     self.error(&devices.location, &format!("{path}.devices"), message);
                 }
             }
         }
-        let enabled = match item.get(known::ENABLED) {
+        let enabled = match item.get(keys::MIG_ENABLED) {
             None => {
                 self.error(
                     &item.location,
                     path,
-                    "mig-parted refuses it without mig-enabled; write mig-enabled: true or false",
+                    "mig-parted requires mig-enabled; write mig-enabled: true or false",
                 );
                 return;
             }
             Some(value) => {
-                let Some(enabled) = value.flag() else {
-                    let message = format!("{} is refused; write true or false", value.quoted());
+                let Some(enabled) = value.as_bool() else {
+                    let message = format!("mig-parted rejects {}; write true or false", value.quoted());
                     self.error(&value.location, &format!("{path}.mig-enabled"), message);
                     return;
                 };
@@ -138,35 +142,36 @@ impl Lint<'_> {
             }
         };
         let field = format!("{path}.mig-devices");
-        match item.entry(known::MIG_DEVICES) {
+        match item.entry(keys::MIG_DEVICES) {
             None if enabled => {
-                self.error(&item.location, &field, "mig-parted refuses mig-enabled: true without mig-devices; name profiles and their number, or write {}");
+                self.error(&item.location, &field, "with mig-enabled: true mig-parted requires mig-devices; write the number of devices of each profile, or {}");
             }
             Some((key, devices)) if !enabled && !devices.entries().is_empty() => {
                 self.error(
                     &key.location,
                     &field,
-                    "mig-parted refuses devices with mig-enabled: false; write true, or remove them",
+                    "with mig-enabled: false mig-parted rejects devices; write true, or remove them",
                 );
             }
-            Some((key, _)) if enabled => self.devices(item, &key.location, &field),
+            Some((key, _)) if enabled => self.check_devices(item, &key.location, &field),
             _ => {}
         }
     }
 
-    fn devices(&mut self, item: &Value, at: &Location, field: &str) {
+    fn check_devices(&mut self, item: &LocatedValue, at: &Location, field: &str) {
         let before = self.findings.len();
-        let entries = item.get(known::MIG_DEVICES).map_or(&[][..], Value::entries);
+        let entries = item.get(keys::MIG_DEVICES).map_or(&[][..], LocatedValue::entries);
         for (profile, count) in entries {
-            // A compute instance smaller than its GPU instance is good for mig-parted and has no resource in Kubernetes.
+            // mig-parted accepts a compute instance smaller than its GPU instance, but Kubernetes
+            // has no resource for it.
             if let Err(error) = profile.text.parse::<MigProfile>() {
-                let smaller = profile
+                let is_compute_instance = profile
                     .text
                     .split_once("c.")
-                    .is_some_and(|(_, whole)| whole.parse::<MigProfile>().is_ok());
-                let message = if smaller {
+                    .is_some_and(|(_, gpu_instance)| gpu_instance.parse::<MigProfile>().is_ok());
+                let message = if is_compute_instance {
                     format!(
-                        "the device plugin gives `{}` no resource, so no pod can ask for it; write a profile without c",
+                        "the device plugin has no resource for `{}`, so no pod can request it; write a profile without c",
                         profile.text
                     )
                 } else {
@@ -174,55 +179,55 @@ impl Lint<'_> {
                 };
                 self.error(&profile.location, field, message);
             }
-            if count.whole().is_none_or(|count| count < 0) {
+            if count.as_i64().is_none_or(|count| count < 0) {
                 self.error(
                     &count.location,
                     field,
-                    format!("{} is no number of devices", count.quoted()),
+                    format!("{} is not a number of devices", count.quoted()),
                 );
             }
         }
-        if !entries.is_empty() && entries.iter().all(|(_, count)| count.whole() == Some(0)) {
+        if !entries.is_empty() && entries.iter().all(|(_, count)| count.as_i64() == Some(0)) {
             self.error(
                 at,
                 field,
-                "mig-parted refuses it when every number is 0; write {} to have MIG on without devices",
+                "mig-parted rejects numbers that are all 0; write {} to enable MIG without devices",
             );
         }
         if self.findings.len() > before {
             return;
         }
-        if let Some(devices) = devices(item)
-            && let Some(objection) = nowhere(&devices)
+        if let Some(devices) = mig_devices(item)
+            && let Some(message) = unfit_message(&devices)
         {
-            self.error(at, field, objection);
+            self.error(at, field, message);
         }
     }
 }
 
-/// Why devices fit on no product that is known.
-fn nowhere(devices: &[(MigProfile, u64)]) -> Option<String> {
-    let has = |model: &&'static Model| devices.iter().all(|(profile, _)| model.row(*profile).is_some());
-    let having: Vec<&'static Model> = MODELS.iter().filter(has).collect();
-    if having.iter().any(|model| model.fits(devices)) {
+/// Why no known product can hold the devices.
+fn unfit_message(devices: &[(MigProfile, u64)]) -> Option<String> {
+    let has_profiles = |model: &&'static Model| devices.iter().all(|(profile, _)| model.row(*profile).is_some());
+    let candidates: Vec<&'static Model> = MODELS.iter().filter(has_profiles).collect();
+    if candidates.iter().any(|model| model.fits(devices)) {
         return None;
     }
-    let Some(model) = having.first() else {
+    let Some(model) = candidates.first() else {
         let names: Vec<String> = devices.iter().map(|(profile, _)| profile.to_string()).collect();
-        return Some(format!("no product that is known has {}", names.join(" and ")));
+        return Some(format!("no known product has {}", names.join(" and ")));
     };
-    layout::objection(model, devices)
+    mig_fit::unfit_message(model, devices)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lint::source::Sources;
+    use crate::lint::sources::Sources;
 
     fn found(text: &str) -> Vec<String> {
         let mut sources = Sources::default();
         sources.add("m.yaml", text).unwrap();
-        let configurations = sources.config_maps.iter().flat_map(|map| &map.mig_parted);
+        let configurations = sources.mig_parted_configs();
         configurations
             .flat_map(lint)
             .map(|finding| finding.to_string())
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn good_ones_are_left_alone() {
+    fn valid_configurations_have_no_findings() {
         for item in [
             "{devices: all, mig-enabled: false}",
             "{devices: all, mig-enabled: true, mig-devices: {}}",
@@ -243,9 +248,9 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_named_with_its_place_and_its_remedy() {
+    fn mistakes_are_located_with_a_fix() {
         let item = |item: &str| format!("version: v1\nmig-configs:\n  a:\n  - {item}\n");
-        for (text, place, words) in [
+        for (text, location, expected) in [
             (
                 "mig-configs: {a: [{devices: all, mig-enabled: false}]}\n".to_owned(),
                 "m.yaml:1:1",
@@ -254,7 +259,7 @@ mod tests {
             (
                 "version: v1\nmig-configs: {}\n".to_owned(),
                 "m.yaml:2:1",
-                "without an entry",
+                "at least one configuration",
             ),
             (
                 item("{device: all, mig-enabled: false}"),
@@ -264,14 +269,14 @@ mod tests {
             (
                 item("{device: all, mig-enabled: false}"),
                 "m.yaml:4:5",
-                "without devices",
+                "requires devices",
             ),
             (
                 item("{devices: some, mig-enabled: false}"),
                 "m.yaml:4:15",
                 "write all, or a list",
             ),
-            (item("{devices: all}"), "m.yaml:4:5", "without mig-enabled"),
+            (item("{devices: all}"), "m.yaml:4:5", "requires mig-enabled"),
             (
                 item("{devices: all, mig-enabled: yes please}"),
                 "m.yaml:4:33",
@@ -280,7 +285,7 @@ mod tests {
             (
                 item("{devices: all, mig-enabled: true}"),
                 "m.yaml:4:5",
-                "without mig-devices",
+                "requires mig-devices",
             ),
             (
                 item("{devices: all, mig-enabled: false, mig-devices: {1g.5gb: 7}}"),
@@ -290,7 +295,7 @@ mod tests {
             (
                 item("{devices: all, mig-enabled: true, mig-devices: {1g.5gb: 0}}"),
                 "m.yaml:4:39",
-                "every number is 0",
+                "all 0",
             ),
             (
                 item("{devices: all, mig-enabled: true, mig-devices: {1g5gb: 1}}"),
@@ -300,7 +305,7 @@ mod tests {
             (
                 item("{devices: all, mig-enabled: true, mig-devices: {1c.3g.20gb: 1}}"),
                 "m.yaml:4:53",
-                "no resource, so no pod",
+                "no resource for `1c.3g.20gb`",
             ),
             (
                 item("{devices: all, mig-enabled: true, mig-devices: {1g.10gb: 8}}"),
@@ -315,11 +320,11 @@ mod tests {
             (
                 item("{devices: all, mig-enabled: true, mig-devices: {9g.99gb: 1}}"),
                 "m.yaml:4:39",
-                "no product that is known has 9g.99gb",
+                "no known product has 9g.99gb",
             ),
         ] {
             let found = found(&text);
-            let hit = |line: &&String| line.starts_with(&format!("{place}: error: ")) && line.contains(words);
+            let hit = |line: &&String| line.starts_with(&format!("{location}: error: ")) && line.contains(expected);
             assert!(found.iter().any(|line| hit(&line)), "{text}\n{found:#?}");
         }
     }

@@ -1,27 +1,31 @@
-//! NVIDIA's files: the device plugin's configuration, mig-parted's, the GPU Operator's values, and a cluster beside them.
+//! Lints the files of NVIDIA's components: the device plugin's configuration, mig-parted's, and the
+//! GPU Operator's values, on their own, against each other, and against a cluster.
 //!
-//! Their readers say little when something is wrong: most keys that they do not know are passed over, and what one of them needs of
-//! another is checked on no node before it stops there.
+//! The components report few mistakes: most unknown keys are silently ignored, and a setting that
+//! another file contradicts fails only on the node.
 
-pub mod command;
-pub mod drift;
-pub mod keys;
-pub mod mig_parted;
-pub mod operator;
-pub mod plugin;
-pub mod source;
-pub mod tree;
+mod config_map;
+mod device_plugin;
+mod helm;
+mod mig_parted;
+mod nodes;
+mod operator;
+mod shell;
+mod sources;
+mod unknown_keys;
 
-pub use source::Sources;
+pub use helm::SetError;
+pub use nodes::lint_nodes;
+pub use sources::Sources;
 
 use apportion_core::diagnostics::Finding;
 use apportion_core::inventory::Inventory;
 
-/// What is wrong or doubtful in these files, in the order of their places; `cluster` is the one that they are for, where it is at hand.
+/// Checks the files, and returns the findings ordered by location. With a `cluster`, nodes without
+/// a label matter only if there are any.
 pub fn lint(sources: &Sources, cluster: Option<&Inventory>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = sources.plugins().flat_map(plugin::lint).collect();
-    let entries = sources.config_maps.iter().flat_map(|map| &map.mig_parted);
-    findings.extend(entries.flat_map(mig_parted::lint));
+    let mut findings: Vec<Finding> = sources.device_plugin_configs().flat_map(device_plugin::lint).collect();
+    findings.extend(sources.mig_parted_configs().flat_map(mig_parted::lint));
     findings.extend(operator::lint(sources, cluster));
     findings.sort_by(|a, b| a.location.cmp(&b.location));
     findings

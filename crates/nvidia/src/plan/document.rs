@@ -1,6 +1,5 @@
-//! A plan as it is written: `kind: GpuSharingPlan`.
-//!
-//! Every value that can be wrong keeps its place in the text.
+//! The document of a plan, `kind: GpuSharingPlan`, with the position of every value that can be
+//! wrong.
 
 use std::collections::BTreeMap;
 
@@ -9,172 +8,158 @@ use serde_saphyr::Spanned;
 
 use apportion_core::policy::document::Selector;
 
-/// The document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Document {
+pub(super) struct Document {
     /// `apportion.dev/v1alpha1`.
-    pub api_version: Spanned<String>,
+    pub(super) api_version: Spanned<String>,
     /// `GpuSharingPlan`.
-    pub kind: Spanned<String>,
-    /// Its name.
-    pub metadata: Metadata,
-    /// The plan.
-    pub spec: Spec,
+    pub(super) kind: Spanned<String>,
+    pub(super) metadata: Metadata,
+    pub(super) spec: Spec,
 }
 
-/// Its metadata.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Metadata {
-    /// The plan's name: what is rendered is named after it.
-    pub name: Spanned<String>,
+pub(super) struct Metadata {
+    /// Rendered objects are named after it.
+    pub(super) name: Spanned<String>,
 }
 
-/// Its specification.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Spec {
-    /// The GPU Operator.
+pub(super) struct Spec {
     #[serde(default)]
-    pub operator: Operator,
-    /// The device plugin, on all nodes.
+    pub(super) operator: Operator,
     #[serde(default)]
-    pub device_plugin: DevicePlugin,
-    /// The scheduler that asks Apportion's extender.
+    pub(super) device_plugin: DevicePlugin,
     #[serde(default)]
-    pub scheduler: Scheduler,
-    /// The pools of nodes.
-    pub pools: Spanned<Vec<Spanned<Pool>>>,
+    pub(super) scheduler: Scheduler,
+    pub(super) pools: Spanned<Vec<Spanned<Pool>>>,
 }
 
 /// The GPU Operator.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Operator {
+pub(super) struct Operator {
     /// The namespace of its release; default: `gpu-operator`.
     #[serde(default)]
-    pub namespace: Option<Spanned<String>>,
-    /// `mig.strategy` of its values. Left out, each pool decides, which is the one way to have MPS beside `mixed`.
+    pub(super) namespace: Option<Spanned<String>>,
+    /// Its `mig.strategy`. By default each pool sets its own, which is required to use MPS in one
+    /// pool and `mixed` in another.
     #[serde(default)]
-    pub mig_strategy: Option<Spanned<String>>,
+    pub(super) mig_strategy: Option<Spanned<String>>,
 }
 
 /// The device plugin, on all nodes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DevicePlugin {
-    /// Its `ConfigMap`.
+pub(super) struct DevicePlugin {
     #[serde(default)]
-    pub config_map: ConfigMap,
-    /// The pool whose configuration a node without the label gets.
+    pub(super) config_map: ConfigMap,
+    /// The pool whose configuration applies to nodes without a label.
     #[serde(default)]
-    pub default: Option<Spanned<String>>,
-    /// How the plugin names devices to the container runtime.
+    pub(super) default: Option<Spanned<String>>,
+    /// How the plugin passes devices to the container runtime.
     #[serde(default)]
-    pub device_list_strategy: Option<Spanned<String>>,
+    pub(super) device_list_strategy: Option<Spanned<String>>,
     /// `uuid` or `index`.
     #[serde(default, rename = "deviceIDStrategy")]
-    pub device_id_strategy: Option<Spanned<String>>,
-    /// Whether device files are passed, too.
+    pub(super) device_id_strategy: Option<Spanned<String>>,
+    /// Whether the plugin passes device nodes as well.
     #[serde(default)]
-    pub pass_device_specs: Option<bool>,
-    /// Whether the plugin ends where it finds no GPU.
+    pub(super) pass_device_specs: Option<bool>,
+    /// Whether the plugin exits if it finds no GPU.
     #[serde(default)]
-    pub fail_on_init_error: Option<bool>,
+    pub(super) fail_on_init_error: Option<bool>,
 }
 
 /// The device plugin's `ConfigMap`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConfigMap {
+pub(super) struct ConfigMap {
     /// Default: the plan's name and `-device-plugin`.
     #[serde(default)]
-    pub name: Option<Spanned<String>>,
-    /// Must be the operator's; there for who wants to read it.
+    pub(super) name: Option<Spanned<String>>,
+    /// Must be the operator's namespace; plans can spell it out for readers.
     #[serde(default)]
-    pub namespace: Option<Spanned<String>>,
+    pub(super) namespace: Option<Spanned<String>>,
 }
 
-/// The scheduler that asks Apportion's extender.
+/// The scheduler that calls Apportion's extender.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Scheduler {
-    /// What `spec.schedulerName` of pods says; default: `apportion-scheduler`.
+pub(super) struct Scheduler {
+    /// The `spec.schedulerName` of its pods; default: `apportion-scheduler`.
     #[serde(default)]
-    pub name: Option<Spanned<String>>,
-    /// The namespace of its lease; default: `apportion-system`.
+    pub(super) name: Option<Spanned<String>>,
+    /// The namespace of its Lease; default: `apportion-system`.
     #[serde(default)]
-    pub namespace: Option<Spanned<String>>,
+    pub(super) namespace: Option<Spanned<String>>,
 }
 
-/// Nodes that share their GPUs alike.
+/// Nodes whose GPUs are shared in the same way.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Pool {
-    /// The pool's name: a key of the `ConfigMap`, and the value of the node label that chooses it.
-    pub name: Spanned<String>,
+pub(super) struct Pool {
+    /// A key of the `ConfigMap`, and the value of the node label that selects it.
+    pub(super) name: Spanned<String>,
     /// `exclusive`, `mig`, `mps` or `time-slicing`.
-    pub strategy: Spanned<String>,
-    /// The GPUs of its nodes.
+    pub(super) strategy: Spanned<String>,
     #[serde(default)]
-    pub product: Option<Spanned<String>>,
-    /// Its nodes, by name.
+    pub(super) product: Option<Spanned<String>>,
     #[serde(default)]
-    pub nodes: Vec<Spanned<String>>,
-    /// Its nodes, by label.
+    pub(super) nodes: Vec<Spanned<String>>,
     #[serde(default)]
-    pub node_selector: Option<Spanned<Selector>>,
-    /// Shares of each GPU, or of each MIG device.
+    pub(super) node_selector: Option<Spanned<Selector>>,
+    /// The number of shares of each GPU or MIG device.
     #[serde(default)]
-    pub replicas: Option<Spanned<i64>>,
-    /// Whether shares are `nvidia.com/gpu.shared`, which nobody takes for a GPU.
+    pub(super) replicas: Option<Spanned<i64>>,
+    /// Whether shares are named `nvidia.com/gpu.shared`, which cannot be mistaken for whole GPUs.
     #[serde(default)]
-    pub rename: Option<Spanned<bool>>,
-    /// Whether the plugin refuses containers that ask for more than one share.
+    pub(super) rename: Option<Spanned<bool>>,
+    /// Whether the plugin rejects containers that request more than one share.
     #[serde(default)]
-    pub fail_requests_greater_than_one: Option<Spanned<bool>>,
-    /// How its GPUs are partitioned.
+    pub(super) fail_requests_greater_than_one: Option<Spanned<bool>>,
     #[serde(default)]
-    pub mig: Option<Spanned<Mig>>,
-    /// Options of the device plugin that may differ from pool to pool.
+    pub(super) mig: Option<Spanned<Mig>>,
     #[serde(default)]
-    pub device_plugin: PoolPlugin,
+    pub(super) device_plugin: PoolPlugin,
 }
 
-/// How GPUs are partitioned.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Mig {
-    /// `mixed`: a resource for each profile; `single`: MIG devices are `nvidia.com/gpu`. Default: `mixed`.
+pub(super) struct Mig {
+    /// `mixed`: one resource for each profile; `single`: MIG devices are `nvidia.com/gpu`. Default:
+    /// `mixed`.
     #[serde(default)]
-    pub strategy: Option<Spanned<String>>,
-    /// Profiles and their number, on every GPU.
+    pub(super) strategy: Option<Spanned<String>>,
+    /// The geometry of every GPU.
     #[serde(default)]
-    pub geometry: Option<Spanned<Geometry>>,
-    /// Or GPU by GPU.
+    pub(super) geometry: Option<Spanned<Geometry>>,
+    /// Geometries by GPU index, instead of `geometry`.
     #[serde(default)]
-    pub gpus: Vec<Spanned<GpuLayout>>,
+    pub(super) gpus: Vec<Spanned<GpuLayout>>,
 }
 
-/// Profiles and their number on one GPU.
-pub type Geometry = BTreeMap<String, Spanned<i64>>;
+/// The number of MIG devices of each profile on one GPU.
+pub(super) type Geometry = BTreeMap<String, Spanned<i64>>;
 
-/// Some GPUs of each node and their geometry.
+/// The geometry of some GPUs of each node.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct GpuLayout {
-    /// Their indices.
-    pub indices: Spanned<Vec<u32>>,
-    /// Empty: MIG is off on them.
-    pub geometry: Spanned<Geometry>,
+pub(super) struct GpuLayout {
+    pub(super) indices: Spanned<Vec<u32>>,
+    /// Empty: MIG is disabled.
+    pub(super) geometry: Spanned<Geometry>,
 }
 
-/// Options of the device plugin that may differ from pool to pool: those that the operator does not set for all nodes.
+/// Options of the device plugin that can differ between pools: those that the operator does not set
+/// on all nodes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PoolPlugin {
+pub(super) struct PoolPlugin {
     /// `distributed` over the GPUs of a node, or `packed`.
     #[serde(default)]
-    pub shared_devices_allocation_policy: Option<Spanned<String>>,
+    pub(super) shared_devices_allocation_policy: Option<Spanned<String>>,
 }

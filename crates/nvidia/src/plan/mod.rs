@@ -1,17 +1,19 @@
-//! Sharing plans: pools of nodes, each with a strategy, and the configuration of NVIDIA's components that makes it so.
+//! Sharing plans: pools of nodes, each with a strategy, and the files that configure NVIDIA's
+//! components accordingly.
 //!
-//! Documents become [`Plan`]s that NVIDIA's components take and obey, or findings that say where and why not. Pure: texts come in,
-//! texts go out; who reads and writes files is somebody else.
+//! [`parse`] turns a `GpuSharingPlan` into a [`Plan`] that NVIDIA's components accept and apply, or
+//! into findings. [`render`] turns a plan into files. Neither reads or writes files.
 
-pub mod check;
-pub mod document;
-pub mod layout;
+mod check;
+mod document;
+mod fields;
+pub mod mig_fit;
 pub mod model;
-pub mod parse;
+mod parse;
 pub mod policies;
 mod pool;
 pub mod render;
 
 pub use model::{Plan, Pool, Sharing};
-pub use parse::parse;
+pub use parse::{is_plan, parse};
 pub use render::{Rendered, render};

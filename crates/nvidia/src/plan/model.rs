@@ -1,4 +1,4 @@
-//! A plan, checked: NVIDIA's components take what is made of it, and do it.
+//! A valid plan.
 
 use crate::file_keys::mig_parted;
 use apportion_core::diagnostics::Location;
@@ -7,93 +7,85 @@ use apportion_core::k8s::LabelSelector;
 use apportion_mig::product::ProductPattern;
 use apportion_mig::profile::MigProfile;
 
-/// The kind of plans.
+/// The `kind` of a plan.
 pub const KIND: &str = "GpuSharingPlan";
 
-/// The configuration that nodes without a label get where the plan names none: whole GPUs, as without any configuration, but said.
+/// The default configuration if the plan names none: whole GPUs, as without a configuration, but
+/// written out.
 pub const UNSHARED: &str = "unshared";
-/// Names that no pool may take: those of entries that are there beside the pools'.
+/// Names of configurations that exist in addition to the pools'. Pools cannot use them.
 pub const RESERVED: [&str; 3] = [mig_parted::ALL_DISABLED, "all-enabled", UNSHARED];
 
-/// A plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Its name.
     pub name: String,
-    /// The namespace of the GPU Operator's release, where its pods can mount a `ConfigMap` from.
+    /// The namespace of the GPU Operator's release, from which its pods can mount a `ConfigMap`.
     pub operator_namespace: String,
-    /// `mig.strategy` of the operator, where every pool agrees with it; `None` leaves it to each pool.
+    /// The operator's `mig.strategy`, if all pools are compatible with it; `None`: each pool sets
+    /// its own.
     pub operator_mig_strategy: Option<MigStrategy>,
-    /// The device plugin's `ConfigMap`.
+    /// The name of the device plugin's `ConfigMap`.
     pub config_map: String,
-    /// The pool whose configuration unlabelled nodes get.
+    /// The pool whose configuration applies to nodes without a label.
     pub default: Option<String>,
-    /// Environment variables of the device plugin that hold on every node.
+    /// Environment variables of the device plugin on every node.
     pub plugin_environment: Vec<(&'static str, String)>,
-    /// The scheduler's name.
     pub scheduler: String,
-    /// The namespace of the scheduler's lease.
+    /// The namespace of the scheduler's Lease.
     pub scheduler_namespace: String,
-    /// The pools, at least one.
+    /// Never empty.
     pub pools: Vec<Pool>,
 }
 
-/// Nodes that share their GPUs alike.
+/// Nodes whose GPUs are shared in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Its name.
     pub name: String,
-    /// The GPUs of its nodes, where it says so.
     pub product: Option<ProductPattern>,
-    /// How they are shared.
     pub strategy: Strategy,
-    /// Its nodes by name.
     pub nodes: Vec<String>,
-    /// Its nodes by label.
     pub selector: Option<LabelSelector>,
-    /// How each GPU, or each MIG device, is cut into shares.
+    /// For time-slicing and MPS.
     pub sharing: Option<Sharing>,
-    /// How its GPUs are partitioned.
     pub mig: Option<Mig>,
-    /// `distributed` or `packed`.
-    pub allocation: Option<String>,
-    /// Where it was read.
+    /// `distributed` or `packed`; `None`: the device plugin's default.
+    pub allocation_policy: Option<String>,
+    /// The location of the pool's name.
     pub location: Location,
 }
 
-/// How a GPU or a MIG device is cut into shares.
+/// How each GPU or MIG device is divided into shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharing {
-    /// The number of shares, two or more.
+    /// Two or more.
     pub replicas: u32,
-    /// Whether the shares' resource is renamed.
+    /// Whether `.shared` is added to the resource name.
     pub rename: bool,
-    /// Whether more than one share for a container is refused; `None` leaves it to the device plugin.
-    pub fail_above_one: Option<bool>,
+    /// Whether the plugin rejects containers that request more than one share; `None`: the device
+    /// plugin's default.
+    pub fail_requests_greater_than_one: Option<bool>,
 }
 
-/// How GPUs are partitioned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mig {
-    /// How the device plugin names MIG devices.
     pub strategy: MigStrategy,
-    /// Which GPUs hold which devices; never empty.
+    /// Never empty.
     pub layouts: Vec<Layout>,
 }
 
 /// GPUs of a node with the same MIG devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Their indices; `None`: all.
+    /// GPU indices; `None`: all GPUs.
     pub indices: Option<Vec<u32>>,
-    /// The MIG devices on each; none: MIG is off.
+    /// The MIG devices on each GPU; empty: MIG is disabled.
     pub devices: Vec<(MigProfile, u64)>,
 }
 
-/// How the device plugin names MIG devices.
+/// The resource name of MIG devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MigStrategy {
-    /// It does not: a partitioned GPU is a GPU.
+    /// MIG devices are not offered.
     None,
     /// `nvidia.com/gpu`.
     Single,
@@ -102,10 +94,9 @@ pub enum MigStrategy {
 }
 
 impl MigStrategy {
-    /// Every strategy.
     pub const ALL: [MigStrategy; 3] = [MigStrategy::None, MigStrategy::Single, MigStrategy::Mixed];
 
-    /// The name in NVIDIA's files (k8s-device-plugin `api/config/v1/consts.go`).
+    /// The value of `migStrategy` (k8s-device-plugin `api/config/v1/consts.go`).
     pub fn as_str(self) -> &'static str {
         match self {
             MigStrategy::None => "none",
@@ -114,26 +105,25 @@ impl MigStrategy {
         }
     }
 
-    /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
         MigStrategy::ALL.into_iter().find(|strategy| strategy.as_str() == name)
     }
 }
 
 impl Plan {
-    /// The configuration that nodes without a label get.
+    /// The configuration of nodes without a label.
     pub fn default_configuration(&self) -> &str {
         self.default.as_deref().unwrap_or(UNSHARED)
     }
 }
 
 impl Pool {
-    /// What the device plugin's `flags.migStrategy` is on its nodes.
+    /// The device plugin's `flags.migStrategy`.
     pub fn mig_strategy(&self) -> MigStrategy {
         self.mig.as_ref().map_or(MigStrategy::None, |mig| mig.strategy)
     }
 
-    /// The resources that the device plugin finds on its nodes, before any of them is cut into shares.
+    /// The resources of the pool's nodes before sharing.
     pub fn resources(&self) -> Vec<GpuResource> {
         let Some(mig) = self.mig.as_ref().filter(|mig| mig.strategy == MigStrategy::Mixed) else {
             return vec![GpuResource::Gpu];
@@ -152,7 +142,7 @@ impl Pool {
         found
     }
 
-    /// The resources that pods can ask its nodes for.
+    /// The resources that pods request: those after sharing.
     pub fn offered(&self) -> Vec<GpuResource> {
         let renamed = self.sharing.is_some_and(|sharing| sharing.rename);
         let shared = |resource| match resource {

@@ -1,27 +1,39 @@
-//! From text to a plan, or to findings that say where and why not.
+//! Parses a plan.
 
 use serde_saphyr::Spanned;
 
 use super::check;
 use super::document::{DevicePlugin, Document, Spec};
+use super::fields::{object_name, one_of};
 use super::model::{KIND, MigStrategy, Plan};
-use super::pool::pool;
-use crate::file_keys::plugin;
-use apportion_core::diagnostics::reader::{Reader, is_label_text};
+use super::pool::read_pool;
+use crate::file_keys::device_plugin as keys;
+use crate::yaml::{self, LocatedValue};
+use apportion_core::diagnostics::reader::Reader;
 use apportion_core::diagnostics::{Finding, Severity};
 use apportion_core::policy::model::API_VERSION;
 
-/// Reads a plan. Beside one that can be used there may be warnings.
+/// Whether a text is a `GpuSharingPlan`, valid or not.
+pub fn is_plan(text: &str) -> bool {
+    yaml::parse("", text).is_ok_and(|documents| {
+        documents
+            .iter()
+            .any(|document| document.get("kind").and_then(LocatedValue::as_str) == Some(KIND))
+    })
+}
+
+/// Parses a plan. A valid plan can come with warnings; if there is an error, all findings are
+/// returned without a plan.
 pub fn parse(file: &str, text: &str) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
     let mut reader = Reader::of(file);
     let documents: Vec<Document> = reader.documents(text, KIND)?;
     let [document] = &documents[..] else {
         let second = &documents[1].kind;
-        reader.error(second, "", format!("a second {KIND}; give each a file of its own"));
+        reader.error(second, "", format!("a second {KIND}; write one plan per file"));
         return Err(reader.findings);
     };
-    let plan = read(&mut reader, document);
-    check::whole(&mut reader, document, &plan);
+    let plan = read_plan(&mut reader, document);
+    check::check_plan(&mut reader, document, &plan);
     let mut findings = reader.findings;
     findings.sort_by(|a, b| a.location.cmp(&b.location));
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -31,8 +43,9 @@ pub fn parse(file: &str, text: &str) -> Result<(Plan, Vec<Finding>), Vec<Finding
     }
 }
 
-/// A plan whose mistakes are the reader's findings; of what is wrong in it, something stands there that is not.
-fn read(reader: &mut Reader, document: &Document) -> Plan {
+/// Reads a plan and reports its mistakes to the reader. A wrong value is replaced by a valid one,
+/// so that the checks continue.
+fn read_plan(reader: &mut Reader, document: &Document) -> Plan {
     if document.api_version.value != API_VERSION {
         let message = format!("`{}` is not known; write {API_VERSION}", document.api_version.value);
         reader.error(&document.api_version, "apiVersion", message);
@@ -43,34 +56,35 @@ fn read(reader: &mut Reader, document: &Document) -> Plan {
     }
     let spec = &document.spec;
     let name = object_name(reader, &document.metadata.name, "metadata.name", 40);
-    let named = |reader: &mut Reader, given: &Option<Spanned<String>>, field: &str, default: &str| match given {
+    let name_or_default = |reader: &mut Reader, given: &Option<Spanned<String>>, field: &str, default: &str| match given
+    {
         Some(text) => object_name(reader, text, field, 63),
         None => default.to_owned(),
     };
-    let config_map = named(
+    let config_map = name_or_default(
         reader,
         &spec.device_plugin.config_map.name,
         "spec.devicePlugin.configMap.name",
         &format!("{name}-device-plugin"),
     );
     Plan {
-        operator_namespace: named(
+        operator_namespace: name_or_default(
             reader,
             &spec.operator.namespace,
             "spec.operator.namespace",
             "gpu-operator",
         ),
-        operator_mig_strategy: operator_mig_strategy(reader, spec),
+        operator_mig_strategy: read_operator_mig_strategy(reader, spec),
         config_map,
         default: spec.device_plugin.default.as_ref().map(|text| text.value.clone()),
-        plugin_environment: plugin_environment(reader, &spec.device_plugin),
-        scheduler: named(
+        plugin_environment: read_plugin_environment(reader, &spec.device_plugin),
+        scheduler: name_or_default(
             reader,
             &spec.scheduler.name,
             "spec.scheduler.name",
             "apportion-scheduler",
         ),
-        scheduler_namespace: named(
+        scheduler_namespace: name_or_default(
             reader,
             &spec.scheduler.namespace,
             "spec.scheduler.namespace",
@@ -81,39 +95,13 @@ fn read(reader: &mut Reader, document: &Document) -> Plan {
             .value
             .iter()
             .enumerate()
-            .filter_map(|(at, entry)| pool(reader, entry, &format!("spec.pools[{at}]")))
+            .filter_map(|(index, entry)| read_pool(reader, entry, &format!("spec.pools[{index}]")))
             .collect(),
         name,
     }
 }
 
-/// A name that can be one of a Kubernetes object, a key of a `ConfigMap` and the value of a label.
-pub(super) fn object_name(reader: &mut Reader, text: &Spanned<String>, field: &str, longest: usize) -> String {
-    let lower = text
-        .value
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'));
-    if text.value.is_empty() || text.value.len() > longest || !lower || !is_label_text(&text.value) {
-        let message = format!(
-            "`{}` can not be a name here: use at most {longest} lower-case letters, digits, `-` and `.`, with a letter or digit at both ends",
-            text.value
-        );
-        reader.error(text, field, message);
-    }
-    text.value.clone()
-}
-
-pub(super) fn one_of(reader: &mut Reader, text: &Spanned<String>, field: &str, known: &[&str]) {
-    if !known.contains(&text.value.as_str()) {
-        reader.error(
-            text,
-            field,
-            format!("`{}` is not known; use {}", text.value, known.join(" or ")),
-        );
-    }
-}
-
-fn operator_mig_strategy(reader: &mut Reader, spec: &Spec) -> Option<MigStrategy> {
+fn read_operator_mig_strategy(reader: &mut Reader, spec: &Spec) -> Option<MigStrategy> {
     let text = spec
         .operator
         .mig_strategy
@@ -124,7 +112,7 @@ fn operator_mig_strategy(reader: &mut Reader, spec: &Spec) -> Option<MigStrategy
     MigStrategy::parse(&text.value)
 }
 
-fn plugin_environment(reader: &mut Reader, given: &DevicePlugin) -> Vec<(&'static str, String)> {
+fn read_plugin_environment(reader: &mut Reader, given: &DevicePlugin) -> Vec<(&'static str, String)> {
     let field = |name: &str| format!("spec.devicePlugin.{name}");
     let mut environment = Vec::new();
     if let Some(text) = &given.device_list_strategy {
@@ -134,13 +122,13 @@ fn plugin_environment(reader: &mut Reader, given: &DevicePlugin) -> Vec<(&'stati
                 reader,
                 &part,
                 &field("deviceListStrategy"),
-                &plugin::DEVICE_LIST_STRATEGIES,
+                &keys::DEVICE_LIST_STRATEGIES,
             );
         }
         environment.push(("DEVICE_LIST_STRATEGY", text.value.clone()));
     }
     if let Some(text) = &given.device_id_strategy {
-        one_of(reader, text, &field("deviceIDStrategy"), &plugin::DEVICE_ID_STRATEGIES);
+        one_of(reader, text, &field("deviceIDStrategy"), &keys::DEVICE_ID_STRATEGIES);
         environment.push(("DEVICE_ID_STRATEGY", text.value.clone()));
     }
     if let Some(pass) = given.pass_device_specs {

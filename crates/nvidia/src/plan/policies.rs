@@ -1,43 +1,43 @@
-//! What a plan and policies do not say alike.
+//! Compares a plan with policies.
 
-use super::layout;
+use super::mig_fit;
 use super::model::{Plan, Pool};
 use apportion_core::diagnostics::Finding;
 use apportion_core::policy::PolicySet;
 use apportion_core::policy::SharingRule;
 use apportion_mig::product::ProductPattern;
 
-/// Rules that no pool serves, and pools that no policy lets anybody use.
+/// Finds rules that no pool serves, and pools that no policy allows.
 pub fn compare(plan: &Plan, policies: &PolicySet) -> Vec<Finding> {
     let mut findings = Vec::new();
     for policy in policies.iter() {
-        for (at, rule) in policy.rules.iter().enumerate() {
+        for (index, rule) in policy.rules.iter().enumerate() {
             if !plan.pools.iter().any(|pool| serves(pool, &rule.sharing)) {
-                let message = format!("no pool of the plan `{}` gives this: {}", plan.name, rule.sharing);
+                let message = format!("no pool of the plan `{}` offers this: {}", plan.name, rule.sharing);
                 findings.push(Finding::warning(
                     rule.location.clone(),
-                    format!("spec.strategies[{at}]"),
+                    format!("spec.strategies[{index}]"),
                     message,
                 ));
             }
         }
     }
-    for (at, pool) in plan.pools.iter().enumerate() {
-        let used = policies
+    for (index, pool) in plan.pools.iter().enumerate() {
+        let is_used = policies
             .iter()
             .any(|policy| policy.sharing_rules().any(|rule| serves(pool, rule)));
-        if !used {
-            let of = pool
+        if !is_used {
+            let product = pool
                 .product
                 .as_ref()
                 .map_or_else(String::new, |product| format!(" on {product}"));
             let message = format!(
-                "no policy allows {}{of}, so no governed pod gets to pool `{}`",
+                "no policy allows {}{product}, so no governed pod can use pool `{}`",
                 pool.strategy, pool.name
             );
             findings.push(Finding::warning(
                 pool.location.clone(),
-                format!("spec.pools[{at}]"),
+                format!("spec.pools[{index}]"),
                 message,
             ));
         }
@@ -50,7 +50,7 @@ fn serves(pool: &Pool, rule: &SharingRule) -> bool {
         || pool
             .product
             .as_ref()
-            .is_none_or(|product| rule.products.iter().any(|pattern| alike(product, pattern)));
+            .is_none_or(|product| rule.products.iter().any(|pattern| overlaps(product, pattern)));
     let profile = pool.mig.as_ref().is_none_or(|mig| {
         mig.layouts
             .iter()
@@ -60,10 +60,10 @@ fn serves(pool: &Pool, rule: &SharingRule) -> bool {
     pool.strategy == rule.strategy && product && profile
 }
 
-/// Whether two ways to name products can mean the same one.
-fn alike(a: &ProductPattern, b: &ProductPattern) -> bool {
+/// Whether two patterns can mean the same product.
+fn overlaps(a: &ProductPattern, b: &ProductPattern) -> bool {
     let names = |pattern: &ProductPattern| {
-        layout::models(pattern)
+        mig_fit::models_of(pattern)
             .iter()
             .map(|model| model.name)
             .collect::<Vec<_>>()

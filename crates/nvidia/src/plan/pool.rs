@@ -1,12 +1,12 @@
-//! From the entry of a pool to a pool: its shares, its partitions.
+//! Reads a pool: its sharing and its MIG layout.
 
 use serde_saphyr::Spanned;
 
 use super::document::{Geometry, Mig as MigEntry, Pool as PoolEntry};
-use super::layout::{self, Devices};
+use super::fields::{node_name, object_name, one_of};
+use super::mig_fit::{self, MigDevices};
 use super::model::{Layout, Mig, MigStrategy, Pool, Sharing};
-use super::parse::{object_name, one_of};
-use crate::file_keys::plugin;
+use crate::file_keys::device_plugin as keys;
 use apportion_core::diagnostics::reader::Reader;
 use apportion_core::gpu::Strategy;
 use apportion_core::gpu::replicas::{
@@ -15,8 +15,8 @@ use apportion_core::gpu::replicas::{
 use apportion_mig::product::ProductPattern;
 use apportion_mig::profile::MigProfile;
 
-/// Reads a pool; its mistakes are the reader's findings. `None` where not even its strategy can be read.
-pub(super) fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str) -> Option<Pool> {
+/// Reads a pool and reports its mistakes to the reader. `None` if the strategy is invalid.
+pub(super) fn read_pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str) -> Option<Pool> {
     let given = &entry.value;
     let name = object_name(reader, &given.name, &format!("{field}.name"), 63);
     let product = given.product.as_ref().and_then(|text| {
@@ -24,8 +24,8 @@ pub(super) fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str)
             .map_err(|error| reader.error(text, &format!("{field}.product"), error.to_string()))
             .ok()
     });
-    for (at, node) in given.nodes.iter().enumerate() {
-        node_name(reader, node, &format!("{field}.nodes[{at}]"));
+    for (index, node) in given.nodes.iter().enumerate() {
+        node_name(reader, node, &format!("{field}.nodes[{index}]"));
     }
     let selector = given
         .node_selector
@@ -33,7 +33,7 @@ pub(super) fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str)
         .map(|selector| reader.selector(&selector.value, &format!("{field}.nodeSelector")));
     if let Some(policy) = &given.device_plugin.shared_devices_allocation_policy {
         let field = format!("{field}.devicePlugin.sharedDevicesAllocationPolicy");
-        one_of(reader, policy, &field, &plugin::ALLOCATION_POLICIES);
+        one_of(reader, policy, &field, &keys::ALLOCATION_POLICIES);
     }
     let strategy = given
         .strategy
@@ -42,14 +42,14 @@ pub(super) fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str)
         .map_err(|error| reader.error(&given.strategy, &format!("{field}.strategy"), error.to_string()))
         .ok()?;
     Some(Pool {
-        sharing: sharing(reader, given, strategy, product.as_ref(), field),
-        mig: partition(reader, given, strategy, product.as_ref(), field),
+        sharing: read_sharing(reader, given, strategy, product.as_ref(), field),
+        mig: read_mig(reader, given, strategy, product.as_ref(), field),
         name,
         product,
         strategy,
         nodes: given.nodes.iter().map(|node| node.value.clone()).collect(),
         selector,
-        allocation: given
+        allocation_policy: given
             .device_plugin
             .shared_devices_allocation_policy
             .as_ref()
@@ -58,18 +58,7 @@ pub(super) fn pool(reader: &mut Reader, entry: &Spanned<PoolEntry>, field: &str)
     })
 }
 
-fn node_name(reader: &mut Reader, text: &Spanned<String>, field: &str) {
-    let name = text.value.as_str();
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = name.as_bytes();
-    if bytes.len() > 253 || !edge(bytes.first()) || !edge(bytes.last()) || !bytes.iter().all(|b| inner(*b)) {
-        let message = format!("`{name}` can not be the name of a node; write it as kubectl get nodes does");
-        reader.error(text, field, message);
-    }
-}
-
-fn sharing(
+fn read_sharing(
     reader: &mut Reader,
     given: &PoolEntry,
     strategy: Strategy,
@@ -77,22 +66,23 @@ fn sharing(
     field: &str,
 ) -> Option<Sharing> {
     if !matches!(strategy, Strategy::Mps | Strategy::TimeSlicing) {
-        let why = format!("{strategy} cuts no GPU into shares; remove it, or write strategy: time-slicing or mps");
+        let message = format!("{strategy} does not share GPUs; remove it, or write strategy: time-slicing or mps");
         if let Some(replicas) = &given.replicas {
-            reader.error(replicas, &format!("{field}.replicas"), why.clone());
+            reader.error(replicas, &format!("{field}.replicas"), message.clone());
         }
         for (name, flag) in [
             ("rename", &given.rename),
             ("failRequestsGreaterThanOne", &given.fail_requests_greater_than_one),
         ] {
             if let Some(flag) = flag {
-                reader.error(flag, &format!("{field}.{name}"), why.clone());
+                reader.error(flag, &format!("{field}.{name}"), message.clone());
             }
         }
         return None;
     }
     let Some(replicas) = &given.replicas else {
-        let message = format!("{strategy} needs replicas, the number of shares of each GPU; such as replicas: 4");
+        let message =
+            format!("{strategy} requires replicas, the number of shares of each GPU; write it, such as replicas: 4");
         reader.error(&given.strategy, &format!("{field}.replicas"), message);
         return None;
     };
@@ -100,38 +90,38 @@ fn sharing(
     let field = format!("{field}.replicas");
     if count < FEWEST_REPLICAS {
         let message = format!(
-            "{count}: the device plugin refuses less than {FEWEST_REPLICAS}; write {FEWEST_REPLICAS} or more, or strategy: exclusive"
+            "{count} is too few: the device plugin requires at least {FEWEST_REPLICAS}; write {FEWEST_REPLICAS} or more, or strategy: exclusive"
         );
         reader.error(replicas, &field, message);
     }
     if strategy == Strategy::Mps {
-        let most = product.map_or(MOST_MPS_REPLICAS, |product| most_mps_replicas(&product.as_str().into()));
-        if count > most {
-            let whose = match product {
+        let max = product.map_or(MOST_MPS_REPLICAS, |product| most_mps_replicas(&product.as_str().into()));
+        if count > max {
+            let gpu = match product {
                 Some(product) => format!("of a {product}"),
                 None => "of any GPU".to_owned(),
             };
             let message = format!(
-                "{count}: the MPS daemon takes at most {most} shares {whose} and stops at more; write replicas: {most}"
+                "{count} is too many: the MPS daemon supports at most {max} shares {gpu} and exits if there are more; write replicas: {max}"
             );
             reader.error(replicas, &field, message);
         } else if product.is_none() && count > MOST_MPS_REPLICAS_BEFORE_TURING {
             let message = format!(
-                "{count}: on V100 and older the MPS daemon stops at more than {MOST_MPS_REPLICAS_BEFORE_TURING}; name the pool's product"
+                "{count} is too many for V100 and older GPUs: their MPS daemon exits at more than {MOST_MPS_REPLICAS_BEFORE_TURING} shares; set the pool's product"
             );
             reader.warning(replicas, &field, message);
         }
     }
     Some(Sharing {
         replicas: u32::try_from(count.max(FEWEST_REPLICAS))
-            .map_err(|_| reader.error(replicas, &field, format!("{count} is no number of shares")))
+            .map_err(|_| reader.error(replicas, &field, format!("{count} is too many; write a smaller number")))
             .ok()?,
         rename: given.rename.as_ref().is_none_or(|rename| rename.value),
-        fail_above_one: given.fail_requests_greater_than_one.as_ref().map(|flag| flag.value),
+        fail_requests_greater_than_one: given.fail_requests_greater_than_one.as_ref().map(|flag| flag.value),
     })
 }
 
-fn partition(
+fn read_mig(
     reader: &mut Reader,
     given: &PoolEntry,
     strategy: Strategy,
@@ -140,7 +130,7 @@ fn partition(
 ) -> Option<Mig> {
     let Some(mig) = &given.mig else {
         if strategy == Strategy::Mig {
-            let message = "mig needs a geometry, such as mig: {geometry: {1g.10gb: 7}}";
+            let message = "strategy mig requires a geometry; write it, such as mig: {geometry: {1g.10gb: 7}}";
             reader.error(&given.strategy, &format!("{field}.mig"), message);
         }
         return None;
@@ -148,7 +138,7 @@ fn partition(
     let field = format!("{field}.mig");
     match strategy {
         Strategy::Mps => {
-            let message = "the device plugin does not start with MPS where a GPU is partitioned, nor with MIG strategy mixed; remove mig, or write strategy: mig, or time-slicing, which can share MIG devices";
+            let message = "the device plugin does not start with MPS if a GPU is partitioned or the MIG strategy is mixed; remove mig, or write strategy: mig, or time-slicing, which can share MIG devices";
             reader.error(mig, &field, message);
             return None;
         }
@@ -156,13 +146,13 @@ fn partition(
             reader.error(
                 mig,
                 &field,
-                "exclusive gives whole GPUs; remove mig, or write strategy: mig",
+                "exclusive offers whole GPUs; remove mig, or write strategy: mig",
             );
             return None;
         }
         Strategy::Mig | Strategy::TimeSlicing => {}
     }
-    let names = match &mig.value.strategy {
+    let mig_strategy = match &mig.value.strategy {
         None => MigStrategy::Mixed,
         Some(text) => {
             let known = [MigStrategy::Single.as_str(), MigStrategy::Mixed.as_str()];
@@ -170,132 +160,151 @@ fn partition(
             MigStrategy::parse(&text.value).unwrap_or(MigStrategy::Mixed)
         }
     };
-    let layouts = layouts(reader, mig, product, &field);
+    let layouts = read_layouts(reader, mig, product, &field);
     if product.is_none() {
-        let message = "name the pool's product: what fits depends on it, since 1g.10gb is a seventh of an A100-80GB and a quarter of an A100-40GB";
+        let message = "set the pool's product: which devices fit depends on it, since 1g.10gb is a seventh of an A100-80GB and a quarter of an A100-40GB";
         reader.error(mig, &field, message);
     }
-    let uniform = layouts.len() == 1 && layouts[0].indices.is_none() && layouts[0].devices.len() == 1;
-    if names == MigStrategy::Single && !layouts.is_empty() && !uniform {
-        let message = "under MIG strategy single every GPU of a node must hold devices of one and the same profile, or the device plugin stops; write strategy: mixed, or one profile";
+    let is_uniform = layouts.len() == 1 && layouts[0].indices.is_none() && layouts[0].devices.len() == 1;
+    if mig_strategy == MigStrategy::Single && !layouts.is_empty() && !is_uniform {
+        let message = "with MIG strategy single all devices of a node must have the same profile, or the device plugin exits; write strategy: mixed, or use one profile";
         reader.error(mig, &field, message);
     }
     Some(Mig {
-        strategy: names,
+        strategy: mig_strategy,
         layouts,
     })
 }
 
-fn layouts(reader: &mut Reader, mig: &Spanned<MigEntry>, product: Option<&ProductPattern>, field: &str) -> Vec<Layout> {
+fn read_layouts(
+    reader: &mut Reader,
+    mig: &Spanned<MigEntry>,
+    product: Option<&ProductPattern>,
+    field: &str,
+) -> Vec<Layout> {
     let given = &mig.value;
     let mut layouts: Vec<Layout> = Vec::new();
     match (&given.geometry, given.gpus.is_empty()) {
-        (Some(_), false) => reader.error(mig, field, "has both geometry and gpus; write one of them"),
-        (None, true) => reader.error(mig, field, "needs geometry, such as {1g.10gb: 7}, or gpus"),
+        (Some(_), false) => reader.error(mig, field, "has both geometry and gpus; remove one of them"),
+        (None, true) => reader.error(
+            mig,
+            field,
+            "has no geometry; write it, such as geometry: {1g.10gb: 7}, or write gpus",
+        ),
         (Some(geometry), true) => {
             let field = format!("{field}.geometry");
             if geometry.value.is_empty() {
-                let message = "holds no MIG device; write profiles and their number, such as {1g.10gb: 7}";
+                let message = "has no MIG device; write the number of devices of each profile, such as {1g.10gb: 7}";
                 reader.error(geometry, &field, message);
             }
             layouts.push(Layout {
                 indices: None,
-                devices: devices(reader, geometry, product, &field),
+                devices: read_geometry(reader, geometry, product, &field),
             });
         }
         (None, false) => {
-            for (at, entry) in given.gpus.iter().enumerate() {
-                let field = format!("{field}.gpus[{at}]");
+            for (index, entry) in given.gpus.iter().enumerate() {
+                let field = format!("{field}.gpus[{index}]");
                 let indices = &entry.value.indices;
-                let seen = |index: &u32| {
+                let is_listed = |index: &u32| {
                     layouts
                         .iter()
-                        .any(|l| l.indices.as_ref().is_some_and(|i| i.contains(index)))
+                        .any(|layout| layout.indices.as_ref().is_some_and(|listed| listed.contains(index)))
                 };
                 if indices.value.is_empty() {
-                    reader.error(indices, &format!("{field}.indices"), "names no GPU, such as [0, 1]");
-                } else if let Some(twice) = indices.value.iter().find(|index| seen(index)) {
-                    let message = format!("GPU {twice} has a geometry already; name each once");
+                    reader.error(
+                        indices,
+                        &format!("{field}.indices"),
+                        "is empty; list GPU indices, such as [0, 1]",
+                    );
+                } else if let Some(duplicate) = indices.value.iter().find(|index| is_listed(index)) {
+                    let message = format!("GPU {duplicate} already has a geometry; list each GPU once");
                     reader.error(indices, &format!("{field}.indices"), message);
                 }
                 layouts.push(Layout {
-                    devices: devices(reader, &entry.value.geometry, product, &format!("{field}.geometry")),
+                    devices: read_geometry(reader, &entry.value.geometry, product, &format!("{field}.geometry")),
                     indices: Some(indices.value.clone()),
                 });
             }
             if layouts.iter().all(|layout| layout.devices.is_empty()) {
-                reader.error(
-                    mig,
-                    field,
-                    "no GPU of it holds a MIG device; write strategy: exclusive instead",
-                );
+                reader.error(mig, field, "no GPU has a MIG device; write strategy: exclusive instead");
             }
         }
     }
     layouts
 }
 
-fn devices(
+fn read_geometry(
     reader: &mut Reader,
     geometry: &Spanned<Geometry>,
     product: Option<&ProductPattern>,
     field: &str,
 ) -> Vec<(MigProfile, u64)> {
     let mut devices: Vec<(MigProfile, u64)> = Vec::new();
-    let mut whole = true;
+    let mut is_valid = true;
     for (profile, count) in &geometry.value {
         let field = format!("{field}[{profile}]");
         match (profile.parse::<MigProfile>(), u64::try_from(count.value)) {
             (Ok(profile), Ok(number)) if number > 0 => devices.push((profile, number)),
             (Err(error), _) => {
-                whole = false;
+                is_valid = false;
                 reader.error(count, &field, error.to_string());
             }
             (Ok(_), _) => {
-                whole = false;
+                is_valid = false;
                 reader.error(
                     count,
                     &field,
-                    format!("{}: write 1 or more, or leave it out", count.value),
+                    format!(
+                        "{} is not a number of devices; write 1 or more, or remove it",
+                        count.value
+                    ),
                 );
             }
         }
     }
     devices.sort_unstable();
-    if whole && let Some(product) = product {
-        fit(reader, geometry, product, &devices, field);
+    if is_valid && let Some(product) = product {
+        check_fit(reader, geometry, product, &devices, field);
     }
     devices
 }
 
-fn fit(reader: &mut Reader, place: &Spanned<Geometry>, product: &ProductPattern, devices: &Devices, field: &str) {
-    let models = layout::models(product);
+fn check_fit(
+    reader: &mut Reader,
+    geometry: &Spanned<Geometry>,
+    product: &ProductPattern,
+    devices: &MigDevices,
+    field: &str,
+) {
+    let models = mig_fit::models_of(product);
     if models.is_empty() {
-        if layout::is_without_mig(product) {
-            let message = format!("{product} has no MIG; write strategy: mps or time-slicing");
-            reader.error(place, field, message);
+        if mig_fit::is_without_mig(product) {
+            let message = format!("{product} does not support MIG; write strategy: mps or time-slicing");
+            reader.error(geometry, field, message);
         } else {
-            let message = format!("{product} is not known here, so nobody checked that this fits on it");
-            reader.warning(place, field, message);
+            let message = format!("{product} is not a known product, so it is not checked whether this fits");
+            reader.warning(geometry, field, message);
         }
         return;
     }
-    let objections: Vec<String> = models
+    let messages: Vec<String> = models
         .iter()
-        .filter_map(|model| layout::objection(model, devices))
+        .filter_map(|model| mig_fit::unfit_message(model, devices))
         .collect();
     let fitting: Vec<&str> = models
         .iter()
         .filter(|model| model.fits(devices))
         .map(|model| model.name)
         .collect();
-    match (objections.first(), &fitting[..]) {
+    match (messages.first(), &fitting[..]) {
         (None, _) => {}
-        (Some(objection), []) => reader.error(place, field, objection.clone()),
-        (Some(objection), [only, ..]) => {
-            let message =
-                format!("write product: {only} if that is what it is; {product} can be another, too: {objection}");
-            reader.error(place, field, message);
+        (Some(message), []) => reader.error(geometry, field, message.clone()),
+        (Some(message), [only, ..]) => {
+            let message = format!(
+                "{product} can mean a product that cannot hold this: {message}; or write product: {only} if that is what you have"
+            );
+            reader.error(geometry, field, message);
         }
     }
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Rendered by `apportion render` from the plan `fleet`; change it there.
-# Run it again when nodes join. A change of MIG layout ends the GPU pods of its node.
+# Rendered by `apportion render` from the plan `fleet`; edit the plan instead.
+# Run it again when nodes join. Changing a node's MIG layout stops its GPU pods.
 set -eu
 kubectl label nodes -l example.com/gpu-pool=training nvidia.com/device-plugin.config=training nvidia.com/mig.config=all-disabled --overwrite
 kubectl label nodes a100-0 a100-1 nvidia.com/device-plugin.config=tenants nvidia.com/mig.config=tenants --overwrite

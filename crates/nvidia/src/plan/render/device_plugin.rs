@@ -1,10 +1,10 @@
-//! The device plugin's `ConfigMap`: a key for each pool.
+//! The device plugin's `ConfigMap`, with a key for each pool.
 
 use std::fmt::Write as _;
 
-use super::scalar::scalar;
+use super::quoting::yaml_scalar;
 use super::{Rendered, header};
-use crate::file_keys::{VERSION, plugin};
+use crate::file_keys::{VERSION, device_plugin as keys};
 use crate::plan::model::{MigStrategy, Plan, Pool, Sharing, UNSHARED};
 use apportion_core::gpu::Strategy;
 
@@ -12,16 +12,17 @@ pub(super) const NAME: &str = "device-plugin-configmap.yaml";
 
 pub(super) fn render(plan: &Plan) -> Rendered {
     let about = format!(
-        "A key for each pool, chosen by the node label in node-labels.sh. In the operator's namespace, or its pods can not mount it.\n\
-         The device plugin reads a changed key only after a restart: kubectl -n {} rollout restart daemonset nvidia-device-plugin-daemonset",
+        "A key for each pool, selected by the node label in node-labels.sh. The ConfigMap must be in the\n\
+         operator's namespace, so that its pods can mount it. To apply a changed key, restart the plugin:\n\
+         kubectl -n {} rollout restart daemonset nvidia-device-plugin-daemonset",
         plan.operator_namespace
     );
     let mut text = header(plan, &about);
     let _ = write!(
         text,
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\n  namespace: {}\ndata:\n",
-        scalar(&plan.config_map),
-        scalar(&plan.operator_namespace)
+        yaml_scalar(&plan.config_map),
+        yaml_scalar(&plan.operator_namespace)
     );
     if plan.default.is_none() {
         entry(&mut text, UNSHARED, &flags(MigStrategy::None));
@@ -37,7 +38,7 @@ pub(super) fn render(plan: &Plan) -> Rendered {
 }
 
 fn entry(text: &mut String, key: &str, configuration: &str) {
-    let _ = writeln!(text, "  {}: |", scalar(key));
+    let _ = writeln!(text, "  {}: |", yaml_scalar(key));
     for line in configuration.lines() {
         let _ = writeln!(text, "    {line}");
     }
@@ -46,8 +47,8 @@ fn entry(text: &mut String, key: &str, configuration: &str) {
 fn flags(strategy: MigStrategy) -> String {
     format!(
         "version: {VERSION}\n{}:\n  {}: {}\n",
-        plugin::FLAGS,
-        plugin::MIG_STRATEGY,
+        keys::FLAGS,
+        keys::MIG_STRATEGY,
         strategy.as_str()
     )
 }
@@ -55,36 +56,31 @@ fn flags(strategy: MigStrategy) -> String {
 /// The device plugin's configuration on the nodes of a pool.
 fn configuration(pool: &Pool) -> String {
     let mut text = flags(pool.mig_strategy());
-    if let Some(policy) = &pool.allocation {
-        let _ = write!(
-            text,
-            "  {}:\n    {}: {policy}\n",
-            plugin::PLUGIN,
-            plugin::ALLOCATION_POLICY
-        );
+    if let Some(policy) = &pool.allocation_policy {
+        let _ = write!(text, "  {}:\n    {}: {policy}\n", keys::PLUGIN, keys::ALLOCATION_POLICY);
     }
     if let Some(sharing) = pool.sharing {
-        text.push_str(&shared(pool, sharing));
+        text.push_str(&sharing_section(pool, sharing));
     }
     text
 }
 
-fn shared(pool: &Pool, sharing: Sharing) -> String {
+fn sharing_section(pool: &Pool, sharing: Sharing) -> String {
     let method = if pool.strategy == Strategy::Mps {
-        plugin::MPS
+        keys::MPS
     } else {
-        plugin::TIME_SLICING
+        keys::TIME_SLICING
     };
     let mut text = format!(
         "{}:\n  {method}:\n    {}: {}\n",
-        plugin::SHARING,
-        plugin::RENAME_BY_DEFAULT,
+        keys::SHARING,
+        keys::RENAME_BY_DEFAULT,
         sharing.rename
     );
-    if let Some(fail) = sharing.fail_above_one {
-        let _ = writeln!(text, "    {}: {fail}", plugin::FAIL_ABOVE_ONE);
+    if let Some(fail) = sharing.fail_requests_greater_than_one {
+        let _ = writeln!(text, "    {}: {fail}", keys::FAIL_REQUESTS_GREATER_THAN_ONE);
     }
-    let _ = writeln!(text, "    {}:", plugin::RESOURCES);
+    let _ = writeln!(text, "    {}:", keys::RESOURCES);
     for resource in pool.resources() {
         let _ = writeln!(text, "    - name: {resource}\n      replicas: {}", sharing.replicas);
     }

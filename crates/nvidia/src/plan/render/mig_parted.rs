@@ -1,16 +1,15 @@
-//! mig-parted's configuration: an entry for each pool that is partitioned.
+//! mig-parted's `ConfigMap`, with a configuration for each pool that uses MIG.
 
 use std::fmt::Write as _;
 
-use super::scalar::scalar;
+use super::quoting::yaml_scalar;
 use super::{Rendered, header};
 use crate::file_keys::{VERSION, mig_parted as keys};
 use crate::plan::model::{Layout, Plan};
 
 pub(super) const NAME: &str = "mig-parted-configmap.yaml";
 
-/// The `ConfigMap`'s name.
-pub(super) fn config_map(plan: &Plan) -> String {
+pub(super) fn config_map_name(plan: &Plan) -> String {
     format!("{}-mig-parted", plan.name)
 }
 
@@ -19,24 +18,24 @@ pub(super) fn render(plan: &Plan) -> Option<Rendered> {
         return None;
     }
     let about = format!(
-        "An entry for each partitioned pool, and `{}` for the others. It takes the place of the configuration that the MIG manager\n\
-         makes from the hardware it finds, so only these entries can be chosen.",
+        "A configuration for each pool with MIG, and `{}` for the others. It replaces the\n\
+         configuration that the MIG manager generates from the hardware, so labels can select only these.",
         keys::ALL_DISABLED
     );
     let mut text = header(plan, &about);
     let _ = write!(
         text,
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\n  namespace: {}\ndata:\n  {}: |\n    version: {VERSION}\n    {}:\n",
-        scalar(&config_map(plan)),
-        scalar(&plan.operator_namespace),
-        keys::FILE,
+        yaml_scalar(&config_map_name(plan)),
+        yaml_scalar(&plan.operator_namespace),
+        keys::CONFIG_MAP_KEY,
         keys::CONFIGS
     );
-    let off = Layout {
+    let disabled = Layout {
         indices: None,
         devices: Vec::new(),
     };
-    entry(&mut text, keys::ALL_DISABLED, &[off]);
+    entry(&mut text, keys::ALL_DISABLED, &[disabled]);
     for pool in &plan.pools {
         if let Some(mig) = &pool.mig {
             entry(&mut text, &pool.name, &mig.layouts);
@@ -44,26 +43,26 @@ pub(super) fn render(plan: &Plan) -> Option<Rendered> {
     }
     Some(Rendered {
         name: NAME,
-        purpose: "what the MIG manager partitions GPUs into",
+        purpose: "the MIG manager's configuration",
         text,
     })
 }
 
 fn entry(text: &mut String, name: &str, layouts: &[Layout]) {
-    let _ = writeln!(text, "      {}:", scalar(name));
+    let _ = writeln!(text, "      {}:", yaml_scalar(name));
     for layout in layouts {
         let devices = match &layout.indices {
             None => "all".to_owned(),
             Some(indices) => format!("{indices:?}"),
         };
-        let on = !layout.devices.is_empty();
+        let is_enabled = !layout.devices.is_empty();
         let _ = write!(
             text,
-            "      - {}: {devices}\n        {}: {on}\n",
+            "      - {}: {devices}\n        {}: {is_enabled}\n",
             keys::DEVICES,
-            keys::ENABLED
+            keys::MIG_ENABLED
         );
-        if on {
+        if is_enabled {
             let _ = writeln!(text, "        {}:", keys::MIG_DEVICES);
             for (profile, count) in &layout.devices {
                 let _ = writeln!(text, "          \"{profile}\": {count}");

@@ -1,27 +1,24 @@
-//! What a plan becomes: the files that NVIDIA's components, kube-scheduler and people take.
+//! Renders a plan into files for NVIDIA's components, kube-scheduler and `kubectl`.
 
 mod device_plugin;
 mod exporter;
 mod labels;
 mod mig_parted;
 mod operator;
-mod scalar;
+mod quoting;
 mod scheduler;
 
 use super::model::Plan;
 
-/// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// Its name.
     pub name: &'static str,
-    /// What it is for, in a few words.
+    /// For listings: a phrase.
     pub purpose: &'static str,
-    /// What it holds.
     pub text: String,
 }
 
-/// The names of all files that any plan can become, in the order in which they are applied.
+/// The names of all files that a plan can render to, in the order in which they are applied.
 pub const NAMES: [&str; 7] = [
     device_plugin::NAME,
     mig_parted::NAME,
@@ -48,13 +45,13 @@ pub fn render(plan: &Plan) -> Vec<Rendered> {
     .collect()
 }
 
-/// The first lines of every file.
+/// The comment at the start of every file.
 fn header(plan: &Plan, about: &str) -> String {
     let about: String = about
         .lines()
         .fold(String::new(), |text, line| format!("{text}# {line}\n"));
     format!(
-        "# Rendered by `apportion render` from the plan `{}`; change it there.\n{about}",
+        "# Rendered by `apportion render` from the plan `{}`; edit the plan instead.\n{about}",
         plan.name
     )
 }

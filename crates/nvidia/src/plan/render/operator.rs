@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::scalar::scalar;
+use super::quoting::yaml_scalar;
 use super::{Rendered, exporter, header, mig_parted};
 use crate::file_keys::mig_parted::ALL_DISABLED;
 use crate::plan::model::Plan;
@@ -13,7 +13,7 @@ pub(super) fn render(plan: &Plan) -> Rendered {
     let namespace = &plan.operator_namespace;
     let about = format!(
         "helm upgrade --install gpu-operator nvidia/gpu-operator -n {namespace} --create-namespace -f {NAME}\n\
-         The ConfigMaps come first: pods of the operator wait for them."
+         Apply the ConfigMaps first: the operator's pods wait for them."
     );
     let mut text = header(plan, &about);
     text.push_str("mig:\n");
@@ -22,32 +22,32 @@ pub(super) fn render(plan: &Plan) -> Rendered {
             let _ = writeln!(text, "  strategy: {}", strategy.as_str());
         }
         None => text.push_str(
-            "  # Empty, so that each node takes flags.migStrategy from its own configuration: a value here is an environment variable on\n  \
-             # every node, which beats it, and with `mixed` no node can have MPS.\n  \
+            "  # Empty, so that each node uses flags.migStrategy of its own configuration. A value here becomes\n  \
+             # an environment variable on every node, which overrides it, and with `mixed` no node can use MPS.\n  \
              strategy: \"\"\n",
         ),
     }
     let _ = write!(
         text,
         "devicePlugin:\n  config:\n    create: false\n    name: {}\n",
-        scalar(&plan.config_map)
+        yaml_scalar(&plan.config_map)
     );
     let _ = writeln!(
         text,
-        "    # For nodes without the label. With no default they would run on an empty configuration.\n    default: {}",
-        scalar(plan.default_configuration())
+        "    # For nodes without the label. Without a default they would get an empty configuration.\n    default: {}",
+        yaml_scalar(plan.default_configuration())
     );
     if !plan.plugin_environment.is_empty() {
-        text.push_str("  # The operator sets these itself, so they have no effect in the ConfigMap.\n  env:\n");
+        text.push_str("  # The operator sets these variables, so they have no effect in the ConfigMap.\n  env:\n");
         for (name, value) in &plan.plugin_environment {
-            let _ = writeln!(text, "  - name: {name}\n    value: {}", scalar(value));
+            let _ = writeln!(text, "  - name: {name}\n    value: {}", yaml_scalar(value));
         }
     }
     if plan.pools.iter().any(|pool| pool.mig.is_some()) {
         let _ = write!(
             text,
             "migManager:\n  config:\n    create: false\n    name: {}\n    default: {ALL_DISABLED}\n",
-            scalar(&mig_parted::config_map(plan))
+            yaml_scalar(&mig_parted::config_map_name(plan))
         );
     }
     text.push_str("dcgmExporter:\n");

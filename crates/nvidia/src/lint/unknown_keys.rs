@@ -1,57 +1,47 @@
 //! Keys that the reader of a file does not know.
 
-use super::tree::Value;
-use crate::file_keys::Shape;
+use crate::schema::Schema;
+use crate::yaml::LocatedValue;
 use apportion_core::diagnostics::Location;
 use apportion_core::diagnostics::spelling;
 
-/// A key that its reader does not know.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unknown {
-    /// Its path from the root of the file.
-    pub path: String,
-    /// The key.
-    pub key: String,
-    /// Where it stands.
-    pub location: Location,
-    /// What may have been meant.
-    pub help: String,
+pub(super) struct UnknownKey {
+    /// From the root of the file, such as `sharing.mps.resources[0].size`.
+    pub(super) path: String,
+    pub(super) key: String,
+    pub(super) location: Location,
+    /// The likely correction.
+    pub(super) help: String,
 }
 
-/// Every key below `value` that `shape` has no place for.
-pub fn unknown(value: &Value, shape: &Shape) -> Vec<Unknown> {
+/// Every key of `value` that `schema` does not have.
+pub(super) fn unknown_keys(value: &LocatedValue, schema: &Schema) -> Vec<UnknownKey> {
     let mut found = Vec::new();
-    walk(value, shape, shape, "", &mut found);
+    visit(value, schema, schema, "", &mut found);
     found
 }
 
-fn walk(value: &Value, shape: &Shape, root: &Shape, path: &str, found: &mut Vec<Unknown>) {
-    let below = |key: &str| {
-        if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        }
-    };
-    match shape {
-        Shape::Any => {}
-        Shape::Named(inner) => {
+fn visit(value: &LocatedValue, schema: &Schema, root: &Schema, path: &str, found: &mut Vec<UnknownKey>) {
+    match schema {
+        Schema::Any => {}
+        Schema::Map(inner) => {
             for (key, value) in value.entries() {
-                walk(value, inner, root, &below(&key.text), found);
+                visit(value, inner, root, &join(path, &key.text), found);
             }
         }
-        Shape::List(inner) => {
-            for (at, item) in value.items().iter().enumerate() {
-                walk(item, inner, root, &format!("{path}[{at}]"), found);
+        Schema::List(inner) => {
+            for (index, item) in value.items().iter().enumerate() {
+                visit(item, inner, root, &format!("{path}[{index}]"), found);
             }
         }
-        Shape::Keys(known) => {
+        Schema::Object(known) => {
             for (key, value) in value.entries() {
                 if let Some((_, inner)) = known.iter().find(|(name, _)| *name == key.text) {
-                    walk(value, inner, root, &below(&key.text), found);
+                    visit(value, inner, root, &join(path, &key.text), found);
                 } else {
-                    found.push(Unknown {
-                        path: below(&key.text),
+                    found.push(UnknownKey {
+                        path: join(path, &key.text),
                         key: key.text.clone(),
                         location: key.location.clone(),
                         help: help(&key.text, known, root),
@@ -62,16 +52,25 @@ fn walk(value: &Value, shape: &Shape, root: &Shape, path: &str, found: &mut Vec<
     }
 }
 
-/// A key of this place that is spelled alike, else a place where this very key is read, else the keys of this place.
-fn help(key: &str, known: &[(&str, Shape)], root: &Shape) -> String {
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// Suggests a key with a similar spelling, else the maps that have this key, else the keys that are
+/// known here.
+fn help(key: &str, known: &[(&str, Schema)], root: &Schema) -> String {
     if let Some(near) = spelling::nearest(key, known.iter().map(|(name, _)| *name)) {
         return format!("did you mean {near}?");
     }
-    let mut homes = Vec::new();
-    places(key, root, "", &mut homes);
-    if !homes.is_empty() {
-        homes.truncate(3);
-        return format!("it belongs in {}", homes.join(" or "));
+    let mut parents = Vec::new();
+    find_parents(key, root, "", &mut parents);
+    if !parents.is_empty() {
+        parents.truncate(3);
+        return format!("it belongs in {}", parents.join(" or "));
     }
     if known.len() > 8 {
         return "remove it".to_owned();
@@ -80,23 +79,18 @@ fn help(key: &str, known: &[(&str, Shape)], root: &Shape) -> String {
     format!("the keys here are {}", names.join(", "))
 }
 
-/// The paths of the maps that know a key.
-fn places(key: &str, shape: &Shape, path: &str, found: &mut Vec<String>) {
-    match shape {
-        Shape::Any => {}
-        Shape::Named(inner) => places(key, inner, &format!("{path}.<name>"), found),
-        Shape::List(inner) => places(key, inner, &format!("{path}[]"), found),
-        Shape::Keys(known) => {
+/// Collects the paths of the maps that have a key.
+fn find_parents(key: &str, schema: &Schema, path: &str, found: &mut Vec<String>) {
+    match schema {
+        Schema::Any => {}
+        Schema::Map(inner) => find_parents(key, inner, &format!("{path}.<name>"), found),
+        Schema::List(inner) => find_parents(key, inner, &format!("{path}[]"), found),
+        Schema::Object(known) => {
             for (name, inner) in *known {
                 if *name == key && !path.is_empty() {
                     found.push(path.to_owned());
                 }
-                let below = if path.is_empty() {
-                    (*name).to_owned()
-                } else {
-                    format!("{path}.{name}")
-                };
-                places(key, inner, &below, found);
+                find_parents(key, inner, &join(path, name), found);
             }
         }
     }
@@ -105,11 +99,11 @@ fn places(key: &str, shape: &Shape, path: &str, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file_keys::DEVICE_PLUGIN;
-    use crate::lint::tree;
+    use crate::schema::DEVICE_PLUGIN;
+    use crate::yaml;
 
     #[test]
-    fn unknown_keys_are_found_with_help() {
+    fn unknown_keys_are_reported_with_a_correction() {
         for (text, expected) in [
             (
                 "version: v1\nsharing: {mps: {resources: [{name: a, replicas: 2}]}}",
@@ -140,13 +134,15 @@ mod tests {
                 Some(("timeSlicing", "f:1:1", "it belongs in sharing")),
             ),
         ] {
-            let value = tree::read("f", text).unwrap().remove(0);
-            let found = unknown(&value, &DEVICE_PLUGIN);
+            let value = yaml::parse("f", text).unwrap().remove(0);
+            let found = unknown_keys(&value, &DEVICE_PLUGIN);
             let found = found
                 .first()
                 .map(|u| (u.path.as_str(), u.location.to_string(), u.help.as_str()));
             assert_eq!(
-                found.as_ref().map(|(path, place, help)| (*path, place.as_str(), *help)),
+                found
+                    .as_ref()
+                    .map(|(path, location, help)| (*path, location.as_str(), *help)),
                 expected,
                 "{text}"
             );

@@ -1,18 +1,17 @@
-//! Which pods policies can govern: none, or the same.
+//! Finds policies that govern no pod, and policies that govern the same pods.
 
 use apportion_core::diagnostics::Finding;
 use apportion_core::k8s::{LabelSelector, Operator, Requirement};
 use apportion_core::policy::governance::EXEMPT_NAMESPACES;
 use apportion_core::policy::{Policy, PolicySet};
 
-/// The label that Kubernetes itself gives to every namespace: its name.
+/// Kubernetes sets this label on every namespace to its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
-const NAMESPACES: &str = "spec.namespaceSelector";
-const PODS: &str = "spec.podSelector";
+const NAMESPACES_FIELD: &str = "spec.namespaceSelector";
+const PODS_FIELD: &str = "spec.podSelector";
 
-/// What is doubtful in what policies match.
-pub fn lint(set: &PolicySet) -> Vec<Finding> {
+pub(super) fn lint(set: &PolicySet) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut earlier: Vec<&Policy> = Vec::new();
     for policy in set.iter() {
@@ -20,22 +19,22 @@ pub fn lint(set: &PolicySet) -> Vec<Finding> {
             findings.push(Finding::warning(policy.location.clone(), field, message));
             continue;
         }
-        // One that never governs is nobody's rival.
+        // A hidden policy conflicts with no other policy.
         if let Some(first) = earlier.iter().find(|first| hides(first, policy)) {
             findings.push(hidden(first, policy));
             continue;
         }
-        let rivals = earlier
+        let conflicts = earlier
             .iter()
-            .filter(|first| first.priority == policy.priority && meet(first, policy));
-        findings.extend(rivals.map(|first| tied(first, policy)));
+            .filter(|first| first.priority == policy.priority && overlaps(first, policy));
+        findings.extend(conflicts.map(|first| conflict(first, policy)));
         earlier.push(policy);
     }
     findings
 }
 
 fn matches_nothing(policy: &Policy) -> Option<(&'static str, String)> {
-    let remedy = "so the policy governs nothing; mend its requirements, or remove the policy";
+    let fix = "so the policy governs nothing; fix its requirements, or remove the policy";
     let exempt = LabelSelector {
         requirements: vec![Requirement::new(
             NAMESPACE_NAME,
@@ -44,14 +43,14 @@ fn matches_nothing(policy: &Policy) -> Option<(&'static str, String)> {
         )],
     };
     if !policy.namespaces.is_satisfiable() {
-        Some((NAMESPACES, format!("no namespace can satisfy this, {remedy}")))
+        Some((NAMESPACES_FIELD, format!("no namespace can satisfy this, {fix}")))
     } else if !policy.pods.is_satisfiable() {
-        Some((PODS, format!("no pod can satisfy this, {remedy}")))
+        Some((PODS_FIELD, format!("no pod can satisfy this, {fix}")))
     } else if policy.namespaces.implies(&exempt) {
         let names = EXEMPT_NAMESPACES.join(", ");
         Some((
-            NAMESPACES,
-            format!("matches exempt namespaces alone ({names}), {remedy}"),
+            NAMESPACES_FIELD,
+            format!("matches only exempt namespaces ({names}), {fix}"),
         ))
     } else {
         None
@@ -62,9 +61,9 @@ fn hides(first: &Policy, policy: &Policy) -> bool {
     policy.namespaces.implies(&first.namespaces) && policy.pods.implies(&first.pods)
 }
 
-/// Whether some pod in some namespace matches both. Labels of namespaces and pods have nothing to do with each other, so the two
-/// questions can be asked one by one.
-fn meet(one: &Policy, other: &Policy) -> bool {
+/// Whether some pod in some namespace can match both. Labels of namespaces and pods are
+/// independent, so each kind is checked on its own.
+fn overlaps(one: &Policy, other: &Policy) -> bool {
     one.namespaces.overlaps(&other.namespaces) && one.pods.overlaps(&other.pods)
 }
 
@@ -75,16 +74,16 @@ fn hidden(first: &Policy, policy: &Policy) -> Finding {
         format!("priority, {} over {}", first.priority, policy.priority)
     };
     let message = format!(
-        "`{}` never governs a pod: `{}` ({}) matches all that it matches, and goes first by {order}; raise its priority, or narrow \
-         the other",
-        policy.name, first.name, first.location
+        "`{}` never governs a pod: `{}` ({}) matches everything that it matches, and takes precedence by {order}; raise the \
+         priority of `{}`, or narrow `{}`",
+        policy.name, first.name, first.location, policy.name, first.name
     );
-    Finding::warning(policy.location.clone(), NAMESPACES, message)
+    Finding::warning(policy.location.clone(), NAMESPACES_FIELD, message)
 }
 
-fn tied(first: &Policy, policy: &Policy) -> Finding {
+fn conflict(first: &Policy, policy: &Policy) -> Finding {
     let message = format!(
-        "`{}` ({}) can govern the same pods as `{}`, at the same priority {}, and goes first by its name alone; give them different \
+        "`{}` ({}) can govern the same pods as `{}`, at the same priority {}, and takes precedence only by name; give them different \
          priorities, or make {} exclude each other",
         first.name,
         first.location,

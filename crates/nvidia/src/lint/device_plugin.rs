@@ -1,54 +1,53 @@
-//! The device plugin's configuration: what it refuses, and what it passes over without a word.
+//! Checks the device plugin's configuration for what the plugin rejects or silently ignores.
 //!
-//! Its rules: k8s-device-plugin v0.20.0, `api/config/v1` (what is read), `cmd/nvidia-device-plugin/main.go` (`validateFlags`),
-//! `internal/plugin/mps.go` and `cmd/mps-control-daemon/mps/device.go`.
+//! Rules: k8s-device-plugin v0.20.0, `api/config/v1` (parsing), `cmd/nvidia-device-plugin/main.go`
+//! (`validateFlags`), `internal/plugin/mps.go` and `cmd/mps-control-daemon/mps/device.go`.
 
-use super::keys::{self, Unknown};
-use super::source::Configuration;
-use super::tree::{Content, Value};
-use crate::file_keys::{DEVICE_PLUGIN, VERSION, plugin};
+use super::config_map::Configuration;
+use super::unknown_keys::{UnknownKey, unknown_keys};
+use crate::file_keys::{VERSION, device_plugin as keys};
+use crate::schema::DEVICE_PLUGIN;
+use crate::yaml::{LocatedValue, Value};
 use apportion_core::diagnostics::spelling;
 use apportion_core::diagnostics::{Finding, Location};
 use apportion_core::gpu::GpuResource;
 use apportion_core::gpu::names::NVIDIA_DOMAIN;
 use apportion_core::gpu::replicas::{FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING};
 
-/// The longest name of a resource, with its domain (`api/config/v1/consts.go`).
-const LONGEST_NAME: usize = 63;
+/// The maximum length of a resource name with its domain (`api/config/v1/consts.go`).
+const MAX_RESOURCE_NAME_LENGTH: usize = 63;
 
-/// How a configuration shares GPUs: what the plugin makes of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Method<'v> {
+pub(super) struct SharingMethod<'v> {
     /// `timeSlicing` or `mps`.
-    pub name: &'static str,
-    /// Its value.
-    pub value: &'v Value,
+    pub(super) name: &'static str,
+    pub(super) value: &'v LocatedValue,
 }
 
-/// The method that counts: MPS wins (`sharing.go`).
-pub fn method(root: &Value) -> Option<Method<'_>> {
-    let sharing = root.get(plugin::SHARING)?;
-    [plugin::MPS, plugin::TIME_SLICING]
+/// The sharing method that the plugin uses. MPS overrides time-slicing (`sharing.go`).
+pub(super) fn sharing_method(root: &LocatedValue) -> Option<SharingMethod<'_>> {
+    let sharing = root.get(keys::SHARING)?;
+    [keys::MPS, keys::TIME_SLICING]
         .into_iter()
-        .find_map(|name| sharing.get(name).map(|value| Method { name, value }))
+        .find_map(|name| sharing.get(name).map(|value| SharingMethod { name, value }))
 }
 
-/// What is wrong or doubtful in a configuration, alone.
-pub fn lint(configuration: &Configuration) -> Vec<Finding> {
-    let mut lint = Lint {
+/// Checks one configuration on its own.
+pub(super) fn lint(configuration: &Configuration) -> Vec<Finding> {
+    let mut linter = Linter {
         configuration,
         findings: Vec::new(),
     };
-    lint.whole();
-    lint.findings
+    linter.check();
+    linter.findings
 }
 
-struct Lint<'c> {
+struct Linter<'c> {
     configuration: &'c Configuration,
     findings: Vec<Finding>,
 }
 
-impl Lint<'_> {
+impl Linter<'_> {
     fn error(&mut self, at: &Location, path: &str, message: impl Into<String>) {
         let field = self.configuration.field(path);
         self.findings.push(Finding::error(at.clone(), field, message));
@@ -59,84 +58,77 @@ impl Lint<'_> {
         self.findings.push(Finding::warning(at.clone(), field, message));
     }
 
-    fn whole(&mut self) {
+    fn check(&mut self) {
         let root = &self.configuration.root;
         if let Some(version) = root.get("version")
-            && version.text() != Some(VERSION)
+            && version.as_str() != Some(VERSION)
         {
-            let message = format!(
-                "{} is no version that the plugin reads; write {VERSION}",
-                version.quoted()
-            );
+            let message = format!("the plugin rejects version {}; write {VERSION}", version.quoted());
             self.error(&version.location, "version", message);
         }
-        for key in keys::unknown(root, &DEVICE_PLUGIN) {
-            let message = ignored(&key);
+        for key in unknown_keys(root, &DEVICE_PLUGIN) {
+            let message = unknown_key_message(&key);
             self.warning(&key.location, &key.path, message);
         }
-        self.flags(root);
-        if let Some((key, _)) = root.entry(plugin::RESOURCES) {
-            let message = "the plugin reads it and then drops it, with a line in its log: resources can not be named here; remove it, and use renameByDefault in sharing";
-            self.warning(&key.location, plugin::RESOURCES, message);
+        self.check_flags(root);
+        if let Some((key, _)) = root.entry(keys::RESOURCES) {
+            let message = "the plugin ignores this and logs a warning, because resources cannot be renamed here; remove it, and use renameByDefault in sharing";
+            self.warning(&key.location, keys::RESOURCES, message);
         }
-        let Some(sharing) = root.get(plugin::SHARING) else {
+        let Some(sharing) = root.get(keys::SHARING) else {
             return;
         };
-        for name in [plugin::TIME_SLICING, plugin::MPS] {
+        for name in [keys::TIME_SLICING, keys::MPS] {
             if let Some(value) = sharing.get(name) {
-                self.method(Method { name, value });
+                self.check_sharing_method(SharingMethod { name, value });
             }
         }
-        if let (Some((key, _)), Some(_)) = (sharing.entry(plugin::TIME_SLICING), sharing.get(plugin::MPS)) {
-            let message =
-                "mps stands beside it and wins, so this is ignored: a node shares its GPUs in one way; remove one";
+        if let (Some((key, _)), Some(_)) = (sharing.entry(keys::TIME_SLICING), sharing.get(keys::MPS)) {
+            let message = "ignored, because mps is set as well and overrides it; remove one of them";
             self.warning(&key.location, "sharing.timeSlicing", message);
         }
-        if let Some(mps) = sharing.get(plugin::MPS)
-            && let Some(strategy) = root.at("flags.migStrategy")
-            && strategy.text() == Some("mixed")
+        if let Some(mps) = sharing.get(keys::MPS)
+            && let Some(strategy) = root.get_path("flags.migStrategy")
+            && strategy.as_str() == Some("mixed")
         {
             let message = format!(
-                "the plugin ends with \"using --mig-strategy=mixed is not supported with MPS\" (sharing.mps at {}); write none here, and keep MIG for configurations of other nodes",
+                "the plugin exits with \"using --mig-strategy=mixed is not supported with MPS\" (sharing.mps at {}); write none here, and use MIG on other nodes",
                 mps.location
             );
             self.error(&strategy.location, "flags.migStrategy", message);
         }
     }
 
-    fn flags(&mut self, root: &Value) {
+    fn check_flags(&mut self, root: &LocatedValue) {
         const VALUES: [(&str, &[&str]); 4] = [
             ("flags.migStrategy", &["none", "single", "mixed"]),
             ("flags.deviceDiscoveryStrategy", &["auto", "nvml", "tegra"]),
-            ("flags.plugin.deviceIDStrategy", &plugin::DEVICE_ID_STRATEGIES),
-            (
-                "flags.plugin.sharedDevicesAllocationPolicy",
-                &plugin::ALLOCATION_POLICIES,
-            ),
+            ("flags.plugin.deviceIDStrategy", &keys::DEVICE_ID_STRATEGIES),
+            ("flags.plugin.sharedDevicesAllocationPolicy", &keys::ALLOCATION_POLICIES),
         ];
         for (path, known) in VALUES {
-            if let Some(value) = root.at(path)
-                && value.text().is_none_or(|text| !known.contains(&text))
+            if let Some(value) = root.get_path(path)
+                && value.as_str().is_none_or(|text| !known.contains(&text))
             {
-                let message = format!("{} is refused; write {}", value.quoted(), known.join(" or "));
+                let message = format!("the plugin rejects {}; write {}", value.quoted(), known.join(" or "));
                 self.error(&value.location, path, message);
             }
         }
         let path = "flags.plugin.deviceListStrategy";
-        if let Some(value) = root.at(path) {
+        if let Some(value) = root.get_path(path) {
             for one in if value.items().is_empty() {
                 std::slice::from_ref(value)
             } else {
                 value.items()
             } {
                 if one
-                    .text()
-                    .is_none_or(|text| !plugin::DEVICE_LIST_STRATEGIES.contains(&text))
+                    .as_str()
+                    .is_none_or(|text| !keys::DEVICE_LIST_STRATEGIES.contains(&text))
                 {
                     let message = format!(
-                        "{} is refused; write {}, or a list of them",
+                        "the plugin rejects {}; write {}, or a list of them",
                         one.quoted(),
-                        plugin::DEVICE_LIST_STRATEGIES.join(" or ")
+                        keys::DEVICE_LIST_STRATEGIES.join(" or ")
                     );
                     self.error(&one.location, path, message);
                 }
@@ -144,127 +136,136 @@ impl Lint<'_> {
         }
     }
 
-    fn method(&mut self, method: Method<'_>) {
+    fn check_sharing_method(&mut self, method: SharingMethod<'_>) {
         let path = format!("sharing.{}", method.name);
-        let renames = method.value.get(plugin::RENAME_BY_DEFAULT).and_then(Value::flag) == Some(true);
+        let renames_by_default = method
+            .value
+            .get(keys::RENAME_BY_DEFAULT)
+            .and_then(LocatedValue::as_bool)
+            == Some(true);
         let Some(resources) = method
             .value
-            .get(plugin::RESOURCES)
+            .get(keys::RESOURCES)
             .filter(|list| !list.items().is_empty())
         else {
-            let message =
-                "the plugin refuses it without resources; list one, such as {name: nvidia.com/gpu, replicas: 4}";
+            let message = "the plugin requires resources; list one, such as {name: nvidia.com/gpu, replicas: 4}";
             self.error(&method.value.location, &format!("{path}.resources"), message);
             return;
         };
         for (at, item) in resources.items().iter().enumerate() {
-            self.resource(item, method, renames, &format!("{path}.resources[{at}]"));
+            self.check_resource(item, method, renames_by_default, &format!("{path}.resources[{at}]"));
         }
     }
 
-    fn resource(&mut self, item: &Value, method: Method<'_>, renames: bool, path: &str) {
-        match item.get("name").map(|name| (name, name.text())) {
+    fn check_resource(&mut self, item: &LocatedValue, method: SharingMethod<'_>, renames_by_default: bool, path: &str) {
+        match item.get("name").map(|name| (name, name.as_str())) {
             None => self.error(
                 &item.location,
                 path,
-                "the plugin refuses it without a name; write name: nvidia.com/gpu",
+                "the plugin requires a name; write name: nvidia.com/gpu",
             ),
             Some((name, None)) => {
-                let message = format!("{} is no name; write nvidia.com/gpu", name.quoted());
+                let message = format!("{} is not a resource name; write nvidia.com/gpu", name.quoted());
                 self.error(&name.location, &format!("{path}.name"), message);
             }
-            Some((name, Some(text))) => self.name(name, text, method, path),
+            Some((name, Some(text))) => self.check_name(name, text, method, path),
         }
         match item.get("replicas") {
             None => self.error(
                 &item.location,
                 path,
-                "the plugin refuses it without replicas; write replicas: 4, or as many as you want",
+                "the plugin requires replicas; write the number of shares, such as replicas: 4",
             ),
-            Some(replicas) => self.replicas(replicas, method, path),
+            Some(replicas) => self.check_replicas(replicas, method, path),
         }
         if let Some((key, rename)) = item.entry("rename") {
-            let name = item.get("name").and_then(Value::text).unwrap_or_default();
-            if !(renames && rename.text() == Some(&format!("{}.shared", with_domain(name)))) {
-                let message = "the plugin drops it, with a line in its log; for the name with .shared write renameByDefault: true beside resources, other names there are none";
+            let name = item.get("name").and_then(LocatedValue::as_str).unwrap_or_default();
+            if !(renames_by_default && rename.as_str() == Some(&format!("{}.shared", with_domain(name)))) {
+                let message = "the plugin ignores this and logs a warning; to add .shared to the name, write renameByDefault: true next to resources; no other names are possible";
                 self.warning(&key.location, &format!("{path}.rename"), message);
             }
         }
         if let Some((key, devices)) = item.entry("devices")
-            && devices.text() != Some("all")
+            && devices.as_str() != Some("all")
         {
             let path = format!("{path}.devices");
-            if matches!(devices.content, Content::Text(_) | Content::Map(_) | Content::Bool(_)) {
-                let message = format!("{} is refused; remove it: all devices are shared", devices.quoted());
+            if matches!(devices.value, Value::String(_) | Value::Map(_) | Value::Bool(_)) {
+                let message = format!(
+                    "the plugin rejects {}; remove it: all devices are shared",
+                    devices.quoted()
+                );
                 self.error(&devices.location, &path, message);
             } else {
-                let message = "the plugin drops it, with a line in its log, and shares all devices; remove it, and give GPUs that are not shared a node of their own";
+                let message = "the plugin ignores this, logs a warning and shares all devices; remove it, and keep GPUs that are not shared on other nodes";
                 self.warning(&key.location, &path, message);
             }
         }
     }
 
-    fn name(&mut self, name: &Value, text: &str, method: Method<'_>, path: &str) {
+    fn check_name(&mut self, name: &LocatedValue, text: &str, method: SharingMethod<'_>, path: &str) {
         let path = format!("{path}.name");
-        let whole = with_domain(text);
-        if whole.len() > LONGEST_NAME {
+        let full_name = with_domain(text);
+        if full_name.len() > MAX_RESOURCE_NAME_LENGTH {
             let message = format!(
-                "`{whole}` has {} characters; the plugin refuses more than {LONGEST_NAME}",
-                whole.len()
+                "`{full_name}` has {} characters; the plugin allows at most {MAX_RESOURCE_NAME_LENGTH}",
+                full_name.len()
             );
             self.error(&name.location, &path, message);
             return;
         }
-        match whole.parse::<GpuResource>() {
+        match full_name.parse::<GpuResource>() {
             Ok(GpuResource::Gpu) => {}
-            Ok(GpuResource::Mig(_)) if method.name == plugin::MPS => {
-                let message =
-                    "the plugin does not start with MPS on MIG devices; share them by timeSlicing, or remove it";
+            Ok(GpuResource::Mig(_)) if method.name == keys::MPS => {
+                let message = "the plugin does not start with MPS on MIG devices; use timeSlicing, or remove it";
                 self.error(&name.location, &path, message);
             }
             Ok(GpuResource::Mig(profile)) => {
-                let strategy = self.configuration.root.at("flags.migStrategy").and_then(Value::text);
+                let strategy = self
+                    .configuration
+                    .root
+                    .get_path("flags.migStrategy")
+                    .and_then(LocatedValue::as_str);
                 if let Some(strategy) = strategy.filter(|strategy| *strategy != "mixed") {
                     let message = format!(
-                        "under migStrategy {strategy} there is no resource for {profile}, so nothing is shared; write migStrategy: mixed, or name: nvidia.com/gpu"
+                        "with migStrategy {strategy} no resource exists for {profile}, so nothing is shared; write migStrategy: mixed, or name: nvidia.com/gpu"
                     );
                     self.warning(&name.location, &path, message);
                 }
             }
             Ok(GpuResource::GpuShared | GpuResource::MigShared(_)) => {
-                let message = "names what sharing makes, not what is shared; write it without .shared, and renameByDefault: true beside resources";
+                let message = "this is the name after sharing; write the name without .shared, and renameByDefault: true next to resources";
                 self.warning(&name.location, &path, message);
             }
             Err(error) => {
                 let gpu = GpuResource::Gpu.to_string();
-                let near = spelling::nearest(&whole, [gpu.as_str()]);
+                let near = spelling::nearest(&full_name, [gpu.as_str()]);
                 let help = near.map_or_else(|| error.to_string(), |near| format!("did you mean {near}?"));
-                let message = format!("`{text}` is no resource of the plugin, so nothing is shared; {help}");
+                let message = format!("the plugin has no resource `{text}`, so nothing is shared; {help}");
                 self.warning(&name.location, &path, message);
             }
         }
     }
 
-    fn replicas(&mut self, replicas: &Value, method: Method<'_>, path: &str) {
+    fn check_replicas(&mut self, replicas: &LocatedValue, method: SharingMethod<'_>, path: &str) {
         let path = format!("{path}.replicas");
-        let Some(count) = replicas.whole() else {
-            let message = format!("{} is no whole number; the plugin refuses it", replicas.quoted());
+        let Some(count) = replicas.as_i64() else {
+            let message = format!("the plugin rejects {}; write an integer", replicas.quoted());
             self.error(&replicas.location, &path, message);
             return;
         };
         if count < FEWEST_REPLICAS {
             let message = format!(
-                "{count}: the plugin refuses less than {FEWEST_REPLICAS}; write {FEWEST_REPLICAS} or more, or leave sharing out"
+                "{count} is too few: the plugin requires at least {FEWEST_REPLICAS}; write {FEWEST_REPLICAS} or more, or remove sharing"
             );
             self.error(&replicas.location, &path, message);
-        } else if method.name == plugin::MPS && count > MOST_MPS_REPLICAS {
+        } else if method.name == keys::MPS && count > MOST_MPS_REPLICAS {
             let message = format!(
-                "{count}: the MPS daemon takes at most {MOST_MPS_REPLICAS} shares of a GPU and stops at more; write {MOST_MPS_REPLICAS} or less"
+                "{count} is too many: the MPS daemon supports at most {MOST_MPS_REPLICAS} shares of a GPU and exits if there are more; write {MOST_MPS_REPLICAS} or less"
             );
             self.error(&replicas.location, &path, message);
-        } else if method.name == plugin::MPS && count > MOST_MPS_REPLICAS_BEFORE_TURING {
+        } else if method.name == keys::MPS && count > MOST_MPS_REPLICAS_BEFORE_TURING {
             let message = format!(
-                "{count}: on V100 and older GPUs the MPS daemon stops at more than {MOST_MPS_REPLICAS_BEFORE_TURING}; write {MOST_MPS_REPLICAS_BEFORE_TURING} or less if a node has such"
+                "{count} is too many for V100 and older GPUs: their MPS daemon exits at more than {MOST_MPS_REPLICAS_BEFORE_TURING} shares; write {MOST_MPS_REPLICAS_BEFORE_TURING} or less if a node has such a GPU"
             );
             self.warning(&replicas.location, &path, message);
         }
@@ -280,38 +281,34 @@ fn with_domain(name: &str) -> String {
     }
 }
 
-/// What to say of a key that is passed over.
-fn ignored(key: &Unknown) -> String {
-    let memory = key.key.to_ascii_lowercase().contains("mem");
-    if memory && key.path.starts_with("sharing.mps") {
-        return "the plugin has no such key and passes over it without a word: under MPS a process gets at most the GPU's memory divided by replicas; remove it, and choose replicas for the memory that you want".to_owned();
+fn unknown_key_message(key: &UnknownKey) -> String {
+    let is_memory = key.key.to_ascii_lowercase().contains("mem");
+    if is_memory && key.path.starts_with("sharing.mps") {
+        return "the plugin silently ignores this unknown key: with MPS a process gets at most the GPU's memory divided by replicas; remove it, and choose replicas for the memory that you want".to_owned();
     }
-    if memory && key.path.starts_with("sharing.") {
-        return "the plugin has no such key and passes over it without a word: time slices share all of the GPU's memory; remove it, or use mps or MIG, which divide it".to_owned();
+    if is_memory && key.path.starts_with("sharing.") {
+        return "the plugin silently ignores this unknown key: time slices share all of the GPU's memory; remove it, or use mps or MIG, which divide the memory".to_owned();
     }
-    format!(
-        "the plugin has no such key here and passes over it without a word; {}",
-        key.help
-    )
+    format!("the plugin silently ignores this unknown key; {}", key.help)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lint::source::Sources;
+    use crate::lint::Sources;
 
     fn found(text: &str) -> Vec<String> {
         let mut sources = Sources::default();
         sources.add("c.yaml", text).unwrap();
         sources
-            .plugins()
+            .device_plugin_configs()
             .flat_map(lint)
             .map(|finding| finding.to_string())
             .collect()
     }
 
     #[test]
-    fn good_ones_are_left_alone() {
+    fn valid_configurations_have_no_findings() {
         for text in [
             "version: v1\nflags: {migStrategy: none}\n",
             "version: v1\nsharing: {timeSlicing: {renameByDefault: true, resources: [{name: nvidia.com/gpu, replicas: 100, devices: all, rename: nvidia.com/gpu.shared}]}}\n",
@@ -323,16 +320,16 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_named_with_its_place_and_its_remedy() {
+    fn mistakes_are_located_with_a_fix() {
         let mps = |resource: &str| format!("version: v1\nsharing:\n  mps:\n    resources:\n    - {resource}\n");
         let slices =
             |resource: &str| format!("version: v1\nsharing:\n  timeSlicing:\n    resources:\n    - {resource}\n");
-        for (text, place, words) in [
+        for (text, location, expected) in [
             ("version: v2\nflags: {}\n".to_owned(), "c.yaml:1:10: error", "write v1"),
             (
                 "version: v1\nflags:\n  renameByDefault: true\n".to_owned(),
                 "c.yaml:3:3: warning: flags.renameByDefault",
-                "passes over it without a word; it belongs in sharing.timeSlicing or sharing.mps",
+                "silently ignores this unknown key; it belongs in sharing.timeSlicing or sharing.mps",
             ),
             (
                 "version: v1\nflags:\n  migStrategy: mixd\n".to_owned(),
@@ -347,7 +344,7 @@ mod tests {
             (
                 "version: v1\nresources: {gpus: [{pattern: '*', name: gpu}]}\n".to_owned(),
                 "c.yaml:2:1: warning",
-                "drops it",
+                "ignores this",
             ),
             (
                 mps("{name: nvidia.com/gpu, replicas: 4, memoryLimit: 8Gi}"),
@@ -364,11 +361,11 @@ mod tests {
                 "c.yaml:5:30: warning",
                 "did you mean replicas?",
             ),
-            (mps("{name: nvidia.com/gpu, replicas: 1}"), "c.yaml:5:40: error", "refuses less than 2"),
+            (mps("{name: nvidia.com/gpu, replicas: 1}"), "c.yaml:5:40: error", "requires at least 2"),
             (mps("{name: nvidia.com/gpu, replicas: 49}"), "c.yaml:5:40: error", "at most 48"),
-            (mps("{name: nvidia.com/gpu, replicas: 17}"), "c.yaml:5:40: warning", "at more than 16"),
-            (mps("{name: nvidia.com/gpu, replicas: '4'}"), "c.yaml:5:40: error", "no whole number"),
-            (mps("{replicas: 4}"), "c.yaml:5:7: error", "without a name"),
+            (mps("{name: nvidia.com/gpu, replicas: 17}"), "c.yaml:5:40: warning", "exits at more than 16"),
+            (mps("{name: nvidia.com/gpu, replicas: '4'}"), "c.yaml:5:40: error", "write an integer"),
+            (mps("{replicas: 4}"), "c.yaml:5:7: error", "requires a name"),
             (
                 mps("{name: nvidia.com/mig-1g.10gb, replicas: 4}"),
                 "c.yaml:5:14: error",
@@ -407,7 +404,7 @@ mod tests {
             (
                 "version: v1\nflags: {migStrategy: none}\nsharing: {timeSlicing: {resources: [{name: nvidia.com/mig-1g.5gb, replicas: 2}]}}\n".to_owned(),
                 "c.yaml:3:44: warning",
-                "there is no resource for 1g.5gb",
+                "no resource exists for 1g.5gb",
             ),
             (
                 "version: v1\nflags: {migStrategy: mixed}\nsharing: {mps: {resources: [{name: nvidia.com/gpu, replicas: 2}]}}\n".to_owned(),
@@ -417,12 +414,12 @@ mod tests {
             (
                 "version: v1\nsharing:\n  timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 2}]}\n  mps: {resources: [{name: nvidia.com/gpu, replicas: 2}]}\n".to_owned(),
                 "c.yaml:3:3: warning",
-                "wins, so this is ignored",
+                "overrides it",
             ),
         ] {
             let found = found(&text);
             assert!(
-                found.iter().any(|line| line.starts_with(place) && line.contains(words)),
+                found.iter().any(|line| line.starts_with(location) && line.contains(expected)),
                 "{text}\n{found:#?}"
             );
             assert!(found.len() <= 2, "{text}\n{found:#?}");

@@ -1,12 +1,13 @@
-//! What NVIDIA's files and a cluster do not say alike: nodes that were never labelled, that have not read a change, or that can
-//! not do what their configuration says.
+//! Compares the files with the nodes of a cluster: nodes without a label, nodes that have not
+//! applied a change, and nodes whose GPUs cannot do what their configuration says.
 
-use super::mig_parted;
-use super::plugin;
-use super::source::{Configuration, Sources};
-use super::tree::Value;
-use crate::file_keys::{mig_parted as entries, plugin as names};
-use crate::plan::layout;
+use super::config_map::Configuration;
+use super::device_plugin::sharing_method;
+use super::mig_parted::{config_names, mig_devices};
+use super::sources::Sources;
+use crate::file_keys::{device_plugin, mig_parted};
+use crate::plan::mig_fit;
+use crate::yaml::LocatedValue;
 use apportion_core::diagnostics::spelling;
 use apportion_core::diagnostics::{Finding, Location};
 use apportion_core::gpu::names::{DEVICE_PLUGIN_CONFIG, MIG_CONFIG, MIG_CONFIG_STATE, gpu_label};
@@ -19,18 +20,21 @@ use apportion_mig::geometry::model_of;
 use apportion_mig::memory::MiB;
 use apportion_mig::product::ProductLabel;
 
-/// What is found, by node; the cluster was read from `file`.
-pub fn lint(sources: &Sources, inventory: &Inventory, file: &str) -> Vec<Finding> {
-    let plugins: Vec<&Configuration> = sources.plugins().filter(|c| !c.key.is_empty()).collect();
-    let partitions: Vec<&Configuration> = sources.config_maps.iter().flat_map(|map| &map.mig_parted).collect();
+/// Checks every GPU node of a cluster that was read from `file`.
+pub fn lint_nodes(sources: &Sources, inventory: &Inventory, file: &str) -> Vec<Finding> {
+    let device_plugin_configs: Vec<&Configuration> = sources
+        .device_plugin_configs()
+        .filter(|configuration| !configuration.key.is_empty())
+        .collect();
+    let mig_parted_configs: Vec<&Configuration> = sources.mig_parted_configs().collect();
     let mut findings = Vec::new();
     for node in inventory.nodes().filter(|node| has_gpus(node)) {
         let mut messages = Vec::new();
-        if !plugins.is_empty() {
-            messages.extend(of_plugin(sources, &plugins, node));
+        if !device_plugin_configs.is_empty() {
+            messages.extend(check_device_plugin(sources, &device_plugin_configs, node));
         }
-        if !partitions.is_empty() {
-            messages.extend(of_mig_parted(&partitions, node));
+        if !mig_parted_configs.is_empty() {
+            messages.extend(check_mig_parted(&mig_parted_configs, node));
         }
         let subject = format!("node {}", node.name);
         findings.extend(
@@ -42,14 +46,14 @@ pub fn lint(sources: &Sources, inventory: &Inventory, file: &str) -> Vec<Finding
     findings
 }
 
-/// Whether every node with GPUs has a label that chooses its configuration.
-pub fn is_labelled(inventory: &Inventory) -> bool {
-    let chosen = |node: &NodeEntry| {
+/// Whether every GPU node has a label that selects its device plugin configuration.
+pub(super) fn are_all_labelled(inventory: &Inventory) -> bool {
+    let is_labelled = |node: &NodeEntry| {
         node.labels
             .label(DEVICE_PLUGIN_CONFIG)
             .is_some_and(|key| !key.is_empty())
     };
-    inventory.nodes().filter(|node| has_gpus(node)).all(chosen)
+    inventory.nodes().filter(|node| has_gpus(node)).all(is_labelled)
 }
 
 fn has_gpus(node: &NodeEntry) -> bool {
@@ -57,83 +61,87 @@ fn has_gpus(node: &NodeEntry) -> bool {
     !offers.offers.is_empty() || !offers.problems.is_empty() || node.labels.label(gpu_label::PRODUCT).is_some()
 }
 
-/// The device plugin's configuration of a node against its labels and what the kubelet says.
-fn of_plugin(sources: &Sources, plugins: &[&Configuration], node: &NodeEntry) -> Vec<String> {
+/// Compares a node's device plugin configuration with its labels and its allocatable resources.
+fn check_device_plugin(sources: &Sources, configurations: &[&Configuration], node: &NodeEntry) -> Vec<String> {
     let label = node.labels.label(DEVICE_PLUGIN_CONFIG).filter(|key| !key.is_empty());
-    let default = sources.word("devicePlugin.config.default").map(|(key, _)| key);
+    let default = sources.string_value("devicePlugin.config.default").map(|(key, _)| key);
+    let keys = || configurations.iter().map(|configuration| configuration.key.as_str());
     let Some(key) = label.or(default) else {
-        let keys: Vec<&str> = plugins.iter().map(|configuration| configuration.key.as_str()).collect();
+        let keys: Vec<&str> = keys().collect();
         return vec![format!(
-            "has no label {DEVICE_PLUGIN_CONFIG}, and no default is known, so it gets an empty configuration; label it with one of {}",
+            "has no label {DEVICE_PLUGIN_CONFIG}, and no default is known, so it gets an empty configuration; set the label to one of {}",
             keys.join(", ")
         )];
     };
-    let Some(configuration) = plugins.iter().find(|configuration| configuration.key == key) else {
-        let keys = || plugins.iter().map(|configuration| configuration.key.as_str());
+    let Some(configuration) = configurations.iter().find(|configuration| configuration.key == key) else {
         let help = spelling::nearest(key, keys()).map_or_else(
             || format!("its keys are {}", keys().collect::<Vec<_>>().join(", ")),
             |near| format!("did you mean {near}?"),
         );
         return vec![format!(
-            "its configuration is `{key}`, which is no key of the ConfigMap, so its config-manager ends with an error again and again, and the device plugin stays on the default; {help}"
+            "its configuration is `{key}`, a key that the ConfigMap does not have, so its config-manager fails repeatedly and the device plugin keeps the default; {help}"
         )];
     };
-    Expected::of(configuration).map_or_else(Vec::new, |expected| expected.against(node))
+    ExpectedSharing::new(configuration).map_or_else(Vec::new, |expected| expected.compare(node))
 }
 
-/// What a configuration makes of `nvidia.com/gpu`.
-struct Expected<'c> {
+/// How a configuration shares `nvidia.com/gpu`.
+struct ExpectedSharing<'c> {
     configuration: &'c Configuration,
     strategy: &'static str,
     replicas: u64,
     renamed: bool,
 }
 
-impl<'c> Expected<'c> {
-    /// `None` where it can not be read, which is found elsewhere.
-    fn of(configuration: &'c Configuration) -> Option<Self> {
-        let whole = Expected {
+impl<'c> ExpectedSharing<'c> {
+    /// `None` if the configuration is invalid, which other checks report.
+    fn new(configuration: &'c Configuration) -> Option<Self> {
+        let unshared = ExpectedSharing {
             configuration,
             strategy: "none",
             replicas: 1,
             renamed: false,
         };
-        let Some(method) = plugin::method(&configuration.root) else {
-            return Some(whole);
+        let Some(method) = sharing_method(&configuration.root) else {
+            return Some(unshared);
         };
-        let gpus = |item: &&Value| {
+        let is_gpu = |item: &&LocatedValue| {
             item.get("name")
-                .and_then(Value::text)
+                .and_then(LocatedValue::as_str)
                 .is_some_and(|name| name == "gpu" || name.parse() == Ok(GpuResource::Gpu))
         };
         let Some(item) = method
             .value
-            .get(names::RESOURCES)
-            .and_then(|list| list.items().iter().find(gpus))
+            .get(device_plugin::RESOURCES)
+            .and_then(|list| list.items().iter().find(is_gpu))
         else {
-            return Some(whole);
+            return Some(unshared);
         };
-        Some(Expected {
+        Some(ExpectedSharing {
             configuration,
-            strategy: if method.name == names::MPS {
+            strategy: if method.name == device_plugin::MPS {
                 Strategy::Mps
             } else {
                 Strategy::TimeSlicing
             }
             .as_str(),
-            replicas: u64::try_from(item.get("replicas")?.whole()?).ok()?,
-            renamed: method.value.get(names::RENAME_BY_DEFAULT).and_then(Value::flag) == Some(true),
+            replicas: u64::try_from(item.get("replicas")?.as_i64()?).ok()?,
+            renamed: method
+                .value
+                .get(device_plugin::RENAME_BY_DEFAULT)
+                .and_then(LocatedValue::as_bool)
+                == Some(true),
         })
     }
 
-    fn words(&self) -> String {
+    fn description(&self) -> String {
         match self.replicas {
             1 => "whole GPUs".to_owned(),
             replicas => format!("{} with {replicas} replicas", self.strategy),
         }
     }
 
-    fn against(&self, node: &NodeEntry) -> Vec<String> {
+    fn compare(&self, node: &NodeEntry) -> Vec<String> {
         if node.offers.paused.is_some() {
             return Vec::new();
         }
@@ -141,16 +149,16 @@ impl<'c> Expected<'c> {
         let Some(strategy) = node.labels.label(gpu_label::SHARING_STRATEGY) else {
             return Vec::new();
         };
-        // 0: no GPU of the node is given as a GPU, since all are partitioned.
+        // 0 means that all GPUs of the node are partitioned, so none is offered as a whole.
         let Some(replicas) = number(gpu_label::REPLICAS).filter(|replicas| *replicas > 0) else {
             return Vec::new();
         };
         let key = &self.configuration.key;
-        let place = &self.configuration.location;
+        let location = &self.configuration.location;
         if (strategy, replicas) != (self.strategy, self.replicas) {
             return vec![format!(
-                "its configuration `{key}` ({place}) says {}, its labels say {strategy} with {replicas}; a changed key is read after a restart of the node's device plugin and GPU feature discovery alone",
-                self.words()
+                "its configuration `{key}` ({location}) says {}, but its labels say {strategy} with {replicas}; to apply a changed key, restart the node's device plugin and GPU feature discovery",
+                self.description()
             )];
         }
         let mut messages = Vec::new();
@@ -159,8 +167,8 @@ impl<'c> Expected<'c> {
             let most = most_mps_replicas(&product);
             if self.strategy == Strategy::Mps.as_str() && i64::try_from(self.replicas).is_ok_and(|count| count > most) {
                 messages.push(format!(
-                    "its configuration `{key}` ({place}) says {}, and the MPS daemon takes at most {most} on {product}",
-                    self.words()
+                    "its configuration `{key}` ({location}) says {}, but the MPS daemon supports at most {most} on {product}",
+                    self.description()
                 ));
             }
         }
@@ -170,14 +178,14 @@ impl<'c> Expected<'c> {
             GpuResource::Gpu
         };
         match (node.offers.get(resource), number(gpu_label::COUNT)) {
-            // Beside MIG devices some of the GPUs are not given as GPUs.
+            // With MIG devices on the node, some of its GPUs are not offered as whole GPUs.
             (Some(offer), Some(count)) if offer.total != count * self.replicas && !has_mig_devices(node) => messages.push(format!(
-                "its configuration `{key}` ({place}) makes {} {resource} of {count} GPUs, and {} are allocatable: some are unhealthy, or a change is not read yet",
+                "its configuration `{key}` ({location}) makes {} {resource} of {count} GPUs, but {} are allocatable: some are unhealthy, or a change is not applied yet",
                 count * self.replicas,
                 offer.total
             )),
             (None, _) if node.offers.problem(resource).is_none() => messages.push(format!(
-                "its configuration `{key}` ({place}) makes {resource}, and none is allocatable"
+                "its configuration `{key}` ({location}) makes {resource}, but none is allocatable"
             )),
             _ => {}
         }
@@ -190,72 +198,73 @@ fn has_mig_devices(node: &NodeEntry) -> bool {
     offers.any(|offer| matches!(offer.resource, GpuResource::Mig(_) | GpuResource::MigShared(_)))
 }
 
-/// The entry of mig-parted's configuration of a node against the node.
-fn of_mig_parted(partitions: &[&Configuration], node: &NodeEntry) -> Vec<String> {
+/// Compares a node's MIG configuration with its labels and its allocatable resources.
+fn check_mig_parted(configurations: &[&Configuration], node: &NodeEntry) -> Vec<String> {
     let Some(name) = node.labels.label(MIG_CONFIG).filter(|name| !name.is_empty()) else {
         return Vec::new();
     };
-    let mut all = partitions.iter();
-    let found = all.find_map(|configuration| configuration.root.get(entries::CONFIGS)?.entry(name));
+    let found = configurations
+        .iter()
+        .find_map(|configuration| configuration.root.get(mig_parted::CONFIGS)?.entry(name));
     let Some((key, entry)) = found else {
-        let known: Vec<&str> = partitions
+        let known: Vec<&str> = configurations
             .iter()
-            .flat_map(|configuration| mig_parted::names(configuration))
+            .flat_map(|configuration| config_names(configuration))
             .collect();
         let help = spelling::nearest(name, known.iter().copied()).map_or_else(
-            || format!("its entries are {}", known.join(", ")),
+            || format!("its configurations are {}", known.join(", ")),
             |near| format!("did you mean {near}?"),
         );
         return vec![format!(
-            "its label {MIG_CONFIG} is `{name}`, which is no entry of {}, so the MIG manager fails there; {help}",
-            entries::CONFIGS
+            "its label {MIG_CONFIG} is `{name}`, which {} does not have, so the MIG manager fails there; {help}",
+            mig_parted::CONFIGS
         )];
     };
-    // What differs from GPU to GPU can not be told from the labels of a node.
+    // Node labels do not describe GPUs with different layouts.
     let [item] = entry.items() else { return Vec::new() };
-    let Some(devices) = mig_parted::devices(item).filter(|devices| !devices.is_empty()) else {
+    let Some(devices) = mig_devices(item).filter(|devices| !devices.is_empty()) else {
         return Vec::new();
     };
     let number = |key| node.labels.label(key).and_then(|text| text.parse::<u64>().ok());
     if let Some(label) = node.labels.label(gpu_label::PRODUCT) {
         let product = ProductLabel::parse(label).product;
-        let objection =
-            model_of(&product, number(gpu_label::MEMORY).map(MiB)).and_then(|model| layout::objection(model, &devices));
-        if let Some(objection) = objection {
+        let message = model_of(&product, number(gpu_label::MEMORY).map(MiB))
+            .and_then(|model| mig_fit::unfit_message(model, &devices));
+        if let Some(message) = message {
             return vec![format!(
-                "its label {MIG_CONFIG} is `{name}` ({}): {objection}",
+                "its label {MIG_CONFIG} is `{name}` ({}): {message}",
                 key.location
             )];
         }
     }
-    let settled = node
+    let is_applied = node
         .labels
         .label(MIG_CONFIG_STATE)
         .is_none_or(|state| state == "success");
-    let all =
-        item.get(entries::DEVICES).and_then(Value::text) == Some("all") && item.get(entries::DEVICE_FILTER).is_none();
-    let (true, true, Some(gpus)) = (settled, all, number(gpu_label::COUNT)) else {
+    let is_for_all_gpus = item.get(mig_parted::DEVICES).and_then(LocatedValue::as_str) == Some("all")
+        && item.get(mig_parted::DEVICE_FILTER).is_none();
+    let (true, true, Some(gpus)) = (is_applied, is_for_all_gpus, number(gpu_label::COUNT)) else {
         return Vec::new();
     };
-    // Under MIG strategy single the devices are nvidia.com/gpu, and the count is theirs.
-    let mixed = has_mig_devices(node);
-    let single = node.labels.label(gpu_label::MIG_SLICES).is_some();
-    if single {
+    // With MIG strategy single the devices are nvidia.com/gpu, and the count is that of the
+    // devices.
+    if node.labels.label(gpu_label::MIG_SLICES).is_some() {
         return Vec::new();
     }
+    let is_mixed = has_mig_devices(node);
     let mut messages = Vec::new();
     for (profile, count) in devices {
-        let there: u64 = node
+        let allocatable: u64 = node
             .offers
             .offers
             .iter()
             .filter(|offer| offer.resource.profile() == Some(profile))
             .map(|offer| offer.total / offer.replicas.max(1))
             .sum();
-        if there != count * gpus {
-            let hint = if mixed { "" } else { "; is its MIG strategy mixed?" };
+        if allocatable != count * gpus {
+            let hint = if is_mixed { "" } else { "; is its MIG strategy mixed?" };
             messages.push(format!(
-                "its label {MIG_CONFIG} is `{name}` ({}), which makes {} x {profile} on {gpus} GPUs, and {there} are allocatable{hint}",
+                "its label {MIG_CONFIG} is `{name}` ({}), which makes {} x {profile} on {gpus} GPUs, but {allocatable} are allocatable{hint}",
                 key.location,
                 count * gpus
             ));
@@ -296,19 +305,19 @@ data:
         let dump = format!(
             "kind: List\nitems:\n- {{kind: Node, metadata: {{name: bare}}}}\n- kind: Namespace\n  metadata: {{name: n}}\n- kind: Node\n  metadata: {{name: x, labels: {{{labels}}}}}\n  status: {{allocatable: {{{allocatable}}}}}\n"
         );
-        lint(&sources, dump::read(&dump).unwrap().inventory(), "c.json")
+        lint_nodes(&sources, dump::read(&dump).unwrap().inventory(), "c.json")
             .iter()
             .map(ToString::to_string)
             .collect()
     }
 
     #[test]
-    fn a_node_and_its_files_are_held_together() {
+    fn nodes_are_compared_with_their_files() {
         let t4 = "nvidia.com/gpu.product: Tesla-T4, nvidia.com/gpu.count: '2', nvidia.com/gpu.memory: '15360'";
         let a100 = "nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB, nvidia.com/gpu.count: '2', nvidia.com/gpu.memory: '81920', nvidia.com/gpu.sharing-strategy: none, nvidia.com/gpu.replicas: '0', nvidia.com/device-plugin.config: whole";
         let mps = "nvidia.com/gpu.sharing-strategy: mps, nvidia.com/gpu.replicas: '20'";
         let shares = "nvidia.com/device-plugin.config: shares";
-        for (case, labels, allocatable, words) in [
+        for (case, labels, allocatable, expected) in [
             (
                 "all agree",
                 format!("{t4}, {mps}, {shares}"),
@@ -322,28 +331,28 @@ data:
                 Some("has no label nvidia.com/device-plugin.config, and no default is known"),
             ),
             (
-                "a wrong label",
+                "an unknown key",
                 format!("{t4}, {mps}, nvidia.com/device-plugin.config: share"),
                 "nvidia.com/gpu.shared: 40",
-                Some("and the device plugin stays on the default; did you mean shares?"),
+                Some("and the device plugin keeps the default; did you mean shares?"),
             ),
             (
-                "a change not read",
+                "a change that is not applied",
                 format!("{t4}, nvidia.com/gpu.sharing-strategy: time-slicing, nvidia.com/gpu.replicas: '4', {shares}"),
                 "nvidia.com/gpu.shared: 8",
-                Some("`shares` (f.yaml:7:3) says mps with 20 replicas, its labels say time-slicing with 4"),
+                Some("`shares` (f.yaml:7:3) says mps with 20 replicas, but its labels say time-slicing with 4"),
             ),
             (
-                "fewer than there should be",
+                "too few allocatable",
                 format!("{t4}, {mps}, {shares}"),
                 "nvidia.com/gpu.shared: 20",
-                Some("makes 40 nvidia.com/gpu.shared of 2 GPUs, and 20 are allocatable"),
+                Some("makes 40 nvidia.com/gpu.shared of 2 GPUs, but 20 are allocatable"),
             ),
             (
-                "another name",
+                "another resource name",
                 format!("{t4}, {mps}, {shares}"),
                 "nvidia.com/gpu: 40",
-                Some("makes nvidia.com/gpu.shared, and none is allocatable"),
+                Some("makes nvidia.com/gpu.shared, but none is allocatable"),
             ),
             (
                 "too many for the product",
@@ -352,7 +361,7 @@ data:
                 Some("at most 16 on Tesla-V100-SXM2-16GB"),
             ),
             (
-                "partitioned as it says",
+                "partitioned as configured",
                 format!(
                     "{a100}, nvidia.com/mig.config: sevenths, nvidia.com/mig-1g.10gb.sharing-strategy: none, nvidia.com/mig-1g.10gb.replicas: '1', nvidia.com/mig-1g.10gb.count: '14'"
                 ),
@@ -360,32 +369,34 @@ data:
                 None,
             ),
             (
-                "partitioned otherwise",
+                "partitioned differently",
                 format!("{a100}, nvidia.com/mig.config: sevenths"),
                 "nvidia.com/gpu: 0",
-                Some("makes 14 x 1g.10gb on 2 GPUs, and 0 are allocatable; is its MIG strategy mixed?"),
+                Some("makes 14 x 1g.10gb on 2 GPUs, but 0 are allocatable; is its MIG strategy mixed?"),
             ),
             (
-                "an entry that there is not",
+                "an unknown MIG configuration",
                 format!("{a100}, nvidia.com/mig.config: seventh"),
                 "nvidia.com/gpu: 0",
                 Some("so the MIG manager fails there; did you mean sevenths?"),
             ),
             (
-                "an entry for another product",
+                "a MIG configuration for another product",
                 format!(
                     "{}, nvidia.com/mig.config: sevenths",
                     a100.replace("80GB", "40GB").replace("81920", "40960")
                 ),
                 "nvidia.com/gpu: 0",
-                Some("7 x 1g.10gb do not fit on A100-40GB, which holds at most 4"),
+                Some("these do not fit on A100-40GB: 7 x 1g.10gb (ID 15): at most 4 fit on one GPU; write 1g.10gb: 4"),
             ),
         ] {
             let found = found(&labels, allocatable);
-            match words {
+            match expected {
                 None => assert_eq!(found, Vec::<String>::new(), "{case}"),
-                Some(words) => assert!(
-                    found.len() == 1 && found[0].starts_with("c.json: warning: node x: ") && found[0].contains(words),
+                Some(expected) => assert!(
+                    found.len() == 1
+                        && found[0].starts_with("c.json: warning: node x: ")
+                        && found[0].contains(expected),
                     "{case}\n{found:#?}"
                 ),
             }
