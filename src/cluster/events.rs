@@ -1,4 +1,4 @@
-//! Events on pods: that they break their policy, that they were evicted.
+//! Events on pods: policy violations and preemption.
 
 use std::time::Duration;
 
@@ -10,81 +10,80 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::mpsc::Receiver;
 
-use super::api_error::{ApiError, patiently};
+use super::api::{ApiError, with_timeout};
 use super::lease::Leadership;
 use crate::service::PodViolation;
 
-/// The controller that Events name.
+/// The reporting controller of Events.
 const CONTROLLER: &str = "apportion.dev/apportion";
-/// The reason of Events on pods that break their policy.
-pub const REASON: &str = "GpuPolicyBreach";
-/// At least so long between two Events: a policy that changes can make thousands of breaches at once.
-const PACE: Duration = Duration::from_millis(100);
-/// How often one is tried.
-const TRIES: u32 = 4;
-/// What Events say that was done.
+/// The reason of Events on pods that violate their policy.
+pub const VIOLATION_REASON: &str = "GpuPolicyBreach";
+/// The least time between two Events: a changed policy can cause thousands of violations at once.
+const WRITE_INTERVAL: Duration = Duration::from_millis(100);
+/// Attempts to write one Event.
+const ATTEMPTS: u32 = 4;
+/// The action of Events on violations.
 const ACTION: &str = "HoldAgainstPolicy";
-/// The most bytes that the API server takes for a note.
-const LONGEST: usize = 1024;
-/// And for a name.
-const LONGEST_NAME: usize = 253;
+/// The API server's limit for a note, in bytes.
+const MAX_NOTE: usize = 1024;
+/// The API server's limit for a name, in bytes.
+const MAX_NAME: usize = 253;
 
-/// What is to be said of a pod.
+/// An Event on a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct PodEvent {
     namespace: String,
     pod: String,
     uid: String,
     kind: &'static str,
-    about: About,
+    class: EventClass,
     note: String,
 }
 
-/// What an Event is about, in the words of the API.
+/// The fields of an Event that depend on its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct About {
+struct EventClass {
     /// `Warning` or `Normal`.
-    pub severity: &'static str,
-    /// Its reason.
-    pub reason: &'static str,
-    /// What was done.
-    pub action: &'static str,
+    severity: &'static str,
+    reason: &'static str,
+    action: &'static str,
 }
 
-impl Notice {
-    /// That of a pod, by `namespace/name`.
-    pub fn of(key: &str, sighting: &PodViolation) -> Self {
+impl PodEvent {
+    /// A violation of the pod `key` (`namespace/name`).
+    pub fn violation(key: &str, found: &PodViolation) -> Self {
         let (namespace, pod) = key.split_once('/').unwrap_or(("default", key));
-        let breach = &sighting.breach;
+        let violation = &found.violation;
         let mut note = format!(
-            "breaks policy {}: {}: {}; {}",
-            sighting.policy, breach.field, breach.reason, breach.hint
+            "violates policy {}: {}: {}; {}",
+            found.policy, violation.field, violation.reason, violation.hint
         );
-        note.truncate(note.floor_char_boundary(LONGEST));
-        Notice {
+        note.truncate(note.floor_char_boundary(MAX_NOTE));
+        PodEvent {
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
-            uid: sighting.uid.to_string(),
-            kind: breach.kind.as_str(),
-            about: About {
+            uid: found.uid.to_string(),
+            kind: violation.kind.as_str(),
+            class: EventClass {
                 severity: "Warning",
-                reason: REASON,
+                reason: VIOLATION_REASON,
                 action: ACTION,
             },
             note,
         }
     }
 
-    /// That a pod, by `namespace/name`, was evicted, or that others were for it. `kind` tells its Event from others on the pod.
-    pub fn evicted((key, uid): (&str, &str), kind: &'static str, mut note: String) -> Self {
+    /// A preemption of or for the pod `key` (`namespace/name`). `kind` distinguishes its Event from
+    /// others on the pod.
+    pub fn preemption((key, uid): (&str, &str), kind: &'static str, mut note: String) -> Self {
         let (namespace, pod) = key.split_once('/').unwrap_or(("default", key));
-        note.truncate(note.floor_char_boundary(LONGEST));
-        Notice {
+        note.truncate(note.floor_char_boundary(MAX_NOTE));
+        PodEvent {
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
             uid: uid.to_owned(),
             kind,
-            about: About {
+            class: EventClass {
                 severity: "Normal",
                 reason: "GpuPreempted",
                 action: "Preempting",
@@ -93,10 +92,11 @@ impl Notice {
         }
     }
 
-    /// The Event. Its name is made of what it says and not of the time, so that it is there once, whoever writes it.
-    fn event(&self, instance: &str, now: Timestamp) -> Event {
+    /// The Event. Its name contains its cause instead of the time, so that it exists once, whichever
+    /// replica writes it.
+    fn to_event(&self, instance: &str, now: Timestamp) -> Event {
         let kind = self.kind.replace('_', "-");
-        let room = LONGEST_NAME.saturating_sub(self.uid.len() + kind.len() + 2);
+        let room = MAX_NAME.saturating_sub(self.uid.len() + kind.len() + 2);
         let pod = self.pod[..self.pod.floor_char_boundary(room)].trim_end_matches(['.', '-']);
         Event {
             metadata: ObjectMeta {
@@ -104,9 +104,9 @@ impl Notice {
                 name: Some(format!("{pod}.{}.{kind}", self.uid)),
                 ..ObjectMeta::default()
             },
-            action: Some(self.about.action.to_owned()),
-            reason: Some(self.about.reason.to_owned()),
-            type_: Some(self.about.severity.to_owned()),
+            action: Some(self.class.action.to_owned()),
+            reason: Some(self.class.reason.to_owned()),
+            type_: Some(self.class.severity.to_owned()),
             note: Some(self.note.clone()),
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
@@ -124,42 +124,42 @@ impl Notice {
     }
 }
 
-/// Writes Events for ever, one after the other, while we lead.
+/// Writes queued Events one after the other, while this replica leads.
 pub async fn write(
     client: Client,
     instance: Option<String>,
-    mut notices: Receiver<Notice>,
-    tenure: Option<Leadership>,
+    mut queue: Receiver<PodEvent>,
+    leadership: Option<Leadership>,
 ) {
     let instance = instance.unwrap_or_else(|| CONTROLLER.to_owned());
-    let mut complained = false;
-    while let Some(notice) = notices.recv().await {
-        // Whoever leads now finds the same and tells it.
-        if tenure.as_ref().is_none_or(Leadership::is_ours) {
-            let failed = publish(&client, &notice, &instance).await.err();
-            // Once for all that fail one after the other: a right that is missing is missing for thousands of pods.
-            if let Some(why) = failed.as_ref().filter(|_| !complained) {
-                let pod = format!("{}/{}", notice.namespace, notice.pod);
-                tracing::warn!(pod, %why, "Events can not be written; /breaches has what they would say");
+    let mut failing = false;
+    while let Some(event) = queue.recv().await {
+        // Another leader finds the same and writes it.
+        if leadership.as_ref().is_none_or(Leadership::is_ours) {
+            let error = publish(&client, &event, &instance).await.err();
+            // One line for consecutive failures: a missing permission fails for thousands of pods.
+            if let Some(error) = error.as_ref().filter(|_| !failing) {
+                let pod = format!("{}/{}", event.namespace, event.pod);
+                tracing::warn!(pod, %error, "cannot write Events; /breaches lists the same violations");
             }
-            complained = failed.is_some();
+            failing = error.is_some();
         }
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(WRITE_INTERVAL).await;
     }
 }
 
-pub(super) async fn publish(client: &Client, notice: &Notice, instance: &str) -> Result<(), ApiError> {
-    let event = notice.event(instance, Timestamp::now());
-    let events: Api<Event> = Api::namespaced(client.clone(), &notice.namespace);
+pub(super) async fn publish(client: &Client, event: &PodEvent, instance: &str) -> Result<(), ApiError> {
+    let events: Api<Event> = Api::namespaced(client.clone(), &event.namespace);
+    let event = event.to_event(instance, Timestamp::now());
     let mut wait = Duration::from_secs(1);
-    let mut tries = TRIES;
+    let mut attempts = ATTEMPTS;
     loop {
-        tries -= 1;
-        match patiently(events.create(&PostParams::default(), &event)).await {
+        attempts -= 1;
+        match with_timeout(events.create(&PostParams::default(), &event)).await {
             Ok(_) => return Ok(()),
-            // Another replica has told it, or we have before we were started anew.
-            Err(refusal) if refusal.is_conflict() => return Ok(()),
-            Err(refusal) if tries == 0 || refusal.is_final() => return Err(refusal),
+            // Another replica wrote it, or this one before a restart.
+            Err(error) if error.is_conflict() => return Ok(()),
+            Err(error) if attempts == 0 || error.is_permanent() => return Err(error),
             Err(_) => {}
         }
         tokio::time::sleep(wait).await;
@@ -173,11 +173,11 @@ mod tests {
     use apportion_core::decision::{Violation, ViolationKind};
 
     #[test]
-    fn one_breach_makes_one_event_whoever_writes_it() {
-        let sighting = |reason: &str| PodViolation {
+    fn a_violation_has_one_event_whichever_replica_writes_it() {
+        let found = |reason: &str| PodViolation {
             uid: "7c1e0a52-5d0c-4f5f-8d0e-2b7f7b1c9a11".into(),
             policy: "p".into(),
-            breach: Violation {
+            violation: Violation {
                 kind: ViolationKind::NotRewritten,
                 field: "spec".to_owned(),
                 reason: reason.to_owned(),
@@ -186,14 +186,14 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
         };
         let event = |pod: &str, reason: &str, instance: &str| {
-            Notice::of(&format!("n/{pod}"), &sighting(reason)).event(instance, Timestamp::UNIX_EPOCH)
+            PodEvent::violation(&format!("n/{pod}"), &found(reason)).to_event(instance, Timestamp::UNIX_EPOCH)
         };
         let name = |event: &Event| event.metadata.name.clone().unwrap();
         let one = event("web-0", "x", "a");
         assert_eq!(name(&one), "web-0.7c1e0a52-5d0c-4f5f-8d0e-2b7f7b1c9a11.not-rewritten");
         assert_eq!(name(&event("web-0", "y", "b")), name(&one));
-        assert_eq!(one.note.as_deref(), Some("breaks policy p: spec: x; h"));
-        // What the API server takes: a name of 253 characters, which ends a part with a letter or digit, and a note of 1 KiB.
+        assert_eq!(one.note.as_deref(), Some("violates policy p: spec: x; h"));
+        // The API server allows names of 253 characters, whose parts end in a letter or digit, and notes of 1 KiB.
         let long = event(
             &format!("{}.{}", "a".repeat(196), "b".repeat(56)),
             &"\u{e4}".repeat(2000),
