@@ -245,18 +245,15 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     runtime.block_on(async {
         // All of these end with this block.
         let mut tasks = JoinSet::new();
-        let handlers = match &args.cluster {
-            Some(cluster) => {
-                let (reloader, state) = load_files(args, cluster, &metrics)?;
-                let app = Arc::new(App::new(state, settings, Arc::clone(&metrics)));
-                let target = Arc::clone(&app);
-                tasks.spawn(reloader.run(args.reload_interval(), async move |state| target.replace(state)));
-                Handlers::new(app)
-            }
-            None => {
-                let app = Arc::new(App::new(State::default(), settings, Arc::clone(&metrics)));
-                follow_cluster(args, app, &mut tasks).await?
-            }
+        let handlers = if let Some(cluster) = &args.cluster {
+            let (reloader, state) = load_files(args, cluster, &metrics)?;
+            let app = Arc::new(App::new(state, settings, Arc::clone(&metrics)));
+            let target = Arc::clone(&app);
+            tasks.spawn(reloader.run(args.reload_interval(), async move |state| target.replace(state)));
+            Handlers::new(app)
+        } else {
+            let app = Arc::new(App::new(State::default(), settings, Arc::clone(&metrics)));
+            follow_cluster(args, app, &mut tasks).await?
         };
         let certificate = if args.needs_certificate() {
             let namespace = args.own_namespace.as_deref();
@@ -306,7 +303,7 @@ async fn follow_cluster(args: &Args, app: Arc<App>, tasks: &mut JoinSet<()>) -> 
     };
     let client = connect().await?;
     // The process beside a scheduler only serves the extender; the webhook's process needs quotas and writes statuses.
-    let (watches, changes) = Watches::start(&client, !args.no_webhook);
+    let (watches, events) = Watches::start(&client, !args.no_webhook);
     let publisher = (!args.no_webhook).then(|| StatusPublisher::start(&client, args.lease(&args.lease_name), tasks));
     let mut handlers = Handlers::new(Arc::clone(&app));
     if args.bind || args.preempt {
@@ -334,7 +331,7 @@ async fn follow_cluster(args: &Args, app: Arc<App>, tasks: &mut JoinSet<()>) -> 
     let writer = Writer::new(app, policies, periodic);
     tasks.spawn(async move {
         let _watches = watches;
-        writer.run(changes, files).await;
+        writer.run(events, files).await;
     });
     Ok(handlers)
 }

@@ -71,7 +71,7 @@ pub async fn follow<K: Kind, C: From<Change<K>>>(client: Client, changes: Sender
     let mut known: HashSet<String> = HashSet::new();
     let mut listed: HashSet<String> = HashSet::new();
     while let Some(event) = events.next().await {
-        let sent = match event {
+        let outcome = match event {
             Ok(Event::Init) => {
                 listed.clear();
                 Ok(())
@@ -86,11 +86,15 @@ pub async fn follow<K: Kind, C: From<Change<K>>>(client: Client, changes: Sender
             Ok(Event::InitDone) => {
                 let gone: Vec<String> = known.difference(&listed).cloned().collect();
                 known = std::mem::take(&mut listed);
-                let mut sent = Ok(());
+                let mut outcome = Ok(());
                 for key in gone {
-                    sent = send(Change::Gone(key)).await;
+                    outcome = send(Change::Gone(key)).await;
                 }
-                if sent.is_ok() { send(Change::Synced).await } else { sent }
+                if outcome.is_ok() {
+                    send(Change::Synced).await
+                } else {
+                    outcome
+                }
             }
             Ok(Event::Apply(object)) if K::is_relevant(&object.kept) => {
                 let key = object.key();
@@ -112,7 +116,7 @@ pub async fn follow<K: Kind, C: From<Change<K>>>(client: Client, changes: Sender
             }
             Err(error) => send(Change::Broken(message(&error))).await,
         };
-        if sent.is_err() {
+        if outcome.is_err() {
             return;
         }
     }

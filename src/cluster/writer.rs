@@ -358,12 +358,11 @@ impl Watched for Policies {
     ));
 
     fn apply(writer: &mut Writer, name: String, object: Option<Self::Kept>) {
-        let changed = match object {
-            Some(object) => writer.policies.put(&name, object),
-            None => {
-                writer.policies.remove(&name);
-                true
-            }
+        let changed = if let Some(object) = object {
+            writer.policies.put(&name, object)
+        } else {
+            writer.policies.remove(&name);
+            true
         };
         if changed {
             writer.policies_changed();

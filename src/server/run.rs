@@ -1,4 +1,4 @@
-//! ServedListener, and shutting down without losing a request.
+//! Serving, and shutting down without losing a request.
 
 use std::future::{Future, poll_fn};
 use std::io;

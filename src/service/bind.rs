@@ -248,8 +248,7 @@ fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<
     let reserved = reservations.reserved().clone();
     let context = app.context(&state, &reserved)?;
     binding.leadership.check(app.now())?;
-    let pod_request =
-        judge(pod, node, &context, &reservations).map_err(|reason| BindRejection::Unfit(reason.to_string()))?;
+    let pod_request = judge(pod, node, &context, &reservations).map_err(BindRejection::Unfit)?;
     let uid = &pod.summary.uid;
     Ok(pod_request.map(|pod_request| {
         let sole = !reservations

@@ -133,7 +133,7 @@ impl Handlers {
         // Before the state: a reservation that is settled in between is counted twice but never missed.
         let reserved = self.app.reservations().reserved().clone();
         let state = self.app.current();
-        let context = self.app.context(&state, &reserved).map_err(not_ready)?;
+        let context = self.app.context(&state, &reserved).map_err(|error| not_ready(&error))?;
         Ok(answer(&args, &context))
     }
 
@@ -155,7 +155,7 @@ impl Handlers {
     }
 }
 
-fn not_ready(error: NotReady) -> Answer {
+fn not_ready(error: &NotReady) -> Answer {
     Answer::refusal(503, format!("{error}\n"))
 }
 
@@ -172,7 +172,7 @@ impl Endpoints for Handlers {
         let state = self.app.current();
         let inventory = match state.readiness() {
             Ok(inventory) => inventory,
-            Err(error) => return not_ready(error),
+            Err(error) => return not_ready(&error),
         };
         let settings = self.app.settings();
         let mut pending = self.app.pending();
@@ -244,7 +244,7 @@ impl Endpoints for Handlers {
     fn breaches(&self) -> Answer {
         let state = self.app.current();
         match (state.readiness(), &state.violations) {
-            (Err(error), _) => not_ready(error),
+            (Err(error), _) => not_ready(&error),
             (Ok(_), None) => Answer::refusal(404, "pods are checked against their policies on a live cluster only\n"),
             (Ok(_), Some(violations)) => Answer::json(violations.to_json()),
         }
