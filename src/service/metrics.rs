@@ -301,6 +301,11 @@ impl Metrics {
         self.reload_ok.set(succeeded.into());
     }
 
+    /// Marks the running configuration as current without counting a reload.
+    pub fn reload_recovered(&self) {
+        self.reload_ok.set(1);
+    }
+
     /// Sets when the served certificate expires, in seconds since 1970.
     pub fn certificate_ends(&self, at: i64) {
         self.certificate_expiry.set(at);

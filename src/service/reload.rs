@@ -55,7 +55,14 @@ impl<S: Source> Reloader<S> {
             Ok(Some(parsed))
         });
         match parsed {
-            Ok(None) => None,
+            Ok(None) => {
+                // The files are back to what is in use: nothing to apply, but nothing is wrong any more.
+                if self.last_error.take().is_some() {
+                    tracing::info!("the files match the current configuration again");
+                    self.metrics.reload_recovered();
+                }
+                None
+            }
             Ok(Some(parsed)) => {
                 tracing::info!("reloaded changed files");
                 self.metrics.reloaded(true);
@@ -98,5 +105,63 @@ impl<S: Source> Reloader<S> {
             tracing::error!("reload failed; keeping the previous configuration: {text}");
             self.last_error = Some(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::service::State;
+
+    /// A file whose only invalid content is `broken`.
+    #[derive(Clone, Default)]
+    struct File(Arc<Mutex<String>>);
+
+    impl File {
+        fn write(&self, text: &str) {
+            text.clone_into(&mut self.0.lock().unwrap());
+        }
+    }
+
+    impl Source for File {
+        type Parsed = String;
+
+        fn read(&self) -> anyhow::Result<Vec<(String, String)>> {
+            Ok(vec![("file".to_owned(), self.0.lock().unwrap().clone())])
+        }
+
+        fn parse(&self, texts: &[(String, String)]) -> anyhow::Result<String> {
+            anyhow::ensure!(texts[0].1 != "broken", "broken");
+            Ok(texts[0].1.clone())
+        }
+    }
+
+    #[test]
+    fn restoring_the_previous_content_ends_a_failed_reload() {
+        let (file, metrics) = (File::default(), Arc::new(Metrics::default()));
+        let is_current = || {
+            let text = metrics.encode(&State::default());
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("apportion_last_reload_successful "));
+            line.unwrap().ends_with(" 1")
+        };
+        let (mut reloader, _) = Reloader::start(file.clone(), Arc::clone(&metrics)).unwrap();
+        assert!(is_current());
+        file.write("broken");
+        assert_eq!(reloader.poll(), None);
+        assert!(!is_current());
+        file.write("");
+        assert_eq!(reloader.poll(), None);
+        assert!(is_current());
+        // The same error again is a new failure.
+        file.write("broken");
+        assert_eq!(reloader.poll(), None);
+        assert!(!is_current());
+        file.write("new");
+        assert_eq!(reloader.poll().as_deref(), Some("new"));
+        assert!(is_current());
     }
 }
