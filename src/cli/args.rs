@@ -22,7 +22,8 @@ pub enum Verb {
     Lint(lint::Args),
     /// Turn a sharing plan into the configuration of NVIDIA's components and the scheduler.
     Render(render::Args),
-    /// Report from DCGM metrics in Prometheus how GPUs were used, and which way of sharing would waste less.
+    /// Report from DCGM metrics in Prometheus how GPUs were used, and which way of sharing would
+    /// waste less.
     Audit(Box<audit::Args>),
     /// Show the MIG profiles of GPU products, check geometries, and plan them for a demand.
     Mig(mig::Args),
@@ -30,7 +31,8 @@ pub enum Verb {
     NodeGroups(node_groups::Args),
     /// Show which pods share which GPUs.
     Map(map::Args),
-    /// Show how changed policies would affect the pods of a cluster, and whether they would still fit.
+    /// Show how changed policies would affect the pods of a cluster, and whether they would still
+    /// fit.
     Replay(replay::Args),
     /// Test policies against expected results.
     Test(test::Args),

@@ -33,15 +33,15 @@ pub struct CertificateArgs {
     #[arg(long, value_name = "FILE", requires = "tls_self_signed", help_heading = "TLS")]
     tls_self_signed_ca: Option<PathBuf>,
 
-    /// Issue certificates from a CA in a Secret that replicas share, and keep the caBundle of the webhook configuration
-    /// up to date
+    /// Issue certificates from a CA in a Secret that replicas share, and keep the caBundle of the
+    /// webhook configuration up to date
     #[arg(long, requires = "own_namespace", conflicts_with_all = ["tls_cert", "tls_key", "tls_self_signed"], help_heading = "TLS")]
     tls_managed: bool,
     /// The Secret of --tls-managed, in the namespace of this process
     #[arg(long, value_name = "NAME", default_value = "apportion-tls", help_heading = "TLS")]
     tls_managed_secret: String,
-    /// The Service that the API server calls, in the namespace of this process; --tls-managed issues certificates for its
-    /// names
+    /// The Service that the API server calls, in the namespace of this process; --tls-managed
+    /// issues certificates for its names
     #[arg(long, value_name = "NAME", default_value = "apportion", help_heading = "TLS")]
     tls_service: String,
     /// The `MutatingWebhookConfiguration` whose caBundle --tls-managed keeps up to date

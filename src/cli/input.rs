@@ -13,8 +13,8 @@ use apportion_core::diagnostics::Finding;
 use apportion_core::inventory::{Inventory, Ledger, dump};
 use apportion_core::policy::{Policy, PolicySet, parse};
 
-/// The contents of all policies in a directory, by file name: `*.yaml`, `*.yml` and `*.json`, without
-/// subdirectories and hidden files. A mounted `ConfigMap` contains `..data` and the like.
+/// The contents of all policies in a directory, by file name: `*.yaml`, `*.yml` and `*.json`,
+/// without subdirectories and hidden files. A mounted `ConfigMap` contains `..data` and the like.
 pub fn policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let shown = directory.display();
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read the policies in {shown}"))?;
@@ -91,8 +91,8 @@ pub fn ledger(file: &Path) -> anyhow::Result<Ledger> {
     dump::read(&text(file)?).with_context(|| file.display().to_string())
 }
 
-/// The cluster of a dump file under the policies of a directory, by default `policies`; without a dump
-/// the live cluster, as in [`live`].
+/// The cluster of a dump file under the policies of a directory, by default `policies`; without a
+/// dump the live cluster, as in [`live`].
 pub fn dumped_or_live(cluster: Option<&Path>, policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
     let Some(file) = cluster else {
         return live(policies);
@@ -119,8 +119,8 @@ pub fn live_dump(policies: Option<&Path>) -> anyhow::Result<(PolicySet, String)>
     read_live(policies, snapshot::dump)
 }
 
-/// The policies of the live cluster with those of a directory, and what `read` reads there. Warns on
-/// standard error about invalid policies.
+/// The policies of the live cluster with those of a directory, and what `read` reads there. Warns
+/// on standard error about invalid policies.
 fn read_live<T>(
     policies: Option<&Path>,
     read: impl AsyncFnOnce(&Client) -> Result<T, SnapshotError>,
@@ -132,7 +132,8 @@ fn read_live<T>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (client, server) = api::connect_with_url().await?;
-        // Errors name the server: the current context of the kubeconfig may not be the intended one.
+        // Errors name the server: the current context of the kubeconfig may not be the intended
+        // one.
         let cluster = || format!("the cluster at {}", server.trim_end_matches('/'));
         let (policies, invalid) = snapshot::policies(&client, files).await.with_context(cluster)?;
         for message in invalid {

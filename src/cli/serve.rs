@@ -38,12 +38,13 @@ use apportion_core::policy::{Policy, PolicySet};
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct Args {
-    /// Directory of policies (*.yaml, *.yml, *.json), reloaded when they change. With --cluster, the default is ./policies;
-    /// without it, they are added to the policies of the cluster and win over those of the same name
+    /// Directory of policies (*.yaml, *.yml, *.json), reloaded when they change. With --cluster,
+    /// the default is ./policies; without it, they are added to the policies of the cluster and win
+    /// over those of the same name
     #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
     policies: Option<PathBuf>,
-    /// Serve from this dump of a cluster, the output of `kubectl get nodes,namespaces,pods -A -o json` (default: the live
-    /// cluster of the kubeconfig or the service account)
+    /// Serve from this dump of a cluster, the output of `kubectl get nodes,namespaces,pods -A -o
+    /// json` (default: the live cluster of the kubeconfig or the service account)
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
 
@@ -87,7 +88,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     extender_client_ca: Option<PathBuf>,
 
-    /// What to do with GPU pods whose namespace is not known yet or names a policy that does not exist
+    /// What to do with GPU pods whose namespace is not known yet or names a policy that does not
+    /// exist
     #[arg(long, value_enum, default_value_t = Unknown::Refuse, help_heading = "Decisions")]
     on_unknown: Unknown,
     /// How many nodes a filter call returns: the best, at most this many; or `all`
@@ -97,7 +99,8 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", help_heading = "Decisions")]
     own_namespace: Option<String>,
 
-    /// The Lease of the replica that writes Events and policy statuses, in the namespace of this process
+    /// The Lease of the replica that writes Events and policy statuses, in the namespace of this
+    /// process
     #[arg(
         long,
         value_name = "NAME",
@@ -105,11 +108,12 @@ pub struct Args {
         help_heading = "Replicas"
     )]
     lease_name: String,
-    /// Bind pods for the extender's bindVerb; with several replicas, the holder of the Lease NAME-bind does
+    /// Bind pods for the extender's bindVerb; with several replicas, the holder of the Lease
+    /// NAME-bind does
     #[arg(long, conflicts_with_all = ["cluster", "no_extender"], help_heading = "Replicas")]
     bind: bool,
-    /// Preempt lower-priority pods when only Apportion's limits block a pod, unless its preemptionPolicy is Never; with
-    /// several replicas, the holder of the Lease NAME-bind does
+    /// Preempt lower-priority pods when only Apportion's limits block a pod, unless its
+    /// preemptionPolicy is Never; with several replicas, the holder of the Lease NAME-bind does
     #[arg(long, conflicts_with_all = ["cluster", "no_extender"], help_heading = "Replicas")]
     preempt: bool,
     /// The identity of this replica in Leases (default: apportion-PID)
@@ -120,7 +124,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", help_heading = "Decisions")]
     scheduler_name: Option<String>,
 
-    /// The largest extender request, in MiB; full nodes (nodeCacheCapable: false) need about 14 KiB each
+    /// The largest extender request, in MiB; full nodes (nodeCacheCapable: false) need about 14 KiB
+    /// each
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Limits")]
     extender_body_limit: u16,
     /// Seconds for which requests are still accepted after SIGTERM
@@ -159,7 +164,8 @@ impl Args {
         !self.no_webhook || !self.no_extender && !self.extender_plain_http
     }
 
-    /// `None` outside a cluster: there is no namespace for a Lease, and there are no other replicas.
+    /// `None` outside a cluster: there is no namespace for a Lease, and there are no other
+    /// replicas.
     fn lease(&self, name: &str) -> Option<LeaseConfig> {
         let namespace = self.own_namespace.clone()?;
         Some(LeaseConfig {
@@ -302,7 +308,8 @@ async fn follow_cluster(args: &Args, app: Arc<App>, tasks: &mut JoinSet<()>) -> 
         }
     };
     let client = connect().await?;
-    // The process beside a scheduler only serves the extender; the webhook's process needs quotas and writes statuses.
+    // A scheduler's sidecar only serves the extender; the webhook's process needs quotas and writes
+    // statuses.
     let (watches, events) = Watches::start(&client, !args.no_webhook);
     let publisher = (!args.no_webhook).then(|| StatusPublisher::start(&client, args.lease(&args.lease_name), tasks));
     let mut handlers = Handlers::new(Arc::clone(&app));

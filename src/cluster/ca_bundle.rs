@@ -96,8 +96,9 @@ impl CaBundle {
     }
 }
 
-/// The patch that is needed, if any. Its paths contain indexes of webhooks, so a test pins the version
-/// that was read. It names no other field: the rest of the configuration is the administrator's.
+/// The patch that is needed, if any. Its paths contain indexes of webhooks, so a test pins the
+/// version that was read. It names no other field: the rest of the configuration is the
+/// administrator's.
 fn patch(found: &MutatingWebhookConfiguration, desired: &str) -> Option<Patch<()>> {
     let webhooks = found.webhooks.iter().flatten().enumerate();
     let mut operations: Vec<_> = webhooks

@@ -1,7 +1,7 @@
 //! The Secret in which replicas share their CAs.
 //!
-//! It is of type `Opaque`, so a chart can ship it empty, and we do not need the permission to create
-//! Secrets, which RBAC cannot restrict to one name. [`crate::tls::stored`] has its format.
+//! It is of type `Opaque`, so a chart can ship it empty, and we do not need the permission to
+//! create Secrets, which RBAC cannot restrict to one name. [`crate::tls::stored`] has its format.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,8 @@ impl CaSecret {
                 ("create", with_timeout(self.api.create(&params, &secret)).await)
             }
             Some(object) => {
-                // Has the resource version that was read, so a later write makes this one a conflict.
+                // Has the resource version that was read, so a later write makes this one a
+                // conflict.
                 let secret = self.filled(object.clone(), authority);
                 (
                     "update",

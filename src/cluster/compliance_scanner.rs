@@ -1,5 +1,5 @@
-//! Finds pods that violate their policy: pods that were created while the webhook was away or before
-//! their namespace was governed, and pods whose policy has changed.
+//! Finds pods that violate their policy: pods that were created while the webhook was away or
+//! before their namespace was governed, and pods whose policy has changed.
 //!
 //! Only changes are scanned, at most a thousand pods at a time, because the writer has other work.
 
@@ -67,7 +67,8 @@ impl ComplianceScanner {
         &self.violations
     }
 
-    /// Scans some of the due pods. Returns the number of new violations, or `None` if nothing changed.
+    /// Scans some of the due pods. Returns the number of new violations, or `None` if nothing
+    /// changed.
     pub fn scan(&mut self, ledger: &Ledger, policies: &PolicySet, now: Timestamp) -> Option<u64> {
         self.expand(ledger);
         let keys: Vec<Box<str>> = self.due.iter().take(BATCH).cloned().collect();
@@ -86,8 +87,8 @@ impl ComplianceScanner {
         changed.then_some(new)
     }
 
-    /// Replaces due namespaces, and all pods if they are due, by pods. A full scan starts only after the
-    /// previous one, even if policies keep changing.
+    /// Replaces due namespaces, and all pods if they are due, by pods. A full scan starts only
+    /// after the previous one, even if policies keep changing.
     fn expand(&mut self, ledger: &Ledger) {
         if self.all_due && self.due.is_empty() {
             self.all_due = false;

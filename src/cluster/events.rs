@@ -92,8 +92,8 @@ impl PodEvent {
         }
     }
 
-    /// The Event. Its name contains its cause instead of the time, so that it exists once, whichever
-    /// replica writes it.
+    /// The Event. Its name contains its cause instead of the time, so that it exists once,
+    /// whichever replica writes it.
     fn to_event(&self, instance: &str, now: Timestamp) -> Event {
         let kind = self.kind.replace('_', "-");
         let room = MAX_NAME.saturating_sub(self.uid.len() + kind.len() + 2);
@@ -193,7 +193,8 @@ mod tests {
         assert_eq!(name(&one), "web-0.7c1e0a52-5d0c-4f5f-8d0e-2b7f7b1c9a11.not-rewritten");
         assert_eq!(name(&event("web-0", "y", "b")), name(&one));
         assert_eq!(one.note.as_deref(), Some("violates policy p: spec: x; h"));
-        // The API server allows names of 253 characters, whose parts end in a letter or digit, and notes of 1 KiB.
+        // The API server allows names of 253 characters, whose parts end in a letter or digit, and
+        // notes of 1 KiB.
         let long = event(
             &format!("{}.{}", "a".repeat(196), "b".repeat(56)),
             &"\u{e4}".repeat(2000),

@@ -73,7 +73,8 @@ impl Evictor for ApiEvictor {
                 ..EvictParams::default()
             };
             match within(CALL_TIMEOUT, pods.evict(&record.name, &params)).await {
-                // It ended by itself, or by this call: for a pod without a grace period the API server answers 404.
+                // It ended by itself, or by this call: for a pod without a grace period the API
+                // server answers 404.
                 Err(error) if error.is_not_found() => Ok(()),
                 Err(error) => Err(error.into()),
                 Ok(_) => Ok(()),

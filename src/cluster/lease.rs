@@ -2,8 +2,8 @@
 //!
 //! As in client-go, a holder renews the lease, and another replica may acquire it when it was not
 //! renewed for its duration, measured by its own clock since it saw the lease change. Two writers
-//! would only duplicate Events and statuses, but would break the accounting of bindings. So a holder
-//! knows until when it holds the lease, early enough for a call that it started to be over.
+//! would only duplicate Events and statuses, but would break the accounting of bindings. So a
+//! holder knows until when it holds the lease, early enough for a call that it started to be over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,11 +23,11 @@ use crate::service::Clock;
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// The time between two attempts to acquire or renew, as in client-go.
 pub const RETRY_PERIOD: Duration = Duration::from_secs(2);
-/// The longest that a call may take that depends on a lease, including those that renew it. A leader
-/// stops early enough before its lease ends for such a call to be over.
+/// The longest that a call may take that depends on a lease, including those that renew it. A
+/// leader stops early enough before its lease ends for such a call to be over.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
-/// A leader that has not renewed for so long stops leading. With a call and a retry period on top it
-/// stays below [`LEASE_DURATION`].
+/// A leader that has not renewed for so long stops leading. With a call and a retry period on top
+/// it stays below [`LEASE_DURATION`].
 const RENEW_DEADLINE: Duration = Duration::from_secs(8);
 
 /// A Lease and the identity of this replica.
@@ -131,7 +131,8 @@ pub struct Elector {
 /// What the driver does next.
 #[derive(Debug)]
 pub enum Action {
-    /// Write the lease. If that is refused with a conflict, the outcome is [`Outcome::HeldByOther`].
+    /// Write the lease. If that is refused with a conflict, the outcome is
+    /// [`Outcome::HeldByOther`].
     Write(Box<Lease>, Outcome),
     /// Write nothing.
     None(Outcome),
@@ -179,8 +180,8 @@ impl Elector {
         }
     }
 
-    /// Decides by the lease that was read. `wants` requests it even from a live holder; `stamp` is the
-    /// wall-clock time to write.
+    /// Decides by the lease that was read. `wants` requests it even from a live holder; `stamp` is
+    /// the wall-clock time to write.
     pub fn decide(&mut self, lease: Option<Lease>, wants: bool, now: Duration, stamp: Timestamp) -> Action {
         let Some(mut lease) = lease else {
             self.holds = false;
@@ -191,8 +192,8 @@ impl Elector {
         let wanted_by = annotations.and_then(|all| all.get(WANTED_BY)).cloned();
         let spec = lease.spec.get_or_insert_default();
         let step = self.observed.step(spec, own, now);
-        // Once it is not ours, the term is over whatever this attempt brings: if it acquires the lease
-        // and the answer is lost, the lease that is later found in our name is another term.
+        // Once it is not ours, the term is over whatever this attempt brings: if it acquires the
+        // lease and the answer is lost, the lease that is later found in our name is another term.
         self.holds &= step == Step::Renew;
         let outcome = match step {
             Step::Wait if wants && wanted_by.as_ref() != Some(own) => {

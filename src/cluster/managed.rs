@@ -27,8 +27,8 @@ const MIN_RETRY: Duration = Duration::from_secs(1);
 /// injector, would answer each of our writes with its own.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most steps of one check, if other replicas write first or several steps are due. It takes far
-/// fewer.
+/// The most steps of one check, if other replicas write first or several steps are due. It takes
+/// far fewer.
 const MAX_STEPS: usize = 10;
 
 #[derive(Clone, Debug)]
@@ -105,17 +105,17 @@ impl Managed {
         }
     }
 
-    /// The certificate of the listeners. It is empty until the first certificate is signed and callers
-    /// trust its CA; be ready only when [`Resolver::is_waiting`] returns false.
+    /// The certificate of the listeners. It is empty until the first certificate is signed and
+    /// callers trust its CA; be ready only when [`Resolver::is_waiting`] returns false.
     pub fn resolver(&self) -> Arc<Resolver> {
         Arc::clone(&self.resolver)
     }
 
-    /// Maintains the certificates until the task is aborted. `on_check` is called after each successful
-    /// check.
+    /// Maintains the certificates until the task is aborted. `on_check` is called after each
+    /// successful check.
     pub async fn run(mut self, on_check: impl Fn(Expiry)) {
-        // The Secret is not watched: that needs the permission to list Secrets, and a replica that changes the
-        // CAs changes the caBundle next.
+        // The Secret is not watched: that needs the permission to list Secrets, and a replica that
+        // changes the CAs changes the caBundle next.
         let mut changes = pin!(self.bundle.changes());
         let mut retry = MIN_RETRY;
         loop {
@@ -147,8 +147,8 @@ impl Managed {
         }
     }
 
-    /// Takes the steps that are due. Returns when the served certificate expires, if there is one, and how
-    /// long to wait before the next check.
+    /// Takes the steps that are due. Returns when the served certificate expires, if there is one,
+    /// and how long to wait before the next check.
     pub async fn check(&mut self, now: Timestamp) -> Result<(Option<Expiry>, Duration), ManagedError> {
         let (authority, bundle) = self.authority(now).await?;
         let wait = self.trust.wait(&authority, bundle, now, &self.lifetimes);
@@ -175,7 +175,8 @@ impl Managed {
             let found = self.secret.read().await?;
             let plan = Plan::of(found.authority.as_ref(), now, &self.lifetimes);
             let bundle = match &found.authority {
-                // Callers must trust the published CAs before the next step: a CA signs only if they could.
+                // Callers must trust the published CAs before the next step: a CA signs only if
+                // they could.
                 Some(authority) if plan != Plan::Create => self.publish(authority, now).await?,
                 _ => BundleState::Absent,
             };

@@ -87,8 +87,8 @@ pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet,
     Ok((PolicySet::clone(&book.set()), invalid))
 }
 
-/// The nodes, namespaces and pods of the cluster as one JSON list, in the format of `kubectl get`; see
-/// [`apportion_core::inventory::dump`].
+/// The nodes, namespaces and pods of the cluster as one JSON list, in the format of `kubectl get`;
+/// see [`apportion_core::inventory::dump`].
 pub async fn dump(client: &Client) -> Result<String, SnapshotError> {
     #[derive(Deserialize)]
     struct Page<'a> {

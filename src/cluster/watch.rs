@@ -1,8 +1,9 @@
 //! Watching one kind.
 //!
 //! A relist, after a lost connection or an expired resource version, reports objects again and says
-//! nothing about those that were deleted meanwhile. Objects stay known until the relist is complete,
-//! and those that it did not report are removed then, so no answer comes from half a list.
+//! nothing about those that were deleted meanwhile. Objects stay known until the relist is
+//! complete, and those that it did not report are removed then, so no answer comes from half a
+//! list.
 //!
 //! Most pods have no GPU. They are dropped here without remembering their names: for four fifths of
 //! a cluster's pods these would take some ten MiB.
@@ -64,7 +65,8 @@ impl Backoff for DoublingBackoff {
 pub async fn follow<K: Kind, C: From<Change<K>>>(client: Client, changes: Sender<C>) {
     let config = watcher::Config::default().page_size(PAGE);
     let api: Api<Trimmed<K>> = Api::all(client);
-    // Reset only after a while without errors, so that a server that answers and then fails gets few requests.
+    // Reset only after a while without errors, so that a server that answers and then fails gets
+    // few requests.
     let backoff = ResetTimerBackoff::new(DoublingBackoff(MIN_BACKOFF), Duration::from_mins(2));
     let mut events = std::pin::pin!(watch(api, config).backoff(backoff));
     let send = async |change: Change<K>| changes.send(C::from(change)).await;
@@ -110,7 +112,8 @@ pub async fn follow<K: Kind, C: From<Change<K>>>(client: Client, changes: Sender
                     Ok(())
                 }
             }
-            // A kind that is not installed has no objects. The watch retries, so it sees a later installation.
+            // A kind that is not installed has no objects. The watch retries, so it sees a later
+            // installation.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
                 send(Change::NotInstalled).await
             }

@@ -17,7 +17,8 @@ use apportion_core::inventory::{Ledger, PodRecord};
 use apportion_core::k8s::Text;
 use apportion_core::policy::Policy;
 
-/// How often the demand of pending pods is computed again. It is only a hint, so it may be this old.
+/// How often the demand of pending pods is computed again. It is only a hint, so it may be this
+/// old.
 const TICK: Duration = Duration::from_millis(250);
 
 /// A kind that the writer applies.
@@ -116,7 +117,8 @@ impl Writer {
                 Some(policies) = files.recv() => self.files(policies),
                 _ = tick.tick() => self.tick(),
             }
-            // Everything that is queued is applied before the next state: a burst costs one state, not one each.
+            // Everything that is queued is applied before the next state: a burst costs one state,
+            // not one each.
             while let Ok(AnyChange(apply)) = changes.try_recv() {
                 apply(&mut self);
             }
@@ -228,7 +230,8 @@ impl Writer {
             let pending = (record.namespace.clone(), record.demand.clone());
             self.arrived.insert(key.into(), pending);
         }
-        // A bound pod counts on its node with the next state; its pending admission would count it twice.
+        // A bound pod counts on its node with the next state; its pending admission would count it
+        // twice.
         if record.as_ref().is_none_or(PodRecord::is_on_a_node) {
             self.counted.extend(self.arrived.remove(key));
         }

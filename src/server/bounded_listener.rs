@@ -78,8 +78,8 @@ impl AddrListener<Admitted, Peer> for BoundedListener {
             .await
             .map_err(io::Error::other)?;
         let (stream, peer) = self.socket.accept().await?;
-        // Answers are small and complete, so waiting for more data gains nothing. If the system refuses,
-        // the connection is only slower.
+        // Answers are small and complete, so waiting for more data gains nothing. If the system
+        // refuses, the connection is only slower.
         let _ = stream.set_nodelay(true);
         Ok((
             Admitted {

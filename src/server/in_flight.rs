@@ -35,7 +35,8 @@ impl InFlight {
 
     /// Admits a request unless there are too many.
     pub(super) fn acquire(&self) -> Option<Permit<'_>> {
-        // Relaxed: the counters guard no other memory, and one request too many for an instant does no harm.
+        // Relaxed: the counters guard no other memory, and one request too many for an instant does
+        // no harm.
         let before = self.requests.fetch_add(1, Ordering::Relaxed);
         let permit = Permit {
             in_flight: self,

@@ -79,11 +79,11 @@ pub enum ListenError {
 }
 
 impl Listener {
-    /// Binds `address` and listens. Call it inside a tokio runtime, for every listener before any is
-    /// served: a server with half of its ports is worse than none.
+    /// Binds `address` and listens. Call it inside a tokio runtime, for every listener before any
+    /// is served: a server with half of its ports is worse than none.
     ///
-    /// The admin listener is plain HTTP on any address, as kubelets and collectors expect. The others
-    /// are plain HTTP on loopback only, and on other addresses the extender requires client
+    /// The admin listener is plain HTTP on any address, as kubelets and collectors expect. The
+    /// others are plain HTTP on loopback only, and on other addresses the extender requires client
     /// certificates: a scheduler has no other way to identify itself.
     pub fn bind(role: Role, address: SocketAddr, transport: Transport, limits: Limits) -> Result<Self, ListenError> {
         if role != Role::Admin && !address.ip().to_canonical().is_loopback() {

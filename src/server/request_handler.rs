@@ -166,8 +166,8 @@ impl RequestHandler {
         }
     }
 
-    /// A panic costs only the request that caused it. Handlers do not change shared state in several
-    /// steps, so it stays consistent after a panic (hence `AssertUnwindSafe`).
+    /// A panic costs only the request that caused it. Handlers do not change shared state in
+    /// several steps, so it stays consistent after a panic (hence `AssertUnwindSafe`).
     async fn catch_panic(&self, route: Route, reply: impl Future<Output = Reply>) -> Reply {
         AssertUnwindSafe(reply).catch_unwind().await.unwrap_or_else(|panic| {
             tracing::error!(

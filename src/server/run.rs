@@ -119,8 +119,8 @@ impl ServedListener {
 /// Runs `serve` to its end on a dedicated thread.
 ///
 /// A scheduler sends one request after the other, and all pods wait for each. More threads gain
-/// nothing but wake-ups, and work of the other threads, such as a page of a list or a burst of pods,
-/// must not delay an answer.
+/// nothing but wake-ups, and work of the other threads, such as a page of a list or a burst of
+/// pods, must not delay an answer.
 async fn on_dedicated_thread(
     role: Role,
     serve: impl Future<Output = io::Result<()>> + Send + 'static,

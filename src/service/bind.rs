@@ -69,7 +69,8 @@ pub struct Binding {
 /// account for every binding.
 #[derive(Clone, Debug)]
 pub struct BindLeadership {
-    /// Until when this replica may start a call, by the service's clock; `None` while another leads.
+    /// Until when this replica may start a call, by the service's clock; `None` while another
+    /// leads.
     pub until: watch::Receiver<Option<Duration>>,
     /// Set when this replica is asked to bind while another leads: the active scheduler is ours.
     pub wanted: Arc<AtomicBool>,
@@ -128,8 +129,8 @@ pub(super) fn answer(bound: Result<(), BindRejection>) -> Answer {
     }
 }
 
-/// Binds. Calls the API server at most twice: once if the pod is known, twice if it is not, or if an
-/// earlier call may have bound it.
+/// Binds. Calls the API server at most twice: once if the pod is known, twice if it is not, or if
+/// an earlier call may have bound it.
 pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<(), BindRejection> {
     let args: BindingArgs<'_> = serde_json::from_slice(body)?;
     let (uid, node) = (&*args.pod_uid, &*args.node);

@@ -97,7 +97,8 @@ impl Evictions {
         self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Requests preemption for a pod that fits no node, if evictions would let it fit. Never blocks.
+    /// Requests preemption for a pod that fits no node, if evictions would let it fit. Never
+    /// blocks.
     pub(super) fn request(&self, args: &Args<'_>, context: &ExtenderContext<'_>, now: Duration) {
         let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
         let mut tracked = self.tracked();

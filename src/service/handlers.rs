@@ -130,7 +130,8 @@ impl Handlers {
         // Checked once here instead of once for each of thousands of names.
         let body = std::str::from_utf8(body).map_err(|error| invalid(&error))?;
         let args = serde_json::from_str(body).map_err(|error| invalid(&error))?;
-        // Before the state: a reservation that is settled in between is counted twice but never missed.
+        // Before the state: a reservation that is settled in between is counted twice but never
+        // missed.
         let reserved = self.app.reservations().reserved().clone();
         let state = self.app.current();
         let context = self.app.context(&state, &reserved).map_err(|error| not_ready(&error))?;

@@ -56,7 +56,8 @@ impl<S: Source> Reloader<S> {
         });
         match parsed {
             Ok(None) => {
-                // The files are back to what is in use: nothing to apply, but nothing is wrong any more.
+                // The files are back to what is in use: nothing to apply, but nothing is wrong any
+                // more.
                 if self.last_error.take().is_some() {
                     tracing::info!("the files match the current configuration again");
                     self.metrics.reload_recovered();

@@ -63,7 +63,8 @@ impl Plan {
         } else if now >= end {
             return Plan::Create;
         }
-        // A replica that read the Secret just before the switch may have signed just after it, hence the skew.
+        // A replica that read the Secret just before the switch may have signed just after it,
+        // hence the skew.
         let last_leaf = after(stored.signing_since, lifetimes.leaf() + lifetimes.skew());
         let ended = |cert: &CaCertificate| now >= cert.not_after();
         if !stored.previous.is_empty() && (now >= last_leaf || stored.previous.iter().all(ended)) {
@@ -75,8 +76,8 @@ impl Plan {
         Plan::Keep
     }
 
-    /// Applies the step. The result takes effect only when it is stored: a replica that fails to store
-    /// it because another was first drops it and reads what that one stored.
+    /// Applies the step. The result takes effect only when it is stored: a replica that fails to
+    /// store it because another was first drops it and reads what that one stored.
     pub fn apply(
         self,
         stored: Option<&Authority>,
@@ -127,9 +128,9 @@ impl Authority {
 
     /// The unexpired CAs that callers must trust, in an order that is the same for every replica.
     ///
-    /// `served_by` is the CA of the certificate in use. It is one of the stored CAs, unless the Secret
-    /// was deleted and another replica created new ones: callers then need it until that certificate
-    /// is replaced.
+    /// `served_by` is the CA of the certificate in use. It is one of the stored CAs, unless the
+    /// Secret was deleted and another replica created new ones: callers then need it until that
+    /// certificate is replaced.
     pub fn trusted(&self, served_by: Option<&CaCertificate>, now: Timestamp) -> Vec<CaCertificate> {
         let mut trusted: Vec<_> = self
             .all()

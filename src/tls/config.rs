@@ -51,8 +51,9 @@ impl ServerTls {
         })
     }
 
-    /// The same, only for clients with a certificate signed by a CA in `authorities` (PEM). Every holder
-    /// of such a certificate is accepted, so the CA should sign nothing else; do not use the cluster's.
+    /// The same, only for clients with a certificate signed by a CA in `authorities` (PEM). Every
+    /// holder of such a certificate is accepted, so the CA should sign nothing else; do not use the
+    /// cluster's.
     pub fn for_clients_of(resolver: Arc<Resolver>, authorities: &Path) -> Result<Self, ServerTlsError> {
         let provider = provider();
         let roots = Arc::new(roots(authorities)?);
@@ -94,10 +95,11 @@ fn versions(provider: &Arc<CryptoProvider>) -> Result<Versions, ServerTlsError> 
 }
 
 fn finish(mut config: ServerConfig) -> Arc<ServerConfig> {
-    // The apiserver offers only http/1.1 except to loopback, and the scheduler prefers h2: both are needed.
+    // The apiserver offers only http/1.1 except to loopback, and the scheduler prefers h2: both are
+    // needed.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // client-go does not resume sessions, so tickets only cost CPU and bytes. A resumed session would also skip
-    // the check of the client certificate, and outlive a replaced CA.
+    // client-go does not resume sessions, so tickets only cost CPU and bytes. A resumed session
+    // would also skip the check of the client certificate, and outlive a replaced CA.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Arc::new(config)

@@ -62,8 +62,8 @@ pub(super) struct Pair {
 }
 
 impl PairFiles {
-    /// Reads both files. If the certificate changed in between, they may not belong together, so they are
-    /// read again.
+    /// Reads both files. If the certificate changed in between, they may not belong together, so
+    /// they are read again.
     pub(super) fn read(&self) -> Result<Pair, PairError> {
         let mut cert = read(&self.cert, "--tls-cert")?;
         let mut key = read(&self.key, "--tls-key")?;

@@ -1,7 +1,8 @@
 //! Follows certificate files that are renewed while the server runs.
 //!
-//! Secret volumes replace a directory symlink, so the inode of a watched file never changes and inotify
-//! stays silent; the contents are compared instead. An invalid pair never replaces a valid one.
+//! Secret volumes replace a directory symlink, so the inode of a watched file never changes and
+//! inotify stays silent; the contents are compared instead. An invalid pair never replaces a valid
+//! one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,9 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Reads the files for the first time. An invalid pair is an error, because there is no other to serve
-    /// with. An expired one is a warning: clients may not check it, or clocks may be wrong.
+    /// Reads the files for the first time. An invalid pair is an error, because there is no other
+    /// to serve with. An expired one is a warning: clients may not check it, or clocks may be
+    /// wrong.
     pub fn start(files: PairFiles) -> Result<Self, PairError> {
         let current = files.read()?;
         let material = files.parse(&current)?;
@@ -58,8 +60,8 @@ impl Follower {
         Arc::clone(&self.resolver)
     }
 
-    /// Reads the files every `interval`, until the task is aborted. `on_reload` is called once for each
-    /// change, with the new expiry or the reason why the pair in use was kept.
+    /// Reads the files every `interval`, until the task is aborted. `on_reload` is called once for
+    /// each change, with the new expiry or the reason why the pair in use was kept.
     pub async fn run(mut self, interval: Duration, on_reload: impl Fn(Result<Timestamp, &PairError>)) {
         loop {
             tokio::time::sleep(interval).await;

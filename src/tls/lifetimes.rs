@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// How long an API server may use the old `caBundle` after a write. It watches the configuration, which
-/// normally takes well under a second.
+/// How long an API server may use the old `caBundle` after a write. It watches the configuration,
+/// which normally takes well under a second.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// How far clocks may differ. Certificates are backdated by it, and not relied on that long before
@@ -30,9 +30,9 @@ pub struct TooShort {
 }
 
 impl Default for Lifetimes {
-    /// A year for CAs: their key is in a Secret, so a stolen copy must expire, and a rotation every eight
-    /// months shows that it works. 30 days for certificates: their keys never leave memory, and the API
-    /// server may be away for ten days before one expires.
+    /// A year for CAs: their key is in a Secret, so a stolen copy must expire, and a rotation every
+    /// eight months shows that it works. 30 days for certificates: their keys never leave memory,
+    /// and the API server may be away for ten days before one expires.
     fn default() -> Self {
         Lifetimes {
             ca: 365 * DAY,
@@ -42,8 +42,8 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// A rotation starts a third of the CA's lifetime before it expires; the overlap and one certificate
-    /// lifetime must fit into that.
+    /// A rotation starts a third of the CA's lifetime before it expires; the overlap and one
+    /// certificate lifetime must fit into that.
     pub fn new(ca: Duration, leaf: Duration) -> Result<Self, TooShort> {
         if leaf.is_zero() || ca < 4 * leaf {
             return Err(TooShort { ca, leaf });
@@ -61,14 +61,14 @@ impl Lifetimes {
         self.leaf
     }
 
-    /// How long before a CA expires the next one is published: four months of a year. All replicas may be
-    /// away for so long.
+    /// How long before a CA expires the next one is published: four months of a year. All replicas
+    /// may be away for so long.
     pub fn notice(&self) -> Duration {
         self.ca / 3
     }
 
-    /// How long the next CA is published before it signs: a week of a year. API servers need seconds;
-    /// callers that get the CAs by other means may need days.
+    /// How long the next CA is published before it signs: a week of a year. API servers need
+    /// seconds; callers that get the CAs by other means may need days.
     pub fn overlap(&self) -> Duration {
         self.ca / 52
     }
@@ -83,7 +83,8 @@ impl Lifetimes {
         SETTLE.min(self.leaf / 10)
     }
 
-    /// The start of validity of a certificate created `now`: earlier, for callers whose clocks are behind.
+    /// The start of validity of a certificate created `now`: earlier, for callers whose clocks are
+    /// behind.
     pub(super) fn begin(now: Timestamp) -> Timestamp {
         before(now, SKEW)
     }

@@ -59,8 +59,9 @@ pub enum MaterialError {
 }
 
 impl Material {
-    /// Parses a chain (the server certificate first) and a key (PKCS#8, SEC1 or PKCS#1), and checks that
-    /// they belong together. Validity is not checked: an expired certificate is better than no start.
+    /// Parses a chain (the server certificate first) and a key (PKCS#8, SEC1 or PKCS#1), and checks
+    /// that they belong together. Validity is not checked: an expired certificate is better than no
+    /// start.
     pub fn from_pem(cert: NamedPem<'_>, key: NamedPem<'_>) -> Result<Self, MaterialError> {
         let chain = chain(cert)?;
         let (not_before, not_after) = validity(cert.name, &chain[0])?;

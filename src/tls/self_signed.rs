@@ -1,7 +1,7 @@
 //! A CA and a certificate for one run (`--tls-self-signed`), for trials without any setup.
 //!
-//! The CA's key is dropped when the certificate is signed, so it can never sign another. The pair cannot
-//! be renewed either: restart the process before it expires.
+//! The CA's key is dropped when the certificate is signed, so it can never sign another. The pair
+//! cannot be renewed either: restart the process before it expires.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -22,7 +22,8 @@ const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// A certificate whose CA key no longer exists.
 #[derive(Debug)]
 pub struct SelfSigned {
-    /// The CA that clients must trust: a webhook configuration's `caBundle`, an extender's `caFile`.
+    /// The CA that clients must trust: a webhook configuration's `caBundle`, an extender's
+    /// `caFile`.
     pub ca_pem: String,
     pub cert_pem: String,
     /// The key, which is not written to disk.
@@ -46,9 +47,9 @@ pub enum SelfSignedError {
 }
 
 impl SelfSigned {
-    /// Creates a CA and signs a certificate for `localhost`, `127.0.0.1`, `::1` and `names` (DNS names or
-    /// IP addresses). Both have ECDSA P-256 keys, whose handshakes cost a tenth of RSA's, and are valid
-    /// for [`VALID_DAYS`] days from the day before `now`, because clocks differ.
+    /// Creates a CA and signs a certificate for `localhost`, `127.0.0.1`, `::1` and `names` (DNS
+    /// names or IP addresses). Both have ECDSA P-256 keys, whose handshakes cost a tenth of RSA's,
+    /// and are valid for [`VALID_DAYS`] days from the day before `now`, because clocks differ.
     pub fn issue(names: &[String], now: Timestamp) -> Result<Self, SelfSignedError> {
         let mut all: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
         all.extend(

@@ -64,8 +64,9 @@ pub enum StoredError {
     Since(&'static str),
 }
 
-/// Parses what [`write()`] wrote; `None` if none of it is there, as in a Secret that was created empty.
-/// Partial data is an error and never replaced: it may belong to another program, or be in use.
+/// Parses what [`write()`] wrote; `None` if none of it is there, as in a Secret that was created
+/// empty. Partial data is an error and never replaced: it may belong to another program, or be in
+/// use.
 pub fn read(data: &Data) -> Result<Option<Authority>, StoredError> {
     if KEYS.iter().all(|key| data.get(*key).is_none_or(Vec::is_empty)) {
         return Ok(None);

@@ -27,7 +27,8 @@ pub struct TrustDelay {
 }
 
 impl TrustDelay {
-    /// How long a certificate of the signing CA must wait before it is served. Zero if it need not wait.
+    /// How long a certificate of the signing CA must wait before it is served. Zero if it need not
+    /// wait.
     pub fn wait(
         &mut self,
         authority: &Authority,
@@ -46,7 +47,8 @@ impl TrustDelay {
             _ => None,
         };
         let since = known.unwrap_or_else(|| match bundle {
-            // Another replica published it at an unknown time, but not just now if the CA is not new.
+            // Another replica published it at an unknown time, but not just now if the CA is not
+            // new.
             BundleState::Current if now >= after(authority.signing_since(), lifetimes.overlap()) => {
                 authority.signing_since()
             }
