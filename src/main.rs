@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Measured before it was chosen: docs/performance.md.
+/// Chosen by measurement: docs/performance.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

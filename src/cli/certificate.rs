@@ -1,4 +1,4 @@
-//! Where the server's certificate comes from, and who keeps it fresh while the server runs.
+//! The source of the server certificate, and its renewal while the server runs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::cluster::client::connect;
+use crate::cluster::api::connect;
 use crate::cluster::managed::{self, DEFAULT_INTERVAL, Managed};
 use crate::service::Metrics;
 use crate::tls::files::PairFiles;
@@ -17,45 +17,46 @@ use crate::tls::lifetimes::Lifetimes;
 use crate::tls::resolver::Resolver;
 use crate::tls::self_signed::{SelfSigned, VALID_DAYS};
 
-/// Flags of the server's own certificate.
+/// Flags of the server certificate.
 #[derive(Debug, clap::Args)]
 pub struct CertificateArgs {
-    /// PEM file with the server's certificate and its issuers; read again when it changes
+    /// PEM file with the server certificate and its issuers; reloaded when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "TLS")]
     tls_cert: Option<PathBuf>,
-    /// PEM file with the certificate's key
+    /// PEM file with the private key of the certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "TLS")]
     tls_key: Option<PathBuf>,
-    /// Make a certificate for this run, to try things out
+    /// Issue a certificate for this run, for trials
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"], help_heading = "TLS")]
     tls_self_signed: bool,
-    /// Write the authority of --tls-self-signed here, for clients to trust
+    /// Write the CA of --tls-self-signed to this file, for clients to trust
     #[arg(long, value_name = "FILE", requires = "tls_self_signed", help_heading = "TLS")]
     tls_self_signed_ca: Option<PathBuf>,
 
-    /// Sign certificates with an authority of our own, kept in a Secret that replicas share, and keep the caBundle of the
-    /// webhook configuration right
+    /// Issue certificates from a CA in a Secret that replicas share, and keep the caBundle of the
+    /// webhook configuration up to date
     #[arg(long, requires = "own_namespace", conflicts_with_all = ["tls_cert", "tls_key", "tls_self_signed"], help_heading = "TLS")]
     tls_managed: bool,
-    /// The Secret of --tls-managed, in our own namespace
+    /// The Secret of --tls-managed, in the namespace of this process
     #[arg(long, value_name = "NAME", default_value = "apportion-tls", help_heading = "TLS")]
     tls_managed_secret: String,
-    /// The Service that the API server calls, in our own namespace; --tls-managed signs for its names
+    /// The Service that the API server calls, in the namespace of this process; --tls-managed
+    /// issues certificates for its names
     #[arg(long, value_name = "NAME", default_value = "apportion", help_heading = "TLS")]
     tls_service: String,
-    /// The `MutatingWebhookConfiguration` whose caBundle --tls-managed keeps right
+    /// The `MutatingWebhookConfiguration` whose caBundle --tls-managed keeps up to date
     #[arg(long, value_name = "NAME", default_value = "apportion", help_heading = "TLS")]
     webhook_configuration: String,
-    /// Seconds that the authority of --tls-managed lives; to try rollovers out
+    /// Lifetime of the CA of --tls-managed in seconds, to test rotations
     #[arg(long, value_name = "SECONDS", requires = "tls_managed", hide = true)]
     tls_managed_ca_seconds: Option<u32>,
-    /// Seconds that certificates of --tls-managed live; to try renewals out
+    /// Lifetime of the certificates of --tls-managed in seconds, to test renewals
     #[arg(long, value_name = "SECONDS", requires = "tls_managed", hide = true)]
     tls_managed_leaf_seconds: Option<u32>,
 }
 
 impl CertificateArgs {
-    /// What listeners show, as the flags ask for. What keeps it fresh is one of `tasks`. `namespace` is our own.
+    /// The certificate of the listeners. One of `tasks` renews it. `namespace` is our own.
     pub async fn start(
         &self,
         namespace: Option<&str>,
@@ -73,7 +74,7 @@ impl CertificateArgs {
             ),
             _ if self.tls_managed => {
                 let namespace =
-                    namespace.context("--tls-managed needs to know our own namespace: set POD_NAMESPACE")?;
+                    namespace.context("--tls-managed needs the namespace of this process: set POD_NAMESPACE")?;
                 let client = connect().await?;
                 Ok(managed(client, &self.managed(namespace)?, metrics, tasks))
             }
@@ -97,21 +98,21 @@ impl CertificateArgs {
             secret: self.tls_managed_secret.clone(),
             service: self.tls_service.clone(),
             configuration: self.webhook_configuration.clone(),
-            // Nothing that lives for seconds may wait a minute to be renewed.
+            // Certificates with a lifetime of seconds cannot wait a minute for renewal.
             interval: DEFAULT_INTERVAL.min(lifetimes.leaf() / 12),
             lifetimes,
         })
     }
 
     fn self_signed(&self, metrics: &Metrics) -> anyhow::Result<Arc<Resolver>> {
-        let made = SelfSigned::issue(&[], Timestamp::now())?;
+        let issued = SelfSigned::issue(&[], Timestamp::now())?;
         if let Some(file) = &self.tls_self_signed_ca {
-            std::fs::write(file, &made.ca_pem)
+            std::fs::write(file, &issued.ca_pem)
                 .with_context(|| format!("cannot write {} (--tls-self-signed-ca)", file.display()))?;
         }
-        tracing::warn!("serving with a certificate of my own, for trials: it ends in {VALID_DAYS} days");
-        metrics.certificate_ends(made.material.not_after().as_second());
-        Ok(Resolver::new(made.material))
+        tracing::warn!("serving with a self-signed certificate, for trials only: it expires in {VALID_DAYS} days");
+        metrics.certificate_ends(issued.material.not_after().as_second());
+        Ok(Resolver::new(issued.material))
     }
 }
 
@@ -120,7 +121,7 @@ fn from_files(files: PairFiles, metrics: &Arc<Metrics>, tasks: &mut JoinSet<()>)
     let resolver = follower.resolver();
     metrics.certificate_ends(follower.not_after().as_second());
     let metrics = Arc::clone(metrics);
-    tasks.spawn(follower.follow(follower::DEFAULT_INTERVAL, move |renewed| {
+    tasks.spawn(follower.run(follower::DEFAULT_INTERVAL, move |renewed| {
         if let Ok(end) = renewed {
             metrics.certificate_ends(end.as_second());
         }
@@ -128,7 +129,7 @@ fn from_files(files: PairFiles, metrics: &Arc<Metrics>, tasks: &mut JoinSet<()>)
     Ok(resolver)
 }
 
-/// Serves from the start, and shows a certificate as soon as there is one that callers trust.
+/// Handshakes fail until there is a certificate that callers trust.
 fn managed(
     client: kube::Client,
     settings: &managed::Settings,
@@ -138,9 +139,9 @@ fn managed(
     let managed = Managed::new(client, settings);
     let resolver = managed.resolver();
     let metrics = Arc::clone(metrics);
-    tasks.spawn(managed.follow(move |ends| {
-        metrics.certificate_ends(ends.leaf.as_second());
-        metrics.authority_ends(ends.authority.as_second());
+    tasks.spawn(managed.run(move |expiry| {
+        metrics.certificate_ends(expiry.leaf.as_second());
+        metrics.authority_ends(expiry.authority.as_second());
     }));
     resolver
 }

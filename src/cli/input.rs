@@ -1,4 +1,4 @@
-//! Files that verbs read: a directory of policies, a dump of a cluster, manifests.
+//! Inputs of verbs: a directory of policies, a dump of a cluster or a live one, manifests.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use kube::Client;
 
-use crate::cluster::client;
+use crate::cluster::api;
 use crate::cluster::snapshot::{self, SnapshotError};
 use apportion_core::diagnostics::Finding;
 use apportion_core::inventory::{Inventory, Ledger, dump};
 use apportion_core::policy::{Policy, PolicySet, parse};
 
-/// The texts of all policies in a directory, by file name: `*.yaml`, `*.yml` and `*.json`, without its subdirectories.
-///
-/// Hidden files are passed over: a mounted `ConfigMap` holds `..data` and its like.
+/// The contents of all policies in a directory, by file name: `*.yaml`, `*.yml` and `*.json`,
+/// without subdirectories and hidden files. A mounted `ConfigMap` contains `..data` and the like.
 pub fn policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let shown = directory.display();
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read the policies in {shown}"))?;
@@ -44,16 +43,16 @@ pub fn policy_texts(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// The policies of a directory, or what is wrong with them.
+/// The policies of a directory, or their errors.
 pub fn policies(directory: &Path) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
     policies_of(directory, &policy_texts(directory)?)
 }
 
-/// The policies of these texts, which came from `directory`, or what is wrong with them.
+/// The policies of these texts, read from `directory`, or their errors.
 pub fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Result<Vec<Policy>, Vec<Finding>>> {
     if texts.is_empty() {
         bail!(
-            "{} holds no policies: no file ends in .yaml, .yml or .json",
+            "{} has no policies: no file ends in .yaml, .yml or .json",
             directory.display()
         );
     }
@@ -62,20 +61,20 @@ pub fn policies_of(directory: &Path, texts: &[(String, String)]) -> anyhow::Resu
     ))
 }
 
-/// The policies of a directory; every mistake in them ends the verb.
+/// The policies of a directory; fails if any is invalid.
 pub fn policy_set(directory: &Path) -> anyhow::Result<PolicySet> {
     checked_policies(directory, &policy_texts(directory)?).map(PolicySet::new)
 }
 
-/// The policies of these texts, which came from `directory`; every mistake in them is one error.
+/// The policies of these texts, read from `directory`; one error lists all findings.
 pub fn checked_policies(directory: &Path, texts: &[(String, String)]) -> anyhow::Result<Vec<Policy>> {
     policies_of(directory, texts)?.map_err(|findings| {
         let list = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        anyhow!("the policies in {} can not be used\n{list}", directory.display())
+        anyhow!("the policies in {} are invalid\n{list}", directory.display())
     })
 }
 
-/// The cluster of a dump, under these policies.
+/// The cluster of a dump file, under these policies.
 pub fn cluster(file: &Path, policies: &PolicySet) -> anyhow::Result<Inventory> {
     cluster_of(&file.display().to_string(), &text(file)?, policies)
 }
@@ -87,12 +86,13 @@ pub fn cluster_of(file: &str, text: &str, policies: &PolicySet) -> anyhow::Resul
         .into_inventory(policies))
 }
 
-/// The pods, too, of a dump.
+/// The cluster of a dump file, with its pods.
 pub fn ledger(file: &Path) -> anyhow::Result<Ledger> {
     dump::read(&text(file)?).with_context(|| file.display().to_string())
 }
 
-/// The cluster of a dump under the policies of a directory, by default `policies`; without a dump the live one, as [`live`] has it.
+/// The cluster of a dump file under the policies of a directory, by default `policies`; without a
+/// dump the live cluster, as in [`live`].
 pub fn dumped_or_live(cluster: Option<&Path>, policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
     let Some(file) = cluster else {
         return live(policies);
@@ -102,28 +102,28 @@ pub fn dumped_or_live(cluster: Option<&Path>, policies: Option<&Path>) -> anyhow
     Ok((policies, inventory))
 }
 
-/// The live cluster, and its policies beside those of a directory.
+/// The live cluster, and its policies with those of a directory.
 pub fn live(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Inventory)> {
     let (policies, ledger) = live_ledger(policies)?;
     let inventory = ledger.into_inventory(&policies);
     Ok((policies, inventory))
 }
 
-/// The live cluster with its pods, and its policies beside those of a directory.
+/// The live cluster with its pods, and its policies with those of a directory.
 pub fn live_ledger(policies: Option<&Path>) -> anyhow::Result<(PolicySet, Ledger)> {
-    look_at(policies, snapshot::ledger)
+    read_live(policies, snapshot::ledger)
 }
 
-/// The policies of the live cluster beside those of a directory, and the cluster as a dump.
+/// The policies of the live cluster with those of a directory, and the cluster as a dump.
 pub fn live_dump(policies: Option<&Path>) -> anyhow::Result<(PolicySet, String)> {
-    look_at(policies, snapshot::dump)
+    read_live(policies, snapshot::dump)
 }
 
-/// The policies of the live cluster beside those of a directory, and what `look` finds there. Of policies that can not be used it tells
-/// standard error.
-fn look_at<T>(
+/// The policies of the live cluster with those of a directory, and what `read` reads there. Warns
+/// on standard error about invalid policies.
+fn read_live<T>(
     policies: Option<&Path>,
-    look: impl AsyncFnOnce(&Client) -> Result<T, SnapshotError>,
+    read: impl AsyncFnOnce(&Client) -> Result<T, SnapshotError>,
 ) -> anyhow::Result<(PolicySet, T)> {
     let files = match policies {
         Some(directory) => checked_policies(directory, &policy_texts(directory)?)?,
@@ -131,18 +131,19 @@ fn look_at<T>(
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (client, server) = client::connect_by_name().await?;
-        // A kubeconfig has many clusters, and the current one may be another than was meant.
-        let asked = || format!("the cluster at {}", server.trim_end_matches('/'));
-        let (policies, wrong) = snapshot::policies(&client, files).await.with_context(asked)?;
-        for complaint in wrong {
-            writeln!(anstream::stderr(), "apportion: {complaint}").context("cannot write to standard error")?;
+        let (client, server) = api::connect_with_url().await?;
+        // Errors name the server: the current context of the kubeconfig may not be the intended
+        // one.
+        let cluster = || format!("the cluster at {}", server.trim_end_matches('/'));
+        let (policies, invalid) = snapshot::policies(&client, files).await.with_context(cluster)?;
+        for message in invalid {
+            writeln!(anstream::stderr(), "apportion: {message}").context("cannot write to standard error")?;
         }
-        Ok((policies, look(&client).await.with_context(asked)?))
+        Ok((policies, read(&client).await.with_context(cluster)?))
     })
 }
 
-/// A file's text; `-` is standard input.
+/// The text of a file; `-` is standard input.
 pub fn text(file: &Path) -> anyhow::Result<String> {
     if file == Path::new("-") {
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The command line: what was typed, and who carries it out.
+//! The command line: one module for each verb.
 
 pub mod args;
 pub mod audit;
@@ -27,18 +27,14 @@ use clap::FromArgMatches as _;
 pub use args::{Args, Verb};
 pub use exit::Exit;
 
-/// Runs the command of this process's arguments.
+/// Runs the verb that the arguments of this process name.
 pub fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let mut command = invocation::command(words.first());
-    let done = match completion::asked(&words) {
-        Some(words) => completion::answer(&mut command, &words),
-        None => run(&mut command, &words),
-    };
-    match done {
+    match run(&mut command, &words) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            // Nothing is left to do when the message can not be written.
+            // If the message cannot be written, the exit code still tells.
             let _ = writeln!(anstream::stderr(), "apportion: {error:#}");
             Exit::BadInput.into()
         }

@@ -12,21 +12,22 @@ use tokio::task::JoinSet;
 use super::certificate::CertificateArgs;
 use super::exit::Exit;
 use super::input;
-use crate::cluster::bindings;
-use crate::cluster::evictions;
+use crate::cluster::api::connect;
+use crate::cluster::bindings::{ApiBinder, BindLease};
+use crate::cluster::evictions::ApiEvictor;
 use crate::cluster::lease::LeaseConfig;
-use crate::cluster::periodic_tasks::PeriodicTasks;
-use crate::cluster::status_publisher::StatusPublisher;
+use crate::cluster::periodic_tasks::{PeriodicTasks, StatusPublisher};
 use crate::cluster::watches::Watches;
 use crate::cluster::writer::Writer;
-use crate::server::drain::DrainTimes;
 use crate::server::limits::{ByteCount, Limits};
 use crate::server::listener::{Listener, Transport};
-use crate::server::role::Role;
-use crate::server::run::run as serve_until;
+use crate::server::route::Role;
+use crate::server::run::{DrainTimes, run as serve_until};
+use crate::service::bind::Binding;
+use crate::service::evict::Evictions;
+use crate::service::logging::{self, LogFormat};
 use crate::service::reload::{Reloader, Source};
-use crate::service::telemetry::{self, LogFormat};
-use crate::service::{App, Metrics, Settings, State};
+use crate::service::{App, Handlers, Metrics, Settings, State};
 use crate::tls::config::ServerTls;
 use crate::tls::resolver::Resolver;
 use apportion_core::extender::AnswerSize;
@@ -37,12 +38,13 @@ use apportion_core::policy::{Policy, PolicySet};
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 pub struct Args {
-    /// Directory of policies (*.yaml, *.yml, *.json); changes are taken over while running. With --cluster, ./policies by
-    /// default; without it, they stand beside the cluster's own and win over those of the same name
+    /// Directory of policies (*.yaml, *.yml, *.json), reloaded when they change. With --cluster,
+    /// the default is ./policies; without it, they are added to the policies of the cluster and win
+    /// over those of the same name
     #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
     policies: Option<PathBuf>,
-    /// Serve this dump of a cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster
-    /// of the kubeconfig or the service account
+    /// Serve from this dump of a cluster, the output of `kubectl get nodes,namespaces,pods -A -o
+    /// json` (default: the live cluster of the kubeconfig or the service account)
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
 
@@ -70,33 +72,35 @@ pub struct Args {
         help_heading = "Listeners"
     )]
     admin_listen: SocketAddr,
-    /// Serve no webhook
+    /// Do not serve the webhook
     #[arg(long, help_heading = "Listeners")]
     no_webhook: bool,
-    /// Serve no extender
+    /// Do not serve the extender
     #[arg(long, conflicts_with = "no_webhook", help_heading = "Listeners")]
     no_extender: bool,
-    /// Serve the extender without TLS, for a scheduler in the same pod; on a loopback address only
+    /// Serve the extender without TLS, for a scheduler in the same pod; only on a loopback address
     #[arg(long, help_heading = "Listeners")]
     extender_plain_http: bool,
 
     #[command(flatten)]
     certificate: CertificateArgs,
-    /// Take extender calls only from clients with a certificate of these authorities (PEM)
+    /// Accept extender calls only from clients with a certificate signed by these CAs (PEM)
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     extender_client_ca: Option<PathBuf>,
 
-    /// What to do with GPU pods whose namespace is not known yet, or names a policy that does not exist
+    /// What to do with GPU pods whose namespace is not known yet or names a policy that does not
+    /// exist
     #[arg(long, value_enum, default_value_t = Unknown::Refuse, help_heading = "Decisions")]
     on_unknown: Unknown,
-    /// How many nodes a filter call answers: at most a number, and of these only the best; or `all`
+    /// How many nodes a filter call returns: the best, at most this many; or `all`
     #[arg(long, value_name = "N", default_value = "20", value_parser = answer_size, help_heading = "Decisions")]
     filter_answer_size: AnswerSize,
-    /// Our own namespace, whose pods pass untouched
+    /// The namespace of this process, whose pods pass untouched
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", help_heading = "Decisions")]
     own_namespace: Option<String>,
 
-    /// The Lease in our own namespace that one replica holds at a time: the one that writes Events and statuses of policies
+    /// The Lease of the replica that writes Events and policy statuses, in the namespace of this
+    /// process
     #[arg(
         long,
         value_name = "NAME",
@@ -104,29 +108,31 @@ pub struct Args {
         help_heading = "Replicas"
     )]
     lease_name: String,
-    /// Bind pods, as the extender's bindVerb asks: of several replicas the one that holds the Lease NAME-bind
+    /// Bind pods for the extender's bindVerb; with several replicas, the holder of the Lease
+    /// NAME-bind does
     #[arg(long, conflicts_with_all = ["cluster", "no_extender"], help_heading = "Replicas")]
     bind: bool,
-    /// Evict pods of lower priority for one that in-tree filters let in somewhere and only a policy's limits keep out, unless its
-    /// preemptionPolicy is Never; who holds the Lease NAME-bind does
+    /// Preempt lower-priority pods when only Apportion's limits block a pod, unless its
+    /// preemptionPolicy is Never; with several replicas, the holder of the Lease NAME-bind does
     #[arg(long, conflicts_with_all = ["cluster", "no_extender"], help_heading = "Replicas")]
     preempt: bool,
-    /// What this replica calls itself in the Lease
+    /// The identity of this replica in Leases (default: apportion-PID)
     #[arg(long, value_name = "NAME", env = "POD_NAME", help_heading = "Replicas")]
     pod_name: Option<String>,
 
-    /// The scheduler that governed GPU pods are given to; without it theirs stays
+    /// Set `spec.schedulerName` on governed GPU pods (default: unchanged)
     #[arg(long, value_name = "NAME", help_heading = "Decisions")]
     scheduler_name: Option<String>,
 
-    /// The largest extender body, in MiB; full nodes (nodeCacheCapable: false) need about 14 KiB each
+    /// The largest extender request, in MiB; full nodes (nodeCacheCapable: false) need about 14 KiB
+    /// each
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Limits")]
     extender_body_limit: u16,
-    /// Seconds for which requests are still taken after SIGTERM
+    /// Seconds for which requests are still accepted after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Limits")]
     drain_delay: u16,
 
-    /// Seconds between looks at the files of policies and cluster
+    /// Seconds between checks of the policy files and the cluster file for changes
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
     reload_interval: u16,
 
@@ -139,27 +145,28 @@ pub struct Args {
         help_heading = "Logs"
     )]
     log: String,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value_t, help_heading = "Logs")]
     log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Unknown {
-    /// Turn them away; controllers try again
+    /// Reject them; controllers try again
     Refuse,
-    /// Let them pass as they are
+    /// Admit them unchanged
     Admit,
 }
 
 impl Args {
-    /// A scheduler's own extender on loopback needs none.
+    /// An extender without TLS needs none.
     fn needs_certificate(&self) -> bool {
         !self.no_webhook || !self.no_extender && !self.extender_plain_http
     }
 
-    /// Outside a cluster there is no namespace to hold a Lease in, and nobody else to hold it against.
-    fn seat(&self, name: &str) -> Option<LeaseConfig> {
+    /// `None` outside a cluster: there is no namespace for a Lease, and there are no other
+    /// replicas.
+    fn lease(&self, name: &str) -> Option<LeaseConfig> {
         let namespace = self.own_namespace.clone()?;
         Some(LeaseConfig {
             namespace,
@@ -171,7 +178,7 @@ impl Args {
         })
     }
 
-    fn reload_every(&self) -> Duration {
+    fn reload_interval(&self) -> Duration {
         Duration::from_secs(self.reload_interval.into())
     }
 }
@@ -191,23 +198,23 @@ struct Files {
 }
 
 impl Source for Files {
-    type Made = State;
+    type Parsed = State;
 
-    fn texts(&self) -> anyhow::Result<Vec<(String, String)>> {
+    fn read(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut texts = input::policy_texts(&self.policies)?;
         texts.push((self.cluster.display().to_string(), input::text(&self.cluster)?));
         Ok(texts)
     }
 
-    fn make(&self, texts: &[(String, String)]) -> anyhow::Result<State> {
+    fn parse(&self, texts: &[(String, String)]) -> anyhow::Result<State> {
         let ((file, text), policies) = texts.split_last().context("no cluster file")?;
         let policies = PolicySet::new(input::checked_policies(&self.policies, policies)?);
         let inventory = input::cluster_of(file, text, &policies)?;
         Ok(State {
             policies: Arc::new(policies),
             inventory: Some(Arc::new(inventory)),
-            waiting_for: String::new(),
-            breaches: None,
+            unlisted: None,
+            violations: None,
         })
     }
 }
@@ -216,20 +223,20 @@ impl Source for Files {
 struct PolicyFiles(PathBuf);
 
 impl Source for PolicyFiles {
-    type Made = Vec<Policy>;
+    type Parsed = Vec<Policy>;
 
-    fn texts(&self) -> anyhow::Result<Vec<(String, String)>> {
+    fn read(&self) -> anyhow::Result<Vec<(String, String)>> {
         input::policy_texts(&self.0)
     }
 
-    fn make(&self, texts: &[(String, String)]) -> anyhow::Result<Vec<Policy>> {
+    fn parse(&self, texts: &[(String, String)]) -> anyhow::Result<Vec<Policy>> {
         input::checked_policies(&self.0, texts)
     }
 }
 
-/// Runs `serve`, until SIGTERM or SIGINT.
+/// Runs `serve` until SIGTERM or SIGINT.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    telemetry::start(args.log_format, &args.log).map_err(anyhow::Error::msg)?;
+    logging::start(args.log_format, &args.log)?;
     let metrics = Arc::new(Metrics::default());
     let settings = Settings {
         on_unknown: match args.on_unknown {
@@ -240,100 +247,103 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         own_namespace: args.own_namespace.clone(),
         scheduler_name: args.scheduler_name.clone(),
     };
-    let app = Arc::new(App::new(State::default(), settings, Arc::clone(&metrics)));
-
     let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
     runtime.block_on(async {
         // All of these end with this block.
         let mut tasks = JoinSet::new();
-        match &args.cluster {
-            Some(cluster) => follow_files(args, cluster, &app, &metrics, &mut tasks)?,
-            None => follow_cluster(args, &app, &metrics, &mut tasks).await?,
-        }
-        let resolver = if args.needs_certificate() {
+        let handlers = if let Some(cluster) = &args.cluster {
+            let (reloader, state) = load_files(args, cluster, &metrics)?;
+            let app = Arc::new(App::new(state, settings, Arc::clone(&metrics)));
+            let target = Arc::clone(&app);
+            tasks.spawn(reloader.run(args.reload_interval(), async move |state| target.replace(state)));
+            Handlers::new(app)
+        } else {
+            let app = Arc::new(App::new(State::default(), settings, Arc::clone(&metrics)));
+            follow_cluster(args, app, &mut tasks).await?
+        };
+        let certificate = if args.needs_certificate() {
             let namespace = args.own_namespace.as_deref();
             Some(args.certificate.start(namespace, &metrics, &mut tasks).await?)
         } else {
             None
         };
-        if let Some(resolver) = &resolver {
-            app.wait_for(Arc::clone(resolver));
-        }
-        let listeners = listeners(args, resolver.as_ref())?;
-        // Before anything is served: a signal that comes now must not be lost.
+        let listeners = listeners(args, certificate.as_ref())?;
+        // Before anything is served, so that no signal is lost.
         let shutdown = shutdown().context("cannot listen for signals")?;
         let times = DrainTimes {
             delay: Duration::from_secs(args.drain_delay.into()),
             ..DrainTimes::default()
         };
-        let served = serve_until(listeners, app, metrics, times, shutdown).await;
+        let handlers = Arc::new(Handlers {
+            certificate,
+            ..handlers
+        });
+        let served = serve_until(listeners, handlers, metrics, times, shutdown).await;
         served.map(|()| Exit::Fine).map_err(anyhow::Error::from)
     })
 }
 
-/// The cluster and the policies of files.
-fn follow_files(
-    args: &Args,
-    cluster: &Path,
-    app: &Arc<App>,
-    metrics: &Arc<Metrics>,
-    tasks: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
-    let policies = args.policies.clone().unwrap_or_else(|| "policies".into());
+/// Loads the cluster and the policies from files.
+fn load_files(args: &Args, cluster: &Path, metrics: &Arc<Metrics>) -> anyhow::Result<(Reloader<Files>, State)> {
     let source = Files {
-        policies,
+        policies: args.policies.clone().unwrap_or_else(|| "policies".into()),
         cluster: cluster.to_owned(),
     };
-    let (reloader, state) = Reloader::start(source, Arc::clone(metrics))?;
-    app.replace(state);
-    let app = Arc::clone(app);
-    tasks.spawn(reloader.follow(args.reload_every(), async move |state| app.replace(state)));
-    Ok(())
+    Reloader::start(source, Arc::clone(metrics))
 }
 
-/// The live cluster and its policies, and those of files beside them.
-async fn follow_cluster(
-    args: &Args,
-    app: &Arc<App>,
-    metrics: &Arc<Metrics>,
-    tasks: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
+/// Watches the live cluster, and the policies of files if there are any.
+async fn follow_cluster(args: &Args, app: Arc<App>, tasks: &mut JoinSet<()>) -> anyhow::Result<Handlers> {
     let (changed, files) = tokio::sync::mpsc::channel(1);
     let policies = match &args.policies {
         None => Vec::new(),
         Some(directory) => {
-            let (reloader, policies) = Reloader::start(PolicyFiles(directory.clone()), Arc::clone(metrics))?;
-            tasks.spawn(reloader.follow(args.reload_every(), async move |policies| {
-                // Without a writer the process is about to end.
+            let source = PolicyFiles(directory.clone());
+            let (reloader, policies) = Reloader::start(source, Arc::clone(app.metrics()))?;
+            tasks.spawn(reloader.run(args.reload_interval(), async move |policies| {
+                // Fails only when the writer has stopped, at shutdown.
                 let _ = changed.send(policies).await;
             }));
             policies
         }
     };
-    let client = crate::cluster::client::connect().await?;
-    let feed = Watches::start(&client, true, !args.no_webhook);
-    // A scheduler's extender writes nothing: the webhook's process does.
-    let desk = (!args.no_webhook).then(|| StatusPublisher::open(&client, args.seat(&args.lease_name), tasks));
+    let client = connect().await?;
+    // A scheduler's sidecar only serves the extender; the webhook's process needs quotas and writes
+    // statuses.
+    let (watches, events) = Watches::start(&client, !args.no_webhook);
+    let publisher = (!args.no_webhook).then(|| StatusPublisher::start(&client, args.lease(&args.lease_name), tasks));
+    let mut handlers = Handlers::new(Arc::clone(&app));
     if args.bind || args.preempt {
-        let seat = args
-            .seat(&format!("{}-bind", args.lease_name))
+        let config = args
+            .lease(&format!("{}-bind", args.lease_name))
             .context("--bind and --preempt need the namespace of their Lease; set --own-namespace")?;
-        let instance = seat.holder.clone();
-        let seat = bindings::seat(&client, app, seat, tasks);
+        let instance = config.holder.clone();
+        let lease = BindLease::new(config);
+        let leadership = lease.leadership();
+        lease.hold(&client, &app, tasks);
         if args.bind {
-            bindings::start(&client, app, seat.clone());
+            handlers.binding = Some(Binding {
+                binder: Arc::new(ApiBinder::new(client.clone())),
+                leadership: leadership.clone(),
+            });
         }
         if args.preempt {
-            evictions::start(&client, app, seat, instance, tasks);
+            let (evictions, requests) = Evictions::new();
+            handlers.evictions = Some(evictions.clone());
+            let evictor = Arc::new(ApiEvictor::new(client.clone(), instance));
+            tasks.spawn(evictions.run(Arc::clone(&app), evictor, leadership, requests));
         }
     }
-    let rounds = PeriodicTasks::new(args.own_namespace.clone(), desk);
-    let writer = Writer::new(Arc::clone(app), policies, rounds);
-    tasks.spawn(writer.run(feed, files));
-    Ok(())
+    let periodic = PeriodicTasks::new(args.own_namespace.clone(), publisher);
+    let writer = Writer::new(app, policies, periodic);
+    tasks.spawn(async move {
+        let _watches = watches;
+        writer.run(events, files).await;
+    });
+    Ok(handlers)
 }
 
-/// All of them bound before any is served: a server with half of its ports is worse than none.
+/// Binds all listeners before any is served: a server with half of its ports is worse than none.
 fn listeners(args: &Args, resolver: Option<&Arc<Resolver>>) -> anyhow::Result<Vec<Listener>> {
     let resolver = || resolver.map(Arc::clone).context("no certificate");
     let any_client = || anyhow::Ok(ServerTls::for_any_client(resolver()?)?);

@@ -1,7 +1,7 @@
-//! The one Secret in which replicas share their authorities.
+//! The Secret in which replicas share their CAs.
 //!
-//! It is of type `Opaque`: a chart can then ship it empty, and we need no right to create Secrets, which cannot be granted for
-//! one name alone. What it holds is in [`crate::tls::stored`].
+//! It is of type `Opaque`, so a chart can ship it empty, and we do not need the permission to
+//! create Secrets, which RBAC cannot restrict to one name. [`crate::tls::stored`] has its format.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use super::api_error::{ApiError, patiently};
+use super::api::{ApiError, with_timeout};
 use crate::tls::authority::Authority;
 use crate::tls::stored::{self, Data, StoredError};
 
-/// The Secret, read or to be read.
 #[derive(Clone, Debug)]
 pub struct CaSecret {
     api: Api<Secret>,
@@ -22,11 +21,11 @@ pub struct CaSecret {
     name: String,
 }
 
-/// What was found.
+/// The Secret as it was read.
 pub struct Found {
-    /// The object, `None` when there is none.
+    /// `None` if there is none.
     object: Option<Secret>,
-    /// What it holds.
+    /// `None` if the Secret is empty.
     pub authority: Option<Authority>,
 }
 
@@ -34,31 +33,22 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaSecretError {
-    /// The API server did not let us read or write it.
     #[error("cannot {verb} the Secret {secret}: {source}")]
     Refused {
         /// `read`, `create` or `update`.
         verb: &'static str,
-        /// Which.
         secret: String,
-        /// What it said.
         source: ApiError,
     },
-    /// It holds something else, which must not be lost.
+    /// It holds other data, which must not be overwritten.
     #[error(
-        "the Secret {secret} does not hold authorities of ours: {source}; name another with --tls-managed-secret, or \
-         delete it to start anew"
+        "the Secret {secret} does not hold CAs of Apportion: {source}; name another with --tls-managed-secret, or \
+         delete it to create new ones"
     )]
-    Foreign {
-        /// Which.
-        secret: String,
-        /// What is wrong.
-        source: StoredError,
-    },
+    Foreign { secret: String, source: StoredError },
 }
 
 impl CaSecret {
-    /// The Secret `name` in `namespace`.
     pub fn new(client: Client, namespace: &str, name: &str) -> Self {
         CaSecret {
             api: Api::namespaced(client, namespace),
@@ -67,9 +57,8 @@ impl CaSecret {
         }
     }
 
-    /// Reads it.
     pub async fn read(&self) -> Result<Found, CaSecretError> {
-        let object = patiently(self.api.get_opt(&self.name))
+        let object = with_timeout(self.api.get_opt(&self.name))
             .await
             .map_err(self.refused("read"))?;
         let data: Data = object
@@ -84,34 +73,34 @@ impl CaSecret {
         Ok(Found { object, authority })
     }
 
-    /// Writes `authority` where `found` was found. `false` when somebody else wrote since: what they wrote counts, and has to
-    /// be read.
+    /// Writes `authority` over `found`. Returns false if another writer was first: read again then.
     pub async fn write(&self, found: &Found, authority: &Authority) -> Result<bool, CaSecretError> {
         let params = PostParams::default();
         let (verb, written) = match &found.object {
             None => {
                 let secret = self.filled(Secret::default(), authority);
-                ("create", patiently(self.api.create(&params, &secret)).await)
+                ("create", with_timeout(self.api.create(&params, &secret)).await)
             }
             Some(object) => {
-                // With the resource version that was read: the API server refuses when it is not the last.
+                // Has the resource version that was read, so a later write makes this one a
+                // conflict.
                 let secret = self.filled(object.clone(), authority);
                 (
                     "update",
-                    patiently(self.api.replace(&self.name, &params, &secret)).await,
+                    with_timeout(self.api.replace(&self.name, &params, &secret)).await,
                 )
             }
         };
         match written {
             Ok(_) => Ok(true),
-            Err(refusal) if refusal.is_conflict() => Ok(false),
+            Err(error) if error.is_conflict() => Ok(false),
             // Deleted since it was read.
-            Err(refusal) if refusal.is_not_found() && found.object.is_some() => Ok(false),
-            Err(refusal) => Err(self.refused(verb)(refusal)),
+            Err(error) if error.is_not_found() && found.object.is_some() => Ok(false),
+            Err(error) => Err(self.refused(verb)(error)),
         }
     }
 
-    /// Other keys stay: they are somebody's.
+    /// Keeps keys that are not ours.
     fn filled(&self, mut secret: Secret, authority: &Authority) -> Secret {
         secret.metadata = ObjectMeta {
             name: Some(self.name.clone()),

@@ -1,7 +1,7 @@
-//! Looks for pods that break their policy: those that came while the webhook was away, those that were there before their namespace was
-//! governed, those whose policy has changed under them.
+//! Finds pods that violate their policy: pods that were created while the webhook was away or
+//! before their namespace was governed, and pods whose policy has changed.
 //!
-//! Only what has changed is looked at, and no more than a thousand pods in one round: the writer has other things to do.
+//! Only changes are scanned, at most a thousand pods at a time, because the writer has other work.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -9,34 +9,35 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::notice::Notice;
+use super::events::PodEvent;
 use crate::service::{PodViolation, Violations};
-use apportion_core::decision::{ViolationKind, breach};
+use apportion_core::decision::{ViolationKind, breach as violation_of};
 use apportion_core::inventory::Ledger;
 use apportion_core::policy::{Governed, PolicySet};
 
-/// Pods that are looked at in one round: a millisecond where they are right, twenty where all of them break a long policy.
-const ROUND: usize = 1024;
+/// Pods in one scan. That takes a millisecond if they comply, and twenty if all violate a long
+/// policy.
+const BATCH: usize = 1024;
 
-/// What was found, and what is still to be looked at.
+/// The violations found, and the pods to scan.
 #[derive(Debug, Default)]
 pub struct ComplianceScanner {
     own_namespace: Option<String>,
-    found: Violations,
-    /// Pods to look at, by `namespace/name`.
+    violations: Violations,
+    /// Pods to scan, by `namespace/name`.
     due: HashSet<Box<str>>,
-    /// Namespaces whose pods are to be looked at.
+    /// Namespaces whose pods must be scanned.
     due_namespaces: HashSet<Box<str>>,
-    /// Whether all pods are to be looked at once what is due has been.
+    /// Whether all pods must be scanned after those that are due.
     all_due: bool,
-    /// Pods that are to be told of.
-    untold: BTreeSet<Box<str>>,
-    /// What has been told of each pod that is there, with its uid.
-    told: HashMap<Box<str>, (Box<str>, Vec<ViolationKind>)>,
+    /// Pods whose violation has no Event yet.
+    unreported: BTreeSet<Box<str>>,
+    /// The UID of each existing pod, and the kinds of violations that have an Event.
+    reported: HashMap<Box<str>, (Box<str>, Vec<ViolationKind>)>,
 }
 
 impl ComplianceScanner {
-    /// One that passes over the pods of our own namespace.
+    /// A scanner that skips our own namespace.
     pub fn new(own_namespace: Option<String>) -> Self {
         ComplianceScanner {
             own_namespace,
@@ -44,7 +45,7 @@ impl ComplianceScanner {
         }
     }
 
-    /// A pod has changed, come or gone.
+    /// A pod was created, changed or deleted.
     pub fn pod_changed(&mut self, key: &str) {
         if !self.due.contains(key) {
             self.due.insert(key.into());
@@ -61,20 +62,21 @@ impl ComplianceScanner {
         self.all_due = true;
     }
 
-    /// What was found.
-    pub fn found(&self) -> &Violations {
-        &self.found
+    /// The violations found so far.
+    pub fn violations(&self) -> &Violations {
+        &self.violations
     }
 
-    /// Looks at some of what is due. Returns how many breaches are new, or `None` when nothing has changed.
-    pub fn round(&mut self, ledger: &Ledger, policies: &PolicySet, now: Timestamp) -> Option<u64> {
-        self.gather(ledger);
-        let keys: Vec<Box<str>> = self.due.iter().take(ROUND).cloned().collect();
+    /// Scans some of the due pods. Returns the number of new violations, or `None` if nothing
+    /// changed.
+    pub fn scan(&mut self, ledger: &Ledger, policies: &PolicySet, now: Timestamp) -> Option<u64> {
+        self.expand(ledger);
+        let keys: Vec<Box<str>> = self.due.iter().take(BATCH).cloned().collect();
         let mut changed = false;
         let mut new = 0;
         for key in keys {
             self.due.remove(&key);
-            match self.look(&key, ledger, policies, now) {
+            match self.check(&key, ledger, policies, now) {
                 Some(is_new) => {
                     changed = true;
                     new += u64::from(is_new);
@@ -85,8 +87,9 @@ impl ComplianceScanner {
         changed.then_some(new)
     }
 
-    /// Turns what is due as a whole into pods. Policies that change all the time start no sweep before the last one is through.
-    fn gather(&mut self, ledger: &Ledger) {
+    /// Replaces due namespaces, and all pods if they are due, by pods. A full scan starts only
+    /// after the previous one, even if policies keep changing.
+    fn expand(&mut self, ledger: &Ledger) {
         if self.all_due && self.due.is_empty() {
             self.all_due = false;
             self.due_namespaces.clear();
@@ -101,8 +104,8 @@ impl ComplianceScanner {
         }
     }
 
-    /// Holds a pod against its policy and keeps what is found: whether that is new, or `None` when nothing is.
-    fn look(&mut self, key: &str, ledger: &Ledger, policies: &PolicySet, now: Timestamp) -> Option<bool> {
+    /// Checks a pod and stores its violation. Returns whether that is new, or `None` without one.
+    fn check(&mut self, key: &str, ledger: &Ledger, policies: &PolicySet, now: Timestamp) -> Option<bool> {
         let record = ledger.pod(key)?;
         if self.own_namespace.as_deref() == Some(&*record.namespace) {
             return None;
@@ -112,51 +115,54 @@ impl ComplianceScanner {
             .inventory()
             .governing(policies, &record.namespace, &summary.labels);
         let Governed::By(policy) = governed else { return None };
-        let breach = breach(summary, policy)?;
-        let before = self.found.get(key);
-        let known = before.filter(|before| before.uid == summary.uid && before.breach.kind == breach.kind);
+        let violation = violation_of(summary, policy)?;
+        let before = self.violations.get(key);
+        let known = before.filter(|before| before.uid == summary.uid && before.violation.kind == violation.kind);
         let since = known.map(|before| before.since);
-        let sighting = PodViolation {
+        let found = PodViolation {
             uid: summary.uid.clone(),
             policy: policy.name.as_str().into(),
-            breach,
+            violation,
             since: since.unwrap_or(now),
         };
-        if before != Some(&sighting) {
-            let kind = sighting.breach.kind;
-            self.found.put(key, sighting);
-            let told = self.told.get(key);
-            if !told.is_some_and(|(uid, kinds)| *uid == summary.uid && kinds.contains(&kind)) {
-                self.untold.insert(key.into());
+        if before != Some(&found) {
+            let kind = found.violation.kind;
+            self.violations.put(key, found);
+            let reported = self.reported.get(key);
+            if !reported.is_some_and(|(uid, kinds)| *uid == summary.uid && kinds.contains(&kind)) {
+                self.unreported.insert(key.into());
             }
         }
         Some(since.is_none())
     }
 
-    /// Forgets what was found of a pod, and of a pod that is gone what was told. Returns whether anything was.
+    /// Forgets the violation of a pod, and the Events of a deleted pod. Returns whether there was a
+    /// violation.
     fn clear(&mut self, key: &str, ledger: &Ledger) -> bool {
-        self.untold.remove(key);
+        self.unreported.remove(key);
         if ledger.pod(key).is_none() {
-            self.told.remove(key);
+            self.reported.remove(key);
         }
-        self.found.remove(key)
+        self.violations.remove(key)
     }
 
-    /// Hands over what has not been told yet, as much as there is room for.
-    pub fn tell(&mut self, notices: &Sender<Notice>) {
-        while let Some(key) = self.untold.pop_first() {
-            let Some(sighting) = self.found.get(&key) else { continue };
-            match notices.try_send(Notice::of(&key, sighting)) {
+    /// Queues Events for new violations, as many as the queue takes.
+    pub fn report(&mut self, events: &Sender<PodEvent>) {
+        while let Some(key) = self.unreported.pop_first() {
+            let Some(found) = self.violations.get(&key) else {
+                continue;
+            };
+            match events.try_send(PodEvent::violation(&key, found)) {
                 Ok(()) => {
-                    let kind = sighting.breach.kind;
-                    let (uid, kinds) = self.told.entry(key).or_default();
-                    if *uid != sighting.uid {
-                        (*uid, *kinds) = (sighting.uid.clone(), Vec::new());
+                    let kind = found.violation.kind;
+                    let (uid, kinds) = self.reported.entry(key).or_default();
+                    if *uid != found.uid {
+                        (*uid, *kinds) = (found.uid.clone(), Vec::new());
                     }
                     kinds.push(kind);
                 }
                 Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
-                    self.untold.insert(key);
+                    self.unreported.insert(key);
                     return;
                 }
             }
@@ -180,7 +186,7 @@ mod tests {
 
     struct World {
         ledger: Ledger,
-        patrol: ComplianceScanner,
+        scanner: ComplianceScanner,
         policies: PolicySet,
     }
 
@@ -188,7 +194,7 @@ mod tests {
         fn new() -> Self {
             let mut world = World {
                 ledger: Ledger::default(),
-                patrol: ComplianceScanner::new(Some("own".to_owned())),
+                scanner: ComplianceScanner::new(Some("own".to_owned())),
                 policies: set("time-slicing"),
             };
             for namespace in ["a", "own", "kube-system"] {
@@ -200,7 +206,7 @@ mod tests {
         fn label(&mut self, namespace: &str, policy: &str) {
             let labels = Labels::from_iter([("apportion.dev/policy", policy)]);
             self.ledger.put_namespace(namespace, labels);
-            self.patrol.namespace_changed(namespace);
+            self.scanner.namespace_changed(namespace);
         }
 
         fn pod(&mut self, key: &str, uid: &str, shares: u64) {
@@ -210,89 +216,89 @@ mod tests {
             );
             let record = PodRecord::of(&serde_json::from_str(&json).unwrap());
             self.ledger.put_pod(key, record);
-            self.patrol.pod_changed(key);
+            self.scanner.pod_changed(key);
         }
 
-        /// New breaches, and who breaks what since when.
-        fn round(&mut self, second: i64) -> (Option<u64>, Vec<String>) {
+        /// The number of new violations, and all violations.
+        fn scan(&mut self, second: i64) -> (Option<u64>, Vec<String>) {
             let now = Timestamp::from_second(second).unwrap();
-            let new = self.patrol.round(&self.ledger, &self.policies, now);
-            let found = self.patrol.found().iter();
-            let found = found.map(|(key, s)| format!("{key} {} {}", s.breach.kind.as_str(), s.since.as_second()));
+            let new = self.scanner.scan(&self.ledger, &self.policies, now);
+            let found = self.scanner.violations().iter();
+            let found = found.map(|(key, s)| format!("{key} {} {}", s.violation.kind.as_str(), s.since.as_second()));
             (new, found.collect())
         }
 
-        fn told(&mut self) -> usize {
+        fn report(&mut self) -> usize {
             let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
-            self.patrol.tell(&sender);
+            self.scanner.report(&sender);
             std::iter::from_fn(|| receiver.try_recv().ok()).count()
         }
     }
 
     #[test]
-    fn what_changes_is_looked_at_and_told_once() {
+    fn changed_pods_are_scanned_and_reported_once() {
         let mut world = World::new();
         for key in ["a/right", "kube-system/x", "own/x", "b/x"] {
             world.pod(key, "u", if key == "a/right" { 1 } else { 4 });
         }
-        assert_eq!(world.round(1), (None, vec![]));
+        assert_eq!(world.scan(1), (None, vec![]));
         world.pod("a/wrong", "u1", 4);
-        assert_eq!(world.round(2), (Some(1), vec!["a/wrong too_many_shares 2".to_owned()]));
-        assert_eq!(world.told(), 1);
-        // The same once more is nothing new.
+        assert_eq!(world.scan(2), (Some(1), vec!["a/wrong too_many_shares 2".to_owned()]));
+        assert_eq!(world.report(), 1);
+        // The same violation again is not new.
         world.pod("a/wrong", "u1", 4);
-        assert_eq!(world.round(3).1, ["a/wrong too_many_shares 2"]);
-        assert_eq!(world.told(), 0);
-        // Another pod of the name is.
+        assert_eq!(world.scan(3).1, ["a/wrong too_many_shares 2"]);
+        assert_eq!(world.report(), 0);
+        // Another pod of that name is.
         world.pod("a/wrong", "u2", 4);
-        assert_eq!(world.round(4), (Some(1), vec!["a/wrong too_many_shares 4".to_owned()]));
-        assert_eq!(world.told(), 1);
-        // A namespace that is governed from now on.
+        assert_eq!(world.scan(4), (Some(1), vec!["a/wrong too_many_shares 4".to_owned()]));
+        assert_eq!(world.report(), 1);
+        // A namespace becomes governed.
         world.label("b", "p");
-        assert_eq!(world.round(5).1, ["a/wrong too_many_shares 4", "b/x too_many_shares 5"]);
-        // Another policy, and the first one again: what was told is not told again.
+        assert_eq!(world.scan(5).1, ["a/wrong too_many_shares 4", "b/x too_many_shares 5"]);
+        // Another policy, then the first one again: earlier violations are not reported again.
         world.policies = set("exclusive");
-        world.patrol.policies_changed();
+        world.scanner.policies_changed();
         assert_eq!(
-            world.round(6).1,
+            world.scan(6).1,
             [
                 "a/right forbidden_strategy 6",
                 "a/wrong forbidden_strategy 6",
                 "b/x forbidden_strategy 6"
             ]
         );
-        assert_eq!((world.told(), world.told(), world.told()), (2, 1, 0));
+        assert_eq!((world.report(), world.report(), world.report()), (2, 1, 0));
         world.policies = set("time-slicing");
-        world.patrol.policies_changed();
-        assert_eq!(world.round(7).1, ["a/wrong too_many_shares 7", "b/x too_many_shares 7"]);
-        assert_eq!(world.told(), 1, "of b/x alone");
-        // The pod goes, and with it all that was known of it.
+        world.scanner.policies_changed();
+        assert_eq!(world.scan(7).1, ["a/wrong too_many_shares 7", "b/x too_many_shares 7"]);
+        assert_eq!(world.report(), 1, "only for b/x");
+        // A deleted pod is forgotten.
         world.ledger.put_pod("a/wrong", None);
         world.ledger.put_pod("b/x", None);
-        world.patrol.pod_changed("a/wrong");
-        world.patrol.policies_changed();
+        world.scanner.pod_changed("a/wrong");
+        world.scanner.policies_changed();
         assert_eq!(
-            world.round(8).1,
+            world.scan(8).1,
             ["b/x too_many_shares 7"],
-            "it is gone, and that is still to be reported"
+            "b/x is deleted but not scanned yet"
         );
-        world.patrol.pod_changed("b/x");
-        assert_eq!(world.round(9), (Some(0), vec![]));
-        let remembered: Vec<&str> = world.patrol.told.keys().map(|key| &**key).collect();
+        world.scanner.pod_changed("b/x");
+        assert_eq!(world.scan(9), (Some(0), vec![]));
+        let remembered: Vec<&str> = world.scanner.reported.keys().map(|key| &**key).collect();
         assert!(
-            remembered == ["a/right"] && world.patrol.untold.is_empty(),
+            remembered == ["a/right"] && world.scanner.unreported.is_empty(),
             "{remembered:?}"
         );
     }
 
     #[test]
-    fn a_large_cluster_takes_several_rounds() {
+    fn a_large_cluster_takes_several_scans() {
         let mut world = World::new();
-        for at in 0..ROUND + 10 {
+        for at in 0..BATCH + 10 {
             world.pod(&format!("a/p{at}"), "u", 4);
         }
-        assert_eq!(world.round(1).0, Some(ROUND as u64));
-        assert_eq!(world.round(2).0, Some(10));
-        assert_eq!(world.round(3).0, None);
+        assert_eq!(world.scan(1).0, Some(BATCH as u64));
+        assert_eq!(world.scan(2).0, Some(10));
+        assert_eq!(world.scan(3).0, None);
     }
 }

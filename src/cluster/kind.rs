@@ -1,4 +1,4 @@
-//! The kinds that are watched, reduced while they are parsed.
+//! The watched kinds, reduced while they are parsed.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -9,46 +9,45 @@ use kube::Resource;
 use kube::core::NamespaceResourceScope;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
-use apportion_core::inventory::{NodeEntry, PodRecord};
+use apportion_core::gpu::GpuResource;
+use apportion_core::inventory::dra::served_by;
+use apportion_core::inventory::{NamespaceQuota, NodeEntry, PodRecord};
+use apportion_core::k8s::device_class::DeviceClass;
 use apportion_core::k8s::node::Namespace;
 use apportion_core::k8s::pod::Metadata;
+use apportion_core::k8s::quota::{LimitRange, ResourceQuota};
 use apportion_core::k8s::text::Labels;
 use apportion_core::k8s::{Node, Pod};
 use apportion_core::policy::model;
 
-/// A kind of object, and what is kept of one.
+/// A kind of object, and what is kept of each.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
-    /// Its group; empty for the core group.
+    /// Empty for the core group.
     const GROUP: &'static str;
-    /// Its version.
     const VERSION: &'static str;
-    /// Its kind.
     const KIND: &'static str;
-    /// Its plural name.
     const PLURAL: &'static str;
-    /// What is kept of an object.
     type Kept: Clone + Debug + Send + Sync + 'static;
 
-    /// Reads an object, keeping little.
+    /// Deserializes the metadata that a watch needs, and what is kept.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error>;
 
-    /// Whether anything is kept of it at all. What is not is as good as not there, and costs nothing more once it was read.
-    fn is_of_use(_kept: &Self::Kept) -> bool {
+    /// Whether anything is kept. Other objects are treated as absent and cost no memory.
+    fn is_relevant(_kept: &Self::Kept) -> bool {
         true
     }
 }
 
-/// An object of a kind, reduced.
+/// A reduced object.
 #[derive(Clone, Debug)]
 pub struct Trimmed<K: Kind> {
     meta: ObjectMeta,
-    /// What was kept.
     pub kept: K::Kept,
     kind: PhantomData<K>,
 }
 
 impl<K: Kind> Trimmed<K> {
-    /// `namespace/name`, or the name alone where there is no namespace.
+    /// `namespace/name`, or the name of a cluster-scoped object.
     pub fn key(&self) -> String {
         let name = self.meta.name.as_deref().unwrap_or_default();
         match self.meta.namespace.as_deref() {
@@ -71,7 +70,7 @@ impl<'de, K: Kind> Deserialize<'de> for Trimmed<K> {
 
 impl<K: Kind> Resource for Trimmed<K> {
     type DynamicType = ();
-    // All are listed over all namespaces, where the scope makes no difference to the path.
+    // Lists cover all namespaces, where the scope does not change the path.
     type Scope = NamespaceResourceScope;
 
     fn kind((): &()) -> Cow<'_, str> {
@@ -99,8 +98,8 @@ impl<K: Kind> Resource for Trimmed<K> {
     }
 }
 
-/// The part of the metadata that a watch needs to go on.
-pub(super) fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
+/// The metadata that a watch needs to continue.
+fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
     let own = |text: &Option<apportion_core::k8s::Text<'_>>| text.as_deref().map(str::to_owned);
     ObjectMeta {
         name: own(&metadata.name),
@@ -111,7 +110,7 @@ pub(super) fn meta(metadata: &Metadata<'_>) -> ObjectMeta {
     }
 }
 
-/// Nodes: their offers.
+/// Nodes, with their offers.
 #[derive(Clone, Debug)]
 pub struct Nodes;
 
@@ -128,7 +127,7 @@ impl Kind for Nodes {
     }
 }
 
-/// Namespaces: their labels.
+/// Namespaces, with their labels.
 #[derive(Clone, Debug)]
 pub struct Namespaces;
 
@@ -145,7 +144,7 @@ impl Kind for Namespaces {
     }
 }
 
-/// Pods: what they hold or wait for; nothing of those without GPUs.
+/// Pods that hold GPUs or wait for them.
 #[derive(Clone, Debug)]
 pub struct Pods;
 
@@ -161,19 +160,19 @@ impl Kind for Pods {
         Ok((meta(&pod.metadata), PodRecord::of(&pod).map(Box::new)))
     }
 
-    fn is_of_use(kept: &Self::Kept) -> bool {
+    fn is_relevant(kept: &Self::Kept) -> bool {
         kept.is_some()
     }
 }
 
-/// Policies, as text: what is wrong with one is for its status, and must not end the watch.
+/// Policies, as text: an invalid one belongs in its status and must not end the watch.
 #[derive(Clone, Debug)]
 pub struct Policies;
 
-/// A policy as it stands in the cluster.
+/// A `GpuSharingPolicy` object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyObject {
-    /// The object as JSON, without its status and what changes with every write.
+    /// The object as JSON, without its status and the fields that change with every write.
     pub text: String,
     /// `metadata.generation`.
     pub generation: i64,
@@ -211,6 +210,62 @@ impl Kind for Policies {
     }
 }
 
-/// Asserts at compile time that what is watched can be.
+/// Device classes, reduced to the GPU resource that they serve. Read as `v1`, the first version in
+/// which a class can serve an extended resource.
+#[derive(Clone, Debug)]
+pub struct DeviceClasses;
+
+impl Kind for DeviceClasses {
+    const GROUP: &'static str = "resource.k8s.io";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "DeviceClass";
+    const PLURAL: &'static str = "deviceclasses";
+    type Kept = Option<GpuResource>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
+        let class = DeviceClass::deserialize(deserializer)?;
+        Ok((meta(&class.metadata), served_by(&class)))
+    }
+
+    fn is_relevant(kept: &Self::Kept) -> bool {
+        kept.is_some()
+    }
+}
+
+/// Resource quotas, reduced to what they say about GPUs.
+#[derive(Clone, Debug)]
+pub struct Quotas;
+
+impl Kind for Quotas {
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "ResourceQuota";
+    const PLURAL: &'static str = "resourcequotas";
+    type Kept = Option<NamespaceQuota>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
+        let quota = ResourceQuota::deserialize(deserializer)?;
+        Ok((meta(&quota.metadata), NamespaceQuota::of_quota(&quota)))
+    }
+}
+
+/// Limit ranges, reduced to what they say about GPUs.
+#[derive(Clone, Debug)]
+pub struct LimitRanges;
+
+impl Kind for LimitRanges {
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "LimitRange";
+    const PLURAL: &'static str = "limitranges";
+    type Kept = Option<NamespaceQuota>;
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
+        let range = LimitRange::deserialize(deserializer)?;
+        Ok((meta(&range.metadata), NamespaceQuota::of_limit_range(&range)))
+    }
+}
+
+/// Asserts at compile time that reduced objects can be watched.
 const fn is_watchable<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static>() {}
 const _: () = is_watchable::<Trimmed<Pods>>();

@@ -1,8 +1,9 @@
-//! Who writes to the API server: of several replicas the one that holds a Lease.
+//! Leader election: the replica that holds a Lease writes to the API server.
 //!
-//! As client-go's leader election does it: a holder renews; a lease that was not renewed for as long as it lasts, by our own clock since
-//! we saw it change, may be taken. For Events and statuses a text written twice is at stake. For bindings it is safety, so what a holder
-//! knows is until when it holds, and that ends early enough for a call that was begun in time to be over.
+//! As in client-go, a holder renews the lease, and another replica may acquire it when it was not
+//! renewed for its duration, measured by its own clock since it saw the lease change. Two writers
+//! would only duplicate Events and statuses, but would break the accounting of bindings. So a
+//! holder knows until when it holds the lease, early enough for a call that it started to be over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,50 +15,48 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
-use tokio::time::timeout;
 
-use super::api_error::ApiError;
+use super::api::{ApiError, within};
 use crate::service::Clock;
 
-/// How long a lease lasts after it was renewed.
-pub const LASTS: Duration = Duration::from_secs(15);
-/// Between two looks.
-pub const EVERY: Duration = Duration::from_secs(2);
-/// The longest that one look may take.
-pub const PATIENCE: Duration = Duration::from_secs(3);
-/// Without a renewal for so long we lead no more. With a call and a pause on top it stays below [`LASTS`].
-const GIVE_UP: Duration = Duration::from_secs(8);
+/// How long a lease is valid after a renewal, as in client-go.
+pub const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// The time between two attempts to acquire or renew, as in client-go.
+pub const RETRY_PERIOD: Duration = Duration::from_secs(2);
+/// The longest that a call may take that depends on a lease, including those that renew it. A
+/// leader stops early enough before its lease ends for such a call to be over.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// A leader that has not renewed for so long stops leading. With a call and a retry period on top
+/// it stays below [`LEASE_DURATION`].
+const RENEW_DEADLINE: Duration = Duration::from_secs(8);
 
-/// The Lease, and who we are.
+/// A Lease and the identity of this replica.
 #[derive(Clone, Debug)]
 pub struct LeaseConfig {
-    /// Its namespace: our own.
+    /// Our own namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// What we call ourselves: our pod's name.
+    /// The holder identity: our pod's name.
     pub holder: String,
 }
 
-/// What to do about a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// It is ours.
     Renew,
-    /// Nobody holds it (any more).
-    Take,
-    /// Somebody else holds it.
+    /// It is free or has expired.
+    Acquire,
+    /// Another replica holds it.
     Wait,
 }
 
-/// The last change of the lease that we saw, and when.
+/// The last change of the lease that this replica saw, and when.
 #[derive(Debug)]
-struct Watched {
+struct Observed {
     seen: Option<(Option<String>, Option<MicroTime>)>,
     at: Duration,
 }
 
-impl Watched {
+impl Observed {
     fn step(&mut self, spec: &LeaseSpec, own: &str, now: Duration) -> Step {
         let seen = (spec.holder_identity.clone(), spec.renew_time.clone());
         if self.seen.as_ref() != Some(&seen) {
@@ -67,184 +66,186 @@ impl Watched {
         let seconds = spec
             .lease_duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok());
-        let lasts = seconds.map_or(LASTS, Duration::from_secs);
+        let duration = seconds.map_or(LEASE_DURATION, Duration::from_secs);
         match spec.holder_identity.as_deref() {
             Some(holder) if holder == own => Step::Renew,
-            None | Some("") => Step::Take,
-            Some(_) if now.saturating_sub(self.at) > lasts => Step::Take,
+            None | Some("") => Step::Acquire,
+            Some(_) if now.saturating_sub(self.at) > duration => Step::Acquire,
             Some(_) => Step::Wait,
         }
     }
 
-    /// Whether a free lease is left to another replica that asked for it a moment ago.
+    /// Whether a free lease is left to another replica that requested it a moment ago.
     fn is_promised(&self, wanted_by: Option<&str>, own: &str, now: Duration) -> bool {
-        wanted_by.is_some_and(|by| by != own) && now.saturating_sub(self.at) <= 3 * EVERY
+        wanted_by.is_some_and(|by| by != own) && now.saturating_sub(self.at) <= 3 * RETRY_PERIOD
     }
 }
 
-/// Another replica that asks for the lease writes its name here, and the holder leaves it to that one.
+/// Annotation with the identity of a replica that requests the lease from its holder.
 const WANTED_BY: &str = "apportion.dev/wanted-by";
 
-/// For how long a lease is ours.
+/// A period in which this replica leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// Another number after somebody else may have held it.
+    /// Changes when another replica may have held the lease in between.
     pub number: u64,
-    /// Its end by the service's clock, unless it is renewed.
+    /// Its end by the service's clock, unless the lease is renewed.
     pub until: Duration,
 }
 
-/// Whether a lease is ours, asked again and again.
+/// Whether this replica leads.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    /// The term that [`hold`] tells of.
-    pub leads: watch::Receiver<Option<Term>>,
-    /// The clock that it goes by.
+    /// The current term, sent by [`hold`].
+    pub term: watch::Receiver<Option<Term>>,
+    /// The clock of [`Term::until`].
     pub clock: Clock,
 }
 
 impl Leadership {
-    /// Whether it is now.
+    /// Whether the lease is ours now.
     pub fn is_ours(&self) -> bool {
-        self.leads.borrow().is_some_and(|term| self.clock.now() < term.until)
+        self.term.borrow().is_some_and(|term| self.clock.now() < term.until)
     }
 }
 
-/// How a lease goes over to another replica that needs it while the holder lives.
+/// Passing a lease to another replica while its holder is alive.
 #[derive(Clone, Debug)]
 pub struct Handover {
-    /// Set by whoever needs it here.
+    /// Set when this replica needs the lease.
     pub wanted: Arc<AtomicBool>,
-    /// For how long a holder that gave up waits for what it had begun.
-    pub notice: Duration,
+    /// How long a leader that stops waits for its calls in flight before it releases the lease.
+    pub grace: Duration,
 }
 
-/// What a replica knows of the lease from one look to the next. Time and the API server are whoever's who drives it.
+/// The state machine of leader election. Its driver supplies the time and calls the API server.
 #[derive(Debug)]
-pub struct Holder {
-    seat: LeaseConfig,
-    watched: Watched,
+pub struct Elector {
+    config: LeaseConfig,
+    observed: Observed,
     terms: u64,
-    /// Whether it is ours as far as we know, and has been since the term began.
+    /// Whether the lease is ours, and has been since the term began.
     holds: bool,
 }
 
-/// What a look leads to.
+/// What the driver does next.
 #[derive(Debug)]
-pub enum Move {
-    /// The lease is to be written like this. Where that is refused for the resource version, the lease is [`Attempt::Elsewhere`].
-    Write(Box<Lease>, Attempt),
-    /// There is nothing to be written.
-    Rest(Attempt),
+pub enum Action {
+    /// Write the lease. If that is refused with a conflict, the outcome is
+    /// [`Outcome::HeldByOther`].
+    Write(Box<Lease>, Outcome),
+    /// Write nothing.
+    None(Outcome),
 }
 
-/// What became of a lease.
+/// The outcome of an attempt to acquire or renew a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// It was ours and still is, without anybody else in between.
+pub enum Outcome {
+    /// It was ours and still is; no other replica held it in between.
     Renewed,
-    /// It has become ours.
-    Taken,
-    /// It is in our name, and we do not know since when: a process before us held it, whose last calls may be on their way still, or we
-    /// took it and never heard that we had.
+    Acquired,
+    /// It is in our name, and we do not know since when. Either a previous process held it, whose
+    /// last calls may still be in flight, or the answer to our own write was lost.
     Resumed,
-    /// It is ours, and another replica asks for it.
-    AskedFor,
-    /// It is not.
-    Elsewhere,
+    /// It is ours, and another replica requests it.
+    HandoverRequested,
+    HeldByOther,
 }
 
-impl Attempt {
-    /// Whether what was begun has to be over before anything else is done about the lease: what we began ourselves, or what may have been
-    /// begun in our name.
-    pub fn lets_pass(self) -> bool {
-        matches!(self, Attempt::AskedFor | Attempt::Resumed)
+impl Outcome {
+    /// Whether calls in flight must finish first: our own, or those of a previous process of our
+    /// name.
+    pub fn waits_for_calls(self) -> bool {
+        matches!(self, Outcome::HandoverRequested | Outcome::Resumed)
     }
 
-    /// Whether the lease is given up then.
-    pub fn leaves(self) -> bool {
-        self == Attempt::AskedFor
+    /// Whether the lease is released after that.
+    pub fn releases(self) -> bool {
+        self == Outcome::HandoverRequested
     }
 }
 
-impl Holder {
-    /// Somebody who has not looked yet.
-    pub fn new(seat: LeaseConfig) -> Self {
-        let watched = Watched {
+impl Elector {
+    /// A replica that has not read the lease yet.
+    pub fn new(config: LeaseConfig) -> Self {
+        let observed = Observed {
             seen: None,
             at: Duration::ZERO,
         };
-        Holder {
-            seat,
-            watched,
+        Elector {
+            config,
+            observed,
             terms: 0,
             holds: false,
         }
     }
 
-    /// What to do about the lease as it is; `wants` is whether we need it even from a holder that lives, `stamp` what a calendar says now.
-    pub fn look(&mut self, lease: Option<Lease>, wants: bool, now: Duration, stamp: Timestamp) -> Move {
+    /// Decides by the lease that was read. `wants` requests it even from a live holder; `stamp` is
+    /// the wall-clock time to write.
+    pub fn decide(&mut self, lease: Option<Lease>, wants: bool, now: Duration, stamp: Timestamp) -> Action {
         let Some(mut lease) = lease else {
             self.holds = false;
-            return Move::Write(Box::new(fresh(&self.seat, stamp)), Attempt::Taken);
+            return Action::Write(Box::new(new_lease(&self.config, stamp)), Outcome::Acquired);
         };
-        let own = &self.seat.holder;
+        let own = &self.config.holder;
         let annotations = lease.metadata.annotations.as_ref();
         let wanted_by = annotations.and_then(|all| all.get(WANTED_BY)).cloned();
         let spec = lease.spec.get_or_insert_default();
-        let step = self.watched.step(spec, own, now);
-        // Whoever sees that it is not ours knows, whatever becomes of this attempt: should it take the lease and never hear so, then what
-        // is found in our name later is another term.
+        let step = self.observed.step(spec, own, now);
+        // Once it is not ours, the term is over whatever this attempt brings: if it acquires the
+        // lease and the answer is lost, the lease that is later found in our name is another term.
         self.holds &= step == Step::Renew;
-        let became = match step {
+        let outcome = match step {
             Step::Wait if wants && wanted_by.as_ref() != Some(own) => {
                 let annotations = lease.metadata.annotations.get_or_insert_default();
                 annotations.insert(WANTED_BY.to_owned(), own.clone());
-                Attempt::Elsewhere
+                Outcome::HeldByOther
             }
-            Step::Wait => return Move::Rest(Attempt::Elsewhere),
-            Step::Renew if wanted_by.as_ref().is_some_and(|by| by != own) => return Move::Rest(Attempt::AskedFor),
-            // Left to the one that asked for it; should that be gone, the request has to be, too.
-            Step::Take if !wants && self.watched.is_promised(wanted_by.as_deref(), own, now) => {
-                return Move::Rest(Attempt::Elsewhere);
+            Step::Wait => return Action::None(Outcome::HeldByOther),
+            Step::Renew if wanted_by.as_ref().is_some_and(|by| by != own) => {
+                return Action::None(Outcome::HandoverRequested);
+            }
+            // Left to the replica that requested it. If that is gone, its request expires.
+            Step::Acquire if !wants && self.observed.is_promised(wanted_by.as_deref(), own, now) => {
+                return Action::None(Outcome::HeldByOther);
             }
             Step::Renew => {
                 spec.renew_time = Some(MicroTime(stamp));
-                if self.holds { Attempt::Renewed } else { Attempt::Resumed }
+                if self.holds { Outcome::Renewed } else { Outcome::Resumed }
             }
-            Step::Take => {
+            Step::Acquire => {
                 *spec = LeaseSpec {
                     lease_transitions: Some(spec.lease_transitions.unwrap_or(0).saturating_add(1)),
-                    ..held(&self.seat, stamp)
+                    ..held(&self.config, stamp)
                 };
                 if let Some(annotations) = &mut lease.metadata.annotations {
                     annotations.remove(WANTED_BY);
                 }
-                Attempt::Taken
+                Outcome::Acquired
             }
         };
-        Move::Write(Box::new(lease), became)
+        Action::Write(Box::new(lease), outcome)
     }
 
-    /// The term that an attempt leads to, if the lease is ours now. It was begun at `begun`.
-    pub fn term(&mut self, attempt: Attempt, begun: Duration) -> Option<Term> {
-        self.holds = !matches!(attempt, Attempt::Elsewhere | Attempt::AskedFor);
-        match attempt {
-            Attempt::Elsewhere | Attempt::AskedFor => return None,
-            Attempt::Resumed | Attempt::Taken => self.terms += 1,
-            Attempt::Renewed => {}
+    /// The term after an attempt that started at `started`, if this replica leads.
+    pub fn term(&mut self, outcome: Outcome, started: Duration) -> Option<Term> {
+        self.holds = !matches!(outcome, Outcome::HeldByOther | Outcome::HandoverRequested);
+        match outcome {
+            Outcome::HeldByOther | Outcome::HandoverRequested => return None,
+            Outcome::Resumed | Outcome::Acquired => self.terms += 1,
+            Outcome::Renewed => {}
         }
-        // Whoever resumes lets pass first what was on its way, and leads with the next renewal.
-        (attempt != Attempt::Resumed).then_some(Term {
+        // After a resume, calls in flight must finish first; the next renewal starts the term.
+        (outcome != Outcome::Resumed).then_some(Term {
             number: self.terms,
-            until: begun + GIVE_UP,
+            until: started + RENEW_DEADLINE,
         })
     }
 
-    /// The lease without us, if it is ours.
-    pub fn leave(&self, mut lease: Lease) -> Option<Lease> {
+    /// The lease without a holder, if it is ours.
+    pub fn release(&self, mut lease: Lease) -> Option<Lease> {
         let spec = lease.spec.as_mut()?;
-        if spec.holder_identity.as_deref() != Some(&self.seat.holder) {
+        if spec.holder_identity.as_deref() != Some(&self.config.holder) {
             return None;
         }
         spec.holder_identity = None;
@@ -252,113 +253,114 @@ impl Holder {
     }
 }
 
-/// Holds the lease as well as it can, for ever, and says until when we do unless it is renewed.
+/// Acquires and renews the lease until the task is aborted, and sends the current term.
 pub async fn hold(
     client: Client,
-    seat: LeaseConfig,
+    config: LeaseConfig,
     handover: Option<Handover>,
     clock: Clock,
     leads: watch::Sender<Option<Term>>,
 ) {
-    let leases: Api<Lease> = Api::namespaced(client, &seat.namespace);
-    let mut holder = Holder::new(seat.clone());
-    let mut complained = String::new();
-    let notice = handover.as_ref().map_or(Duration::ZERO, |handover| handover.notice);
+    let leases: Api<Lease> = Api::namespaced(client, &config.namespace);
+    let mut elector = Elector::new(config.clone());
+    let mut last_error = String::new();
+    let grace = handover.as_ref().map_or(Duration::ZERO, |handover| handover.grace);
     loop {
-        let begun = clock.now();
+        let started = clock.now();
         let wants = handover.as_ref().is_some_and(|h| h.wanted.load(Ordering::Relaxed));
-        match timeout(PATIENCE, attempt(&leases, &mut holder, wants, &clock)).await {
-            Ok(Ok(attempt)) => {
-                complained.clear();
-                let term = holder.term(attempt, begun);
-                tell(&leads, &seat, term);
+        match within(CALL_TIMEOUT, attempt(&leases, &mut elector, wants, &clock)).await {
+            Ok(outcome) => {
+                last_error.clear();
+                let term = elector.term(outcome, started);
+                send(&leads, &config, term);
                 if let (Some(_), Some(handover)) = (term, &handover) {
                     handover.wanted.store(false, Ordering::Relaxed);
                 }
-                if attempt.lets_pass() {
-                    tokio::time::sleep(notice).await;
+                if outcome.waits_for_calls() {
+                    tokio::time::sleep(grace).await;
                 }
-                if attempt.leaves()
-                    && let Ok(Err(error)) = timeout(PATIENCE, leave(&leases, &holder)).await
+                if outcome.releases()
+                    && let Err(error) = within(CALL_TIMEOUT, release(&leases, &elector)).await
                 {
-                    complain(&mut complained, &seat, &ApiError::from(error).to_string());
+                    report(&mut last_error, &config, &error);
                 }
             }
-            Ok(Err(error)) => complain(&mut complained, &seat, &ApiError::from(error).to_string()),
-            Err(_) => complain(&mut complained, &seat, "the API server does not answer"),
+            Err(error) => report(&mut last_error, &config, &error),
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(RETRY_PERIOD).await;
     }
 }
 
-fn tell(leads: &watch::Sender<Option<Term>>, seat: &LeaseConfig, term: Option<Term>) {
+fn send(leads: &watch::Sender<Option<Term>>, config: &LeaseConfig, term: Option<Term>) {
     let before = leads.send_replace(term);
     if before.is_some() != term.is_some() {
-        tracing::info!(
-            lease = seat.name,
-            is_held = term.is_some(),
-            "the lease has changed hands"
-        );
+        tracing::info!(lease = config.name, is_leader = term.is_some(), "leadership changed");
     }
 }
 
-/// Once for each different complaint.
-fn complain(complained: &mut String, seat: &LeaseConfig, why: &str) {
-    if complained != why {
-        let lease = format!("{}/{}", seat.namespace, seat.name);
+/// Logs each different error once.
+fn report(last_error: &mut String, config: &LeaseConfig, error: &ApiError) {
+    let why = error.to_string();
+    if *last_error != why {
+        let lease = format!("{}/{}", config.namespace, config.name);
         tracing::warn!(
             lease,
             why,
-            "the lease can not be held: what it is for is left to others"
+            "failed to acquire or renew the lease; another replica may hold it"
         );
-        why.clone_into(complained);
+        *last_error = why;
     }
 }
 
-/// Looks once. A write that comes too late is refused for its resource version, and means that the lease is not ours.
-async fn attempt(leases: &Api<Lease>, holder: &mut Holder, wants: bool, clock: &Clock) -> Result<Attempt, kube::Error> {
-    let lease = leases.get_opt(&holder.seat.name).await?;
-    let (written, became) = match holder.look(lease, wants, clock.now(), Timestamp::now()) {
-        Move::Rest(attempt) => return Ok(attempt),
-        Move::Write(lease, became) if lease.metadata.resource_version.is_none() => {
-            (leases.create(&PostParams::default(), &lease).await, became)
+/// Reads the lease and acts on it once. A write that is too late is refused with a conflict, and
+/// means that the lease is not ours.
+async fn attempt(
+    leases: &Api<Lease>,
+    elector: &mut Elector,
+    wants: bool,
+    clock: &Clock,
+) -> Result<Outcome, kube::Error> {
+    let lease = leases.get_opt(&elector.config.name).await?;
+    let (written, outcome) = match elector.decide(lease, wants, clock.now(), Timestamp::now()) {
+        Action::None(outcome) => return Ok(outcome),
+        Action::Write(lease, outcome) if lease.metadata.resource_version.is_none() => {
+            (leases.create(&PostParams::default(), &lease).await, outcome)
         }
-        Move::Write(lease, became) => {
-            let name = &holder.seat.name;
-            (leases.replace(name, &PostParams::default(), &lease).await, became)
+        Action::Write(lease, outcome) => {
+            let name = &elector.config.name;
+            (leases.replace(name, &PostParams::default(), &lease).await, outcome)
         }
     };
     match written {
-        Ok(_) => Ok(became),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Attempt::Elsewhere),
+        Ok(_) => Ok(outcome),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Outcome::HeldByOther),
         Err(error) => Err(error),
     }
 }
 
-/// Lets go of a lease that is ours.
-async fn leave(leases: &Api<Lease>, holder: &Holder) -> Result<(), kube::Error> {
-    let name = &holder.seat.name;
-    if let Some(lease) = leases.get_opt(name).await?.and_then(|lease| holder.leave(lease)) {
+async fn release(leases: &Api<Lease>, elector: &Elector) -> Result<(), kube::Error> {
+    let name = &elector.config.name;
+    if let Some(lease) = leases.get_opt(name).await?.and_then(|lease| elector.release(lease)) {
         leases.replace(name, &PostParams::default(), &lease).await?;
     }
     Ok(())
 }
 
-fn fresh(seat: &LeaseConfig, stamp: Timestamp) -> Lease {
+fn new_lease(config: &LeaseConfig, stamp: Timestamp) -> Lease {
     Lease {
         metadata: ObjectMeta {
-            name: Some(seat.name.clone()),
+            name: Some(config.name.clone()),
             ..ObjectMeta::default()
         },
-        spec: Some(held(seat, stamp)),
+        spec: Some(held(config, stamp)),
     }
 }
 
-fn held(seat: &LeaseConfig, stamp: Timestamp) -> LeaseSpec {
+fn held(config: &LeaseConfig, stamp: Timestamp) -> LeaseSpec {
     let now = MicroTime(stamp);
     LeaseSpec {
-        holder_identity: Some(seat.holder.clone()),
-        lease_duration_seconds: i32::try_from(LASTS.as_secs()).ok(),
+        holder_identity: Some(config.holder.clone()),
+        lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
         acquire_time: Some(now.clone()),
         renew_time: Some(now),
         lease_transitions: Some(0),
@@ -371,9 +373,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_taken_when_nobody_renews_it() {
+    fn a_lease_that_is_not_renewed_is_acquired() {
         let start = Duration::from_secs(100);
-        let mut watched = Watched { seen: None, at: start };
+        let mut observed = Observed { seen: None, at: start };
         let spec = |holder: &str, renewed: i64| LeaseSpec {
             holder_identity: Some(holder.to_owned()),
             renew_time: Timestamp::from_second(renewed).ok().map(MicroTime),
@@ -386,39 +388,39 @@ mod tests {
             // Renewed by a clock that is wrong, but renewed.
             (15, "other", 7, Step::Wait),
             (30, "other", 7, Step::Wait),
-            (31, "other", 7, Step::Take),
+            (31, "other", 7, Step::Acquire),
             (32, "us", 31, Step::Renew),
             (60, "us", 31, Step::Renew),
-            // Somebody took it from us.
+            // Another replica acquired it.
             (61, "other", 60, Step::Wait),
-            // Whoever lets go leaves it empty.
-            (62, "", 60, Step::Take),
+            // A released lease has no holder.
+            (62, "", 60, Step::Acquire),
         ] {
             let at = start + Duration::from_secs(second);
-            assert_eq!(watched.step(&spec(holder, renewed), "us", at), step, "at {second} s");
+            assert_eq!(observed.step(&spec(holder, renewed), "us", at), step, "at {second} s");
         }
     }
 
-    /// Looks at `lease`, and writes what is to be written where the write is to arrive.
-    fn look(holder: &mut Holder, lease: &mut Option<Lease>, second: u64, arrives: bool) -> Attempt {
+    /// Makes one attempt on `lease`; `arrives` is whether the write reaches the API server.
+    fn attempt(elector: &mut Elector, lease: &mut Option<Lease>, second: u64, arrives: bool) -> Outcome {
         let stamp = Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
-        match holder.look(lease.clone(), false, Duration::from_secs(second), stamp) {
-            Move::Rest(became) => became,
-            Move::Write(written, became) => {
+        match elector.decide(lease.clone(), false, Duration::from_secs(second), stamp) {
+            Action::None(outcome) => outcome,
+            Action::Write(written, outcome) => {
                 if arrives {
                     *lease = Some(*written);
                 }
-                became
+                outcome
             }
         }
     }
 
-    fn term(holder: &mut Holder, attempt: Attempt) -> Option<u64> {
-        holder.term(attempt, Duration::ZERO).map(|term| term.number)
+    fn term(elector: &mut Elector, outcome: Outcome) -> Option<u64> {
+        elector.term(outcome, Duration::ZERO).map(|term| term.number)
     }
 
-    fn holder(name: &str) -> Holder {
-        Holder::new(LeaseConfig {
+    fn replica(name: &str) -> Elector {
+        Elector::new(LeaseConfig {
             namespace: "n".to_owned(),
             name: "l".to_owned(),
             holder: name.to_owned(),
@@ -426,75 +428,75 @@ mod tests {
     }
 
     #[test]
-    fn whoever_finds_it_in_its_own_name_leads_with_the_renewal_after() {
+    fn a_resumed_lease_starts_its_term_with_the_next_renewal() {
         let mut lease = None;
-        look(&mut holder("us"), &mut lease, 100, true);
-        // The process that took it is gone; this is the next of that name.
-        let mut next = holder("us");
-        let first = look(&mut next, &mut lease, 101, true);
-        assert_eq!((first, first.lets_pass()), (Attempt::Resumed, true));
+        attempt(&mut replica("us"), &mut lease, 100, true);
+        // The process that acquired it is gone; this is the next one of that name.
+        let mut next = replica("us");
+        let first = attempt(&mut next, &mut lease, 101, true);
+        assert_eq!((first, first.waits_for_calls()), (Outcome::Resumed, true));
         assert_eq!(
             term(&mut next, first),
             None,
-            "what its predecessor sent may be on its way"
+            "calls of its predecessor may be in flight"
         );
-        let second = look(&mut next, &mut lease, 106, true);
-        assert_eq!((second, second.lets_pass()), (Attempt::Renewed, false));
+        let second = attempt(&mut next, &mut lease, 106, true);
+        assert_eq!((second, second.waits_for_calls()), (Outcome::Renewed, false));
         assert_eq!(term(&mut next, second), Some(1));
     }
 
     #[test]
-    fn a_term_that_was_never_heard_of_is_another_one() {
-        // Whether anybody heard that it was somebody else's meanwhile.
-        for told in [true, false] {
-            let (mut us, mut other, mut lease) = (holder("us"), holder("other"), None);
-            let taken = look(&mut us, &mut lease, 100, true);
+    fn a_lease_regained_by_a_lost_write_is_another_term() {
+        // Whether this replica saw that another one held it in between.
+        for saw in [true, false] {
+            let (mut us, mut other, mut lease) = (replica("us"), replica("other"), None);
+            let taken = attempt(&mut us, &mut lease, 100, true);
             assert_eq!(term(&mut us, taken), Some(1));
-            look(&mut other, &mut lease, 101, true);
-            assert_eq!(look(&mut other, &mut lease, 117, true), Attempt::Taken);
-            if told {
-                let elsewhere = look(&mut us, &mut lease, 118, true);
+            attempt(&mut other, &mut lease, 101, true);
+            assert_eq!(attempt(&mut other, &mut lease, 117, true), Outcome::Acquired);
+            if saw {
+                let elsewhere = attempt(&mut us, &mut lease, 118, true);
                 assert_eq!(term(&mut us, elsewhere), None);
             }
-            lease = lease.and_then(|lease| other.leave(lease));
-            // Taken, and the answer gets lost.
-            assert_eq!(look(&mut us, &mut lease, 120, true), Attempt::Taken);
-            let found = look(&mut us, &mut lease, 125, true);
-            assert_eq!(found, Attempt::Resumed, "told: {told}");
+            lease = lease.and_then(|lease| other.release(lease));
+            // Acquired, and the answer is lost.
+            assert_eq!(attempt(&mut us, &mut lease, 120, true), Outcome::Acquired);
+            let found = attempt(&mut us, &mut lease, 125, true);
+            assert_eq!(found, Outcome::Resumed, "saw: {saw}");
             assert_eq!(term(&mut us, found), None);
-            let renewed = look(&mut us, &mut lease, 130, true);
-            assert_eq!(term(&mut us, renewed), Some(2), "told: {told}");
+            let renewed = attempt(&mut us, &mut lease, 130, true);
+            assert_eq!(term(&mut us, renewed), Some(2), "saw: {saw}");
             // A write that never arrives changes nothing.
-            look(&mut us, &mut lease, 132, false);
-            let renewed = look(&mut us, &mut lease, 134, true);
+            attempt(&mut us, &mut lease, 132, false);
+            let renewed = attempt(&mut us, &mut lease, 134, true);
             assert_eq!(term(&mut us, renewed), Some(2));
         }
     }
 
     #[test]
-    fn whoever_was_asked_to_hand_over_begins_anew() {
-        let (mut us, mut other, mut lease) = (holder("us"), holder("other"), None);
-        let taken = look(&mut us, &mut lease, 100, true);
+    fn a_handover_request_ends_the_term() {
+        let (mut us, mut other, mut lease) = (replica("us"), replica("other"), None);
+        let taken = attempt(&mut us, &mut lease, 100, true);
         assert_eq!(term(&mut us, taken), Some(1));
-        let Move::Write(asked, Attempt::Elsewhere) =
-            other.look(lease.clone(), true, Duration::from_secs(101), Timestamp::UNIX_EPOCH)
+        let Action::Write(asked, Outcome::HeldByOther) =
+            other.decide(lease.clone(), true, Duration::from_secs(101), Timestamp::UNIX_EPOCH)
         else {
-            panic!("it asks");
+            panic!("no request");
         };
         lease = Some(*asked);
-        let asked = look(&mut us, &mut lease, 102, true);
+        let asked = attempt(&mut us, &mut lease, 102, true);
         assert_eq!(
-            (asked, asked.lets_pass(), asked.leaves()),
-            (Attempt::AskedFor, true, true)
+            (asked, asked.waits_for_calls(), asked.releases()),
+            (Outcome::HandoverRequested, true, true)
         );
         assert_eq!(term(&mut us, asked), None);
-        // Somebody takes the request away by hand.
+        // The request is removed by hand.
         lease.as_mut().unwrap().metadata.annotations = None;
-        assert_eq!(look(&mut us, &mut lease, 110, true), Attempt::Resumed);
+        assert_eq!(attempt(&mut us, &mut lease, 110, true), Outcome::Resumed);
     }
 
     #[test]
-    fn the_times_leave_no_moment_for_two() {
-        assert!(GIVE_UP + PATIENCE + EVERY < LASTS);
+    fn two_replicas_never_lead_at_once() {
+        assert!(RENEW_DEADLINE + CALL_TIMEOUT + RETRY_PERIOD < LEASE_DURATION);
     }
 }

@@ -1,5 +1,5 @@
-//! Certificates that need nobody: signed here, by an authority that replicas share in a Secret, which the webhook
-//! configuration is told to trust.
+//! Certificates without cert-manager: signed here, by a CA that replicas share in a Secret and that
+//! the webhook configuration trusts.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,72 +15,64 @@ use crate::tls::authority::{Authority, Plan};
 use crate::tls::leaf::{Leaf, LeafError};
 use crate::tls::lifetimes::Lifetimes;
 use crate::tls::resolver::Resolver;
-use crate::tls::trust::{Sight, Trust};
+use crate::tls::trust::{BundleState, TrustDelay};
 
-/// How often all is looked at, changes of the configuration aside, which a watch tells of.
+/// How often the certificates are checked. A watch reports changes of the configuration sooner.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How long the first repetition waits after an error; each further one twice as long, up to the interval.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The first wait after an error. It doubles with each further error, up to the interval.
+const MIN_RETRY: Duration = Duration::from_secs(1);
 
-/// The least time between looks. Whoever else sets the same `caBundle`, such as a certificate injector that somebody left on,
-/// answers each write of ours with one of theirs.
-const BREATH: Duration = Duration::from_secs(1);
+/// The least time between two checks. Another writer of the same `caBundle`, such as a leftover CA
+/// injector, would answer each of our writes with its own.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Steps that one look may take, where others are quicker or several are due: far more than there ever are.
-const STEPS: usize = 10;
+/// The most steps of one check, if other replicas write first or several steps are due. It takes
+/// far fewer.
+const MAX_STEPS: usize = 10;
 
-/// What is managed.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The namespace that we run in.
+    /// Our own namespace.
     pub namespace: String,
-    /// The Secret of the authorities, in that namespace.
+    /// The Secret of the CAs, in that namespace.
     pub secret: String,
-    /// The Service in front of us, in that namespace.
+    /// The Service that the API server calls, in that namespace.
     pub service: String,
-    /// The webhook configuration.
+    /// The name of the `MutatingWebhookConfiguration`.
     pub configuration: String,
-    /// How long certificates live.
     pub lifetimes: Lifetimes,
-    /// How often all is looked at.
+    /// How often the certificates are checked.
     pub interval: Duration,
 }
 
-/// When what is served with ends.
+/// When certificates expire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
-    /// The certificate that is shown.
+pub struct Expiry {
+    /// The served certificate.
     pub leaf: Timestamp,
-    /// The authority that signs.
+    /// The signing CA.
     pub authority: Timestamp,
 }
 
-/// Why certificates could not be seen to. What is served with stays.
+/// Why certificates could not be maintained. The current one stays in use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagedError {
-    /// The Secret.
     #[error(transparent)]
     Secret(#[from] CaSecretError),
-    /// The webhook configuration.
     #[error(transparent)]
     Bundle(#[from] CaBundleError),
-    /// An authority that could not be made.
-    #[error("cannot make an authority: {0}")]
+    #[error("cannot create a CA: {0}")]
     Authority(#[from] rcgen::Error),
-    /// A certificate that could not be signed.
     #[error(transparent)]
     Leaf(#[from] LeafError),
-    /// Others write the Secret all the time.
-    #[error("the Secret {secret} changed {STEPS} times while it was being seen to")]
-    Contended {
-        /// Which.
-        secret: String,
-    },
+    /// Other writers changed it between every read and write.
+    #[error("the Secret {secret} changed {MAX_STEPS} times during one check")]
+    Contended { secret: String },
 }
 
-/// Keeps a [`Resolver`] fresh.
+/// Keeps the certificate of a [`Resolver`] valid.
 pub struct Managed {
     secret: CaSecret,
     bundle: CaBundle,
@@ -88,17 +80,16 @@ pub struct Managed {
     lifetimes: Lifetimes,
     interval: Duration,
     resolver: Arc<Resolver>,
-    /// What the resolver shows.
+    /// The certificate in use.
     leaf: Option<Leaf>,
-    trust: Trust,
-    /// What was said last, so that it is said once and not every minute.
-    trouble: Option<String>,
+    trust: TrustDelay,
+    /// The error that was logged last, so that each is logged once.
+    last_error: Option<String>,
     missed_configuration: bool,
 }
 
 impl Managed {
-    /// Manages certificates by way of `client`. Nothing is asked of the cluster before [`Managed::follow`] or
-    /// [`Managed::look`].
+    /// Calls the cluster only in [`Managed::run`] and [`Managed::check`].
     pub fn new(client: Client, settings: &Settings) -> Self {
         Managed {
             secret: CaSecret::new(client.clone(), &settings.namespace, &settings.secret),
@@ -108,91 +99,94 @@ impl Managed {
             interval: settings.interval,
             resolver: Resolver::waiting(),
             leaf: None,
-            trust: Trust::default(),
-            trouble: None,
+            trust: TrustDelay::default(),
+            last_error: None,
             missed_configuration: false,
         }
     }
 
-    /// What listeners serve with. It shows nothing until the first certificate is signed and callers trust its authority:
-    /// be ready only when [`Resolver::is_waiting`] is over.
+    /// The certificate of the listeners. It is empty until the first certificate is signed and
+    /// callers trust its CA; be ready only when [`Resolver::is_waiting`] returns false.
     pub fn resolver(&self) -> Arc<Resolver> {
         Arc::clone(&self.resolver)
     }
 
-    /// Sees to the certificates for ever. `on_look` hears after each look that went well when they end.
-    pub async fn follow(mut self, on_look: impl Fn(Ends)) {
-        // The Secret is not watched: that would need the right to list Secrets, and whoever changes the authorities changes the
-        // caBundle next.
+    /// Maintains the certificates until the task is aborted. `on_check` is called after each
+    /// successful check.
+    pub async fn run(mut self, on_check: impl Fn(Expiry)) {
+        // The Secret is not watched: that needs the permission to list Secrets, and a replica that
+        // changes the CAs changes the caBundle next.
         let mut changes = pin!(self.bundle.changes());
-        let mut retry = FIRST_RETRY;
+        let mut retry = MIN_RETRY;
         loop {
-            let (ends, pause) = match self.look(Timestamp::now()).await {
-                Ok((ends, pause)) => {
-                    retry = FIRST_RETRY;
-                    if self.trouble.take().is_some() {
-                        tracing::info!("certificates are seen to again");
+            let (expiry, pause) = match self.check(Timestamp::now()).await {
+                Ok((expiry, pause)) => {
+                    retry = MIN_RETRY;
+                    if self.last_error.take().is_some() {
+                        tracing::info!("certificates are maintained again");
                     }
-                    (ends, pause)
+                    (expiry, pause)
                 }
                 Err(error) => {
-                    self.complain(&error);
+                    self.report(&error);
                     let pause = retry.min(self.interval);
                     retry = retry.saturating_mul(2).min(self.interval);
                     tokio::time::sleep(pause).await;
                     continue;
                 }
             };
-            if let Some(ends) = ends {
-                on_look(ends);
+            if let Some(expiry) = expiry {
+                on_check(expiry);
             }
-            let looked = tokio::time::Instant::now();
+            let checked = tokio::time::Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                // The watch never ends; if it did, the clock would do.
-                Some(()) = changes.next() => tokio::time::sleep_until(looked + BREATH).await,
+                // The watch never ends; if it did, the sleep would still wake us.
+                Some(()) = changes.next() => tokio::time::sleep_until(checked + MIN_INTERVAL).await,
             }
         }
     }
 
-    /// Looks once: does what is due, and returns when what is shown ends, if anything is, and when to look again.
-    pub async fn look(&mut self, now: Timestamp) -> Result<(Option<Ends>, Duration), ManagedError> {
-        let (authority, sight) = self.authority(now).await?;
-        let wait = self.trust.wait(&authority, sight, now, &self.lifetimes);
+    /// Takes the steps that are due. Returns when the served certificate expires, if there is one,
+    /// and how long to wait before the next check.
+    pub async fn check(&mut self, now: Timestamp) -> Result<(Option<Expiry>, Duration), ManagedError> {
+        let (authority, bundle) = self.authority(now).await?;
+        let wait = self.trust.wait(&authority, bundle, now, &self.lifetimes);
         let due = self
             .leaf
             .as_ref()
             .is_none_or(|leaf| leaf.is_due(authority.signing(), now, &self.lifetimes));
         let mut pause = self.interval;
         if due && wait.is_zero() {
-            self.show(Leaf::sign(authority.signing(), &self.names, now, &self.lifetimes)?);
+            self.serve(Leaf::sign(authority.signing(), &self.names, now, &self.lifetimes)?);
         } else if due {
             pause = pause.min(wait);
         }
-        let ends = self.leaf.as_ref().map(|leaf| Ends {
+        let expiry = self.leaf.as_ref().map(|leaf| Expiry {
             leaf: leaf.material().not_after(),
             authority: authority.signing().cert().not_after(),
         });
-        Ok((ends, pause))
+        Ok((expiry, pause))
     }
 
-    /// The authorities, after all that was due was done, and whether callers know them.
-    async fn authority(&mut self, now: Timestamp) -> Result<(Authority, Sight), ManagedError> {
-        for _ in 0..STEPS {
+    /// The CAs after the steps that were due, and whether callers trust them.
+    async fn authority(&mut self, now: Timestamp) -> Result<(Authority, BundleState), ManagedError> {
+        for _ in 0..MAX_STEPS {
             let found = self.secret.read().await?;
             let plan = Plan::of(found.authority.as_ref(), now, &self.lifetimes);
-            let sight = match &found.authority {
-                // Callers are told before anything further is done: the next authority signs only if they could be.
-                Some(authority) if plan != Plan::Create => self.tell(authority, now).await?,
-                _ => Sight::Absent,
+            let bundle = match &found.authority {
+                // Callers must trust the published CAs before the next step: a CA signs only if
+                // they could.
+                Some(authority) if plan != Plan::Create => self.publish(authority, now).await?,
+                _ => BundleState::Absent,
             };
             if let (Plan::Keep, Some(authority)) = (plan, &found.authority) {
-                return Ok((authority.clone(), sight));
+                return Ok((authority.clone(), bundle));
             }
-            let planned = plan.carry_out(found.authority.as_ref(), now, &self.lifetimes)?;
+            let planned = plan.apply(found.authority.as_ref(), now, &self.lifetimes)?;
             if self.secret.write(&found, &planned).await? {
                 let secret = self.secret.to_string();
-                tracing::info!(secret, end = %planned.signing().cert().not_after(), "{}", done(plan));
+                tracing::info!(secret, end = %planned.signing().cert().not_after(), "{}", plan_message(plan));
             }
         }
         Err(ManagedError::Contended {
@@ -200,58 +194,59 @@ impl Managed {
         })
     }
 
-    async fn tell(&mut self, authority: &Authority, now: Timestamp) -> Result<Sight, ManagedError> {
+    async fn publish(&mut self, authority: &Authority, now: Timestamp) -> Result<BundleState, ManagedError> {
         let shown = self.leaf.as_ref().map(Leaf::issuer);
         let trusted = authority.trusted(shown, now);
-        let sight = self.bundle.hold(&trusted).await?;
+        let state = self.bundle.set(&trusted).await?;
         let configuration = self.bundle.name();
-        let missed = std::mem::replace(&mut self.missed_configuration, sight == Sight::Absent);
-        match sight {
-            Sight::Absent if !missed => {
+        let missed = std::mem::replace(&mut self.missed_configuration, state == BundleState::Absent);
+        match state {
+            BundleState::Absent if !missed => {
                 tracing::warn!(
                     configuration,
-                    "there is no such MutatingWebhookConfiguration (--webhook-configuration), so nobody calls; waiting for it"
+                    "the MutatingWebhookConfiguration (--webhook-configuration) does not exist; waiting for it"
                 );
             }
-            Sight::Written => tracing::info!(configuration, authorities = trusted.len(), "wrote the caBundle"),
-            Sight::Absent | Sight::Held => {}
+            BundleState::Written => tracing::info!(configuration, cas = trusted.len(), "wrote the caBundle"),
+            BundleState::Absent | BundleState::Current => {}
         }
-        Ok(sight)
+        Ok(state)
     }
 
-    fn show(&mut self, leaf: Leaf) {
+    fn serve(&mut self, leaf: Leaf) {
         let material = leaf.material().clone();
-        tracing::info!(not_after = %material.not_after(), "serving with a certificate of our authority");
+        tracing::info!(not_after = %material.not_after(), "serving with a managed certificate");
         self.resolver.replace(material);
         self.leaf = Some(leaf);
     }
 
-    /// Once for each different complaint.
-    fn complain(&mut self, error: &ManagedError) {
-        let said = error.to_string();
-        if self.trouble.as_ref() != Some(&said) {
+    /// Logs each different error once.
+    fn report(&mut self, error: &ManagedError) {
+        let message = error.to_string();
+        if self.last_error.as_ref() != Some(&message) {
             if let Some(leaf) = &self.leaf {
                 let not_after = leaf.material().not_after();
-                tracing::error!(%not_after, "cannot see to the certificates, what is served with stays: {said}");
+                tracing::error!(%not_after, "cannot maintain the certificates; keeping the current one: {message}");
             } else {
-                tracing::error!("cannot serve yet, there is no certificate: {said}");
+                tracing::error!("not ready: there is no certificate yet: {message}");
             }
-            self.trouble = Some(said);
+            self.last_error = Some(message);
         }
     }
 }
 
-fn done(plan: Plan) -> &'static str {
+fn plan_message(plan: Plan) -> &'static str {
     match plan {
-        Plan::Keep => "kept the authority",
-        Plan::Create => "made an authority",
-        Plan::Publish => "published the next authority",
-        Plan::Switch => "the next authority signs now",
-        Plan::Drop => "the authority before is trusted no more",
+        Plan::Keep => "kept the CA",
+        Plan::Create => "created a CA",
+        Plan::Publish => "published the next CA",
+        Plan::Switch => "the next CA signs now",
+        Plan::Drop => "removed the previous CAs",
     }
 }
 
-/// What callers may call us: the API server by the first name; people and tests by the others.
+/// DNS names and addresses of the certificate. The API server uses the first; people and tests use
+/// the others.
 fn names(service: &str, namespace: &str) -> Vec<String> {
     let inside = format!("{service}.{namespace}");
     vec![

@@ -1,7 +1,7 @@
-//! Policies that live in the cluster, beside those of files.
+//! The policies of files and of the cluster together.
 //!
-//! A file wins over a resource of the same name: whoever runs the process can read its flags, while a resource may be anybody's who has
-//! the right to write one.
+//! A file wins over a resource of the same name: the administrator who starts the process sees its
+//! flags, while anyone with the permission can write a resource.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,100 +14,103 @@ use apportion_core::policy::{Policy, PolicySet, parse};
 pub struct PolicyBook {
     files: Vec<Policy>,
     resources: BTreeMap<String, Entry>,
-    /// All that govern, made anew when one changes.
+    /// The policies in force, rebuilt when one changes.
     set: Arc<PolicySet>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
     object: PolicyObject,
-    verdict: Verdict,
-    /// The last version of the resource that could be used: a bad one never replaces it.
-    good: Option<Policy>,
+    acceptance: Acceptance,
+    /// The last valid version of the resource, which stays in force while a later one is invalid.
+    valid: Option<Policy>,
 }
 
-/// What became of a policy resource.
+/// Whether a policy resource is in force: the reason of its `Accepted` condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It governs.
+pub enum Acceptance {
     Accepted,
-    /// It can not be used, and why.
+    /// The resource is invalid, with the reasons.
     Invalid(String),
-    /// A file of the same name governs.
+    /// A file has the same name.
     Shadowed,
 }
 
 impl PolicyBook {
-    /// Those of files alone.
+    /// The policies of files alone.
     pub fn of_files(files: Vec<Policy>) -> Self {
         let mut book = PolicyBook {
             files,
             ..PolicyBook::default()
         };
-        book.settle();
+        book.rebuild();
         book
     }
 
-    /// Replaces those of files.
+    /// Replaces the policies of files.
     pub fn set_files(&mut self, files: Vec<Policy>) {
         self.files = files;
         for (name, entry) in std::mem::take(&mut self.resources) {
-            let entry = self.judged(&name, entry.object, entry.good);
+            let entry = self.checked(&name, entry.object, entry.valid);
             self.resources.insert(name, entry);
         }
-        self.settle();
+        self.rebuild();
     }
 
-    /// A resource is there, or has changed. Returns whether what it says has: its status alone says nothing to us.
+    /// Adds or replaces a resource. Returns whether more than its status changed.
     pub fn put(&mut self, name: &str, object: PolicyObject) -> bool {
         let before = match self.resources.get_mut(name) {
             Some(entry) if entry.object.text == object.text => {
                 entry.object = object;
                 return false;
             }
-            entry => entry.and_then(|entry| entry.good.take()),
+            entry => entry.and_then(|entry| entry.valid.take()),
         };
-        let entry = self.judged(name, object, before);
+        let entry = self.checked(name, object, before);
         self.resources.insert(name.to_owned(), entry);
-        self.settle();
+        self.rebuild();
         true
     }
 
-    fn judged(&self, name: &str, object: PolicyObject, before: Option<Policy>) -> Entry {
+    fn checked(&self, name: &str, object: PolicyObject, before: Option<Policy>) -> Entry {
         let shadowed = self.files.iter().any(|policy| policy.name.as_str() == name);
-        let (verdict, good) = match parse::parse(&format!("gpusharingpolicies/{name}"), &object.text) {
-            _ if shadowed => (Verdict::Shadowed, None),
-            Ok(mut policies) => (Verdict::Accepted, policies.pop()),
+        let (acceptance, valid) = match parse::parse(&format!("gpusharingpolicies/{name}"), &object.text) {
+            _ if shadowed => (Acceptance::Shadowed, None),
+            Ok(mut policies) => (Acceptance::Accepted, policies.pop()),
             Err(findings) => {
-                // Line and column of an object that has none would lead nowhere.
+                // Without line and column, which an object in the cluster does not have.
                 let text: Vec<String> = findings.iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
-                (Verdict::Invalid(text.join("; ")), before)
+                (Acceptance::Invalid(text.join("; ")), before)
             }
         };
-        Entry { object, verdict, good }
+        Entry {
+            object,
+            acceptance,
+            valid,
+        }
     }
 
-    /// A resource is gone.
+    /// Removes a resource.
     pub fn remove(&mut self, name: &str) {
         self.resources.remove(name);
-        self.settle();
+        self.rebuild();
     }
 
-    /// All that govern.
+    /// The policies in force.
     pub fn set(&self) -> Arc<PolicySet> {
         Arc::clone(&self.set)
     }
 
-    fn settle(&mut self) {
-        let resources = self.resources.values().filter_map(|entry| entry.good.clone());
+    fn rebuild(&mut self) {
+        let resources = self.resources.values().filter_map(|entry| entry.valid.clone());
         self.set = Arc::new(PolicySet::new(self.files.iter().cloned().chain(resources).collect()));
     }
 
-    /// Every resource with what became of it.
-    pub fn verdicts(&self) -> impl Iterator<Item = (&str, &PolicyObject, &Verdict)> {
+    /// Every resource with its acceptance.
+    pub fn resources(&self) -> impl Iterator<Item = (&str, &PolicyObject, &Acceptance)> {
         self.resources
             .iter()
-            .map(|(name, entry)| (name.as_str(), &entry.object, &entry.verdict))
+            .map(|(name, entry)| (name.as_str(), &entry.object, &entry.acceptance))
     }
 }
 
@@ -134,23 +137,23 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_version_keeps_the_good_one_and_a_file_wins() {
+    fn an_invalid_version_keeps_the_valid_one_and_a_file_wins() {
         let mut book = PolicyBook::default();
         book.put("a", object("a", "mps"));
         assert_eq!(rules(&book), ["a mps"]);
         book.put("a", object("a", "mgi"));
         assert_eq!(rules(&book), ["a mps"]);
-        let verdicts: Vec<_> = book.verdicts().map(|(_, _, verdict)| verdict.clone()).collect();
+        let all: Vec<_> = book.resources().map(|(_, _, acceptance)| acceptance.clone()).collect();
         assert!(
-            matches!(&verdicts[..], [Verdict::Invalid(why)] if why.contains("`mgi` is not a strategy")),
-            "{verdicts:?}"
+            matches!(&all[..], [Acceptance::Invalid(why)] if why.contains("`mgi` is not a strategy")),
+            "{all:?}"
         );
         book.put("a", object("a", "time-slicing"));
         assert_eq!(rules(&book), ["a time-slicing"]);
         let file = parse::parse("f.yaml", &object("a", "exclusive").text).unwrap();
         book.set_files(file);
         assert_eq!(rules(&book), ["a exclusive"]);
-        assert_eq!(book.verdicts().next().unwrap().2, &Verdict::Shadowed);
+        assert_eq!(book.resources().next().unwrap().2, &Acceptance::Shadowed);
         book.set_files(Vec::new());
         assert_eq!(rules(&book), ["a time-slicing"]);
         book.remove("a");

@@ -1,4 +1,4 @@
-//! One look at a live cluster, for verbs that do not stay.
+//! Lists of a live cluster, for verbs that do not watch it.
 
 use kube::api::ListParams;
 use kube::core::Request;
@@ -6,57 +6,55 @@ use kube::{Api, Client};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::device_classes::Classes;
-use super::kind::{Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
-use super::policies::{PolicyBook, Verdict};
-use apportion_audit::prometheus::causes;
+use super::api::describe;
+use super::kind::{DeviceClasses, Kind, Namespaces, Nodes, Pods, Policies, Trimmed};
+use super::policies::{Acceptance, PolicyBook};
 use apportion_core::inventory::Ledger;
 use apportion_core::policy::{Policy, PolicySet};
 
-/// What whoever looks must be allowed to do.
-const NEEDED: &str = "to look at a cluster takes the right to list nodes, namespaces, pods and gpusharingpolicies.apportion.dev in all of it";
+/// The permissions that a snapshot needs.
+const PERMISSIONS: &str =
+    "grant the permission to list nodes, namespaces, pods and gpusharingpolicies.apportion.dev in all namespaces";
 
 /// Objects in one page of a list.
 const PAGE: u32 = 500;
 
-/// Why the cluster could not be seen. Displayed whole, as what kube says repeats itself.
+/// Why a list failed. The message contains its causes, because kube's errors repeat themselves.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot list {resource}: {}", words(.error))]
+#[error("cannot list {resource}: {}", reason(.error))]
 pub struct SnapshotError {
     resource: &'static str,
     error: kube::Error,
 }
 
-/// An answer of the API server in its own words, without the object that they came in; else what went wrong on the way there.
-fn words(error: &kube::Error) -> String {
+fn reason(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.code == 403 => format!("{}; {NEEDED}", status.message),
-        kube::Error::Api(status) => status.message.clone(),
-        other => causes(other),
+        kube::Error::Api(status) if status.code == 403 => format!("{}; {PERMISSIONS}", status.message),
+        other => describe(other),
     }
 }
 
-/// The nodes, namespaces, pods and device classes that there are now.
+/// The nodes, namespaces, pods and device classes of the cluster.
 pub async fn ledger(client: &Client) -> Result<Ledger, SnapshotError> {
     let mut ledger = Ledger::default();
-    each::<Nodes>(client, |_, node| {
+    for_each::<Nodes>(client, |_, node| {
         ledger.put_node(node);
     })
     .await?;
-    each::<Namespaces>(client, |name, labels| {
+    for_each::<Namespaces>(client, |name, labels| {
         ledger.put_namespace(name, labels);
     })
     .await?;
-    each::<Pods>(client, |key, record| {
+    for_each::<Pods>(client, |key, record| {
         ledger.put_pod(key, record.map(|record| *record));
     })
     .await?;
-    match each::<Classes>(client, |name, resource| {
+    match for_each::<DeviceClasses>(client, |name, resource| {
         ledger.put_device_class(name, resource);
     })
     .await
     {
-        // Not installed, or not for us to see: then nothing is left to them.
+        // Not installed or forbidden: then nothing is left to DRA.
         Err(SnapshotError {
             error: kube::Error::Api(status),
             ..
@@ -66,30 +64,31 @@ pub async fn ledger(client: &Client) -> Result<Ledger, SnapshotError> {
     Ok(ledger)
 }
 
-/// The policies of the cluster beside those of `files`, and what is wrong with those that can not be used.
+/// The policies of the cluster and of `files`, and the errors of those that are invalid.
 pub async fn policies(client: &Client, files: Vec<Policy>) -> Result<(PolicySet, Vec<String>), SnapshotError> {
     let mut book = PolicyBook::of_files(files);
-    match each::<Policies>(client, |name, object| {
+    match for_each::<Policies>(client, |name, object| {
         book.put(name, object);
     })
     .await
     {
-        // Not installed here: those of files govern alone.
+        // Not installed: only policies of files apply.
         Err(SnapshotError {
             error: kube::Error::Api(status),
             ..
         }) if status.code == 404 => {}
         listed => listed?,
     }
-    let wrong = book.verdicts().filter_map(|(name, _, verdict)| match verdict {
-        Verdict::Invalid(why) => Some(format!("policy {name} can not be used: {why}")),
-        Verdict::Accepted | Verdict::Shadowed => None,
+    let invalid = book.resources().filter_map(|(name, _, acceptance)| match acceptance {
+        Acceptance::Invalid(why) => Some(format!("policy {name} is invalid: {why}")),
+        Acceptance::Accepted | Acceptance::Shadowed => None,
     });
-    let wrong = wrong.collect();
-    Ok((PolicySet::clone(&book.set()), wrong))
+    let invalid = invalid.collect();
+    Ok((PolicySet::clone(&book.set()), invalid))
 }
 
-/// The nodes, namespaces and pods that there are now as one list in JSON: what `kubectl` prints, see [`apportion_core::inventory::dump`].
+/// The nodes, namespaces and pods of the cluster as one JSON list, in the format of `kubectl get`;
+/// see [`apportion_core::inventory::dump`].
 pub async fn dump(client: &Client) -> Result<String, SnapshotError> {
     #[derive(Deserialize)]
     struct Page<'a> {
@@ -124,8 +123,11 @@ pub async fn dump(client: &Client) -> Result<String, SnapshotError> {
     Ok(format!("{{\"kind\":\"List\",\"items\":[{}]}}", items.join(",")))
 }
 
-/// Takes every object of a kind, as the API server has it now and not as a cache had it.
-pub(super) async fn each<K: Kind>(client: &Client, mut take: impl FnMut(&str, K::Kept)) -> Result<(), SnapshotError> {
+/// Lists every object of a kind by a consistent read, which no watch cache answers late.
+pub(super) async fn for_each<K: Kind>(
+    client: &Client,
+    mut take: impl FnMut(&str, K::Kept),
+) -> Result<(), SnapshotError> {
     let api: Api<Trimmed<K>> = Api::all(client.clone());
     let mut page = ListParams::default().limit(PAGE);
     loop {

@@ -1,4 +1,4 @@
-//! The status of policies: what we made of them, written where their authors look.
+//! The status of policies: whether each is accepted, and how much it governs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,46 +10,46 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
 
-use super::api_error::patiently;
+use super::api::with_timeout;
 use super::kind::{Kind as _, Policies, PolicyObject};
 use super::lease::Leadership;
-use super::policies::{PolicyBook, Verdict};
+use super::policies::{Acceptance, PolicyBook};
 use apportion_core::inventory::Ledger;
 use apportion_core::policy::governance::is_exempt;
 use apportion_core::policy::{Governed, Policy, PolicySet};
 
-/// Counts are at least so old before they are made anew.
-const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// A status that was written and is not seen yet is not written again before.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The most characters that the schema takes for a message.
-const LONGEST: usize = 2048;
-/// The condition that we write.
+/// The least time between two counts of namespaces and pods.
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a written status may take to come back by the watch before it is written again.
+const REWRITE_AFTER: Duration = Duration::from_secs(30);
+/// The limit of the schema for a message, in characters.
+const MAX_MESSAGE: usize = 2048;
+/// The type of our condition.
 const ACCEPTED: &str = "Accepted";
 
-/// How much a policy governs.
+/// How many namespaces and pods a policy governs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// Namespaces with pods that it could govern.
+    /// Namespaces whose pods it could govern.
     pub namespaces: u32,
-    /// Pods with GPUs that it governs.
+    /// GPU pods that it governs.
     pub pods: u32,
 }
 
-/// How much each policy governs. One that governs nothing has no entry.
+/// The reach of each policy. A policy that governs nothing has no entry.
 pub fn reaches(ledger: &Ledger, policies: &PolicySet, own_namespace: Option<&str>) -> BTreeMap<String, Reach> {
     let mut reaches: BTreeMap<String, Reach> = BTreeMap::new();
-    let is_ours = |namespace: &str| !is_exempt(namespace) && own_namespace != Some(namespace);
-    for (_, labels) in ledger.inventory().namespaces().filter(|(name, _)| is_ours(name)) {
+    let is_governed = |namespace: &str| !is_exempt(namespace) && own_namespace != Some(namespace);
+    for (_, labels) in ledger.inventory().namespaces().filter(|(name, _)| is_governed(name)) {
         for policy in policies.iter().filter(|policy| policy.namespaces.matches(labels)) {
             reaches.entry(policy.name.to_string()).or_default().namespaces += 1;
-            // It leaves no pod to those behind it.
+            // It selects all pods, so later policies govern none here.
             if policy.pods.requirements.is_empty() {
                 break;
             }
         }
     }
-    for (_, record) in ledger.pods().filter(|(_, record)| is_ours(&record.namespace)) {
+    for (_, record) in ledger.pods().filter(|(_, record)| is_governed(&record.namespace)) {
         let labels = &record.summary.labels;
         if let Governed::By(policy) = ledger.inventory().governing(policies, &record.namespace, labels) {
             reaches.entry(policy.name.to_string()).or_default().pods += 1;
@@ -58,38 +58,38 @@ pub fn reaches(ledger: &Ledger, policies: &PolicySet, own_namespace: Option<&str
     reaches
 }
 
-/// The status that a policy resource is to have, or `None` when it has it.
-fn wanted(
+/// The status that a policy resource needs, or `None` if it already has it.
+fn desired(
     object: &PolicyObject,
-    verdict: &Verdict,
+    acceptance: &Acceptance,
     policy: Option<&Policy>,
     reach: Reach,
     now: Timestamp,
 ) -> Option<Value> {
-    let (status, reason, message) = match (verdict, policy) {
-        (Verdict::Accepted, policy) => ("True", "Accepted", policy.map(summary).unwrap_or_default()),
-        (Verdict::Invalid(why), None) => ("False", "Invalid", why.clone()),
-        (Verdict::Invalid(why), Some(_)) => {
-            let why = format!("{why}; the version before it stays in force");
+    let (status, reason, message) = match (acceptance, policy) {
+        (Acceptance::Accepted, policy) => ("True", "Accepted", policy.map(summary).unwrap_or_default()),
+        (Acceptance::Invalid(why), None) => ("False", "Invalid", why.clone()),
+        (Acceptance::Invalid(why), Some(_)) => {
+            let why = format!("{why}; the previous version stays in force");
             ("False", "Invalid", why)
         }
-        (Verdict::Shadowed, _) => {
-            let why = "a policy of this name stands in a file, which wins; rename one of them".to_owned();
+        (Acceptance::Shadowed, _) => {
+            let why = "a policy file has the same name and wins; rename one of them".to_owned();
             ("False", "ShadowedByFile", why)
         }
     };
-    let message: String = message.chars().take(LONGEST).collect();
-    // What governs under the name of a shadowed resource is the file.
-    let reach = if *verdict == Verdict::Shadowed {
+    let message: String = message.chars().take(MAX_MESSAGE).collect();
+    // The file governs under the name of a shadowed resource.
+    let reach = if *acceptance == Acceptance::Shadowed {
         Reach::default()
     } else {
         reach
     };
     let conditions = object.status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
-    let there = conditions.iter().find(|condition| condition["type"] == ACCEPTED);
-    let since = there
-        .filter(|there| there["status"] == status)
-        .and_then(|there| there["lastTransitionTime"].as_str())
+    let current = conditions.iter().find(|condition| condition["type"] == ACCEPTED);
+    let since = current
+        .filter(|current| current["status"] == status)
+        .and_then(|current| current["lastTransitionTime"].as_str())
         .map_or_else(|| now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), str::to_owned);
     let condition = json!({
         "type": ACCEPTED,
@@ -101,7 +101,7 @@ fn wanted(
     });
     let others = conditions.iter().filter(|condition| condition["type"] != ACCEPTED);
     let conditions: Vec<Value> = std::iter::once(condition).chain(others.cloned()).collect();
-    let wanted = json!({
+    let desired = json!({
         "observedGeneration": object.generation,
         "namespaces": reach.namespaces,
         "pods": reach.pods,
@@ -111,13 +111,13 @@ fn wanted(
     let fields = ["observedGeneration", "namespaces", "pods", "message", "conditions"];
     let same = fields
         .iter()
-        .all(|field| match (&object.status[field], &wanted[field]) {
-            (Value::Array(there), Value::Array(wanted)) => {
-                there.len() == wanted.len() && wanted.iter().all(|condition| there.contains(condition))
+        .all(|field| match (&object.status[field], &desired[field]) {
+            (Value::Array(current), Value::Array(desired)) => {
+                current.len() == desired.len() && desired.iter().all(|condition| current.contains(condition))
             }
-            (there, wanted) => there == wanted,
+            (current, desired) => current == desired,
         });
-    (!same).then_some(wanted)
+    (!same).then_some(desired)
 }
 
 /// What a policy allows, in one line.
@@ -126,25 +126,25 @@ fn summary(policy: &Policy) -> String {
     rules.join("; else ")
 }
 
-/// A status to be written.
+/// A status to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusWrite {
     name: String,
     status: Value,
 }
 
-/// Sees to it that statuses are written when they differ, and not more often.
+/// Queues statuses that differ from what the cluster has.
 #[derive(Debug, Default)]
 pub struct Statuses {
     counted: Option<Instant>,
     reaches: BTreeMap<String, Reach>,
-    /// What was last written of each, and when.
+    /// The last queued status of each policy, and when.
     written: HashMap<String, (Value, Instant)>,
 }
 
 impl Statuses {
-    /// Hands over the statuses that are to be written.
-    pub fn hand_over(
+    /// Queues the statuses that need to be written.
+    pub fn queue(
         &mut self,
         ledger: &Ledger,
         book: &PolicyBook,
@@ -152,19 +152,20 @@ impl Statuses {
         writes: &Sender<StatusWrite>,
     ) {
         let policies = book.set();
-        if self.counted.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+        if self.counted.is_none_or(|at| at.elapsed() >= COUNT_INTERVAL) {
             self.counted = Some(Instant::now());
             self.reaches = reaches(ledger, &policies, own_namespace);
-            self.written.retain(|_, (_, at)| at.elapsed() < PATIENCE);
+            self.written.retain(|_, (_, at)| at.elapsed() < REWRITE_AFTER);
         }
         let now = Timestamp::now();
-        for (name, object, verdict) in book.verdicts() {
+        for (name, object, acceptance) in book.resources() {
             let reach = self.reaches.get(name).copied().unwrap_or_default();
-            let Some(status) = wanted(object, verdict, policies.get(name), reach, now) else {
+            let Some(status) = desired(object, acceptance, policies.get(name), reach, now) else {
                 continue;
             };
-            let is_under_way = |(written, at): &(Value, Instant)| at.elapsed() < PATIENCE && is_alike(written, &status);
-            if self.written.get(name).is_some_and(is_under_way) {
+            let is_in_flight =
+                |(written, at): &(Value, Instant)| at.elapsed() < REWRITE_AFTER && same_except_time(written, &status);
+            if self.written.get(name).is_some_and(is_in_flight) {
                 continue;
             }
             let write = StatusWrite {
@@ -179,8 +180,7 @@ impl Statuses {
     }
 }
 
-/// Whether two statuses say the same, whatever the time.
-fn is_alike(a: &Value, b: &Value) -> bool {
+fn same_except_time(a: &Value, b: &Value) -> bool {
     let timeless = |status: &Value| {
         let mut status = status.clone();
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
@@ -193,25 +193,25 @@ fn is_alike(a: &Value, b: &Value) -> bool {
     timeless(a) == timeless(b)
 }
 
-/// Writes statuses for ever, while we lead.
-pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, tenure: Option<Leadership>) {
+/// Writes queued statuses while this replica leads.
+pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, leadership: Option<Leadership>) {
     let kind = GroupVersionKind::gvk(Policies::GROUP, Policies::VERSION, Policies::KIND);
     let resource = ApiResource::from_gvk_with_plural(&kind, Policies::PLURAL);
     let api: Api<DynamicObject> = Api::all_with(client, &resource);
-    let mut complained = false;
+    let mut failing = false;
     while let Some(StatusWrite { name, status }) = writes.recv().await {
-        if !tenure.as_ref().is_none_or(Leadership::is_ours) {
+        if !leadership.as_ref().is_none_or(Leadership::is_ours) {
             continue;
         }
         let patch = Patch::Merge(json!({ "status": status }));
-        match patiently(api.patch_status(&name, &PatchParams::default(), &patch)).await {
-            Ok(_) => complained = false,
-            // It is gone meanwhile.
-            Err(refusal) if refusal.is_not_found() => {}
-            // It is tried again. Once for all that fail one after the other.
-            Err(why) => {
-                if !std::mem::replace(&mut complained, true) {
-                    tracing::warn!(policy = name, %why, "the status of policies can not be written");
+        match with_timeout(api.patch_status(&name, &PatchParams::default(), &patch)).await {
+            Ok(_) => failing = false,
+            // Deleted meanwhile.
+            Err(error) if error.is_not_found() => {}
+            // The status is queued again. One line for consecutive failures.
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(policy = name, %error, "cannot write the status of policies");
                 }
             }
         }
@@ -243,23 +243,23 @@ mod tests {
     const REACH: Reach = Reach { namespaces: 2, pods: 5 };
 
     #[test]
-    fn a_status_is_written_once_and_its_time_moves_with_the_verdict_alone() {
+    fn the_transition_time_changes_only_with_the_condition_status() {
         let governs = policy("p", "");
         let at = |second| Timestamp::from_second(second).unwrap();
-        let of = |status: &Value, verdict: &Verdict, reach, second| {
-            wanted(&object(status.clone()), verdict, Some(&governs), reach, at(second))
+        let of = |status: &Value, acceptance: &Acceptance, reach, second| {
+            desired(&object(status.clone()), acceptance, Some(&governs), reach, at(second))
         };
-        let first = of(&Value::Null, &Verdict::Accepted, REACH, 60).unwrap();
+        let first = of(&Value::Null, &Acceptance::Accepted, REACH, 60).unwrap();
         assert_eq!(
             first,
             json!({"observedGeneration": 3, "namespaces": 2, "pods": 5, "message": "mps on T4; else exclusive", "conditions": [{
                 "type": "Accepted", "status": "True", "reason": "Accepted", "message": "mps on T4; else exclusive",
                 "observedGeneration": 3, "lastTransitionTime": "1970-01-01T00:01:00Z"}]})
         );
-        assert_eq!(of(&first, &Verdict::Accepted, REACH, 120), None);
-        let more = of(&first, &Verdict::Accepted, Reach { pods: 6, ..REACH }, 120).unwrap();
+        assert_eq!(of(&first, &Acceptance::Accepted, REACH, 120), None);
+        let more = of(&first, &Acceptance::Accepted, Reach { pods: 6, ..REACH }, 120).unwrap();
         assert_eq!(more["conditions"], first["conditions"]);
-        let invalid = Verdict::Invalid("spec.strategies: is missing".to_owned());
+        let invalid = Acceptance::Invalid("spec.strategies: is missing".to_owned());
         let broken = of(&more, &invalid, REACH, 180).unwrap();
         let condition = &broken["conditions"][0];
         assert_eq!(
@@ -269,10 +269,10 @@ mod tests {
         assert_eq!(condition["lastTransitionTime"], "1970-01-01T00:03:00Z");
         assert_eq!(
             condition["message"],
-            "spec.strategies: is missing; the version before it stays in force"
+            "spec.strategies: is missing; the previous version stays in force"
         );
         // From one reason for False to another.
-        let shadowed = of(&broken, &Verdict::Shadowed, REACH, 240).unwrap();
+        let shadowed = of(&broken, &Acceptance::Shadowed, REACH, 240).unwrap();
         let condition = &shadowed["conditions"][0];
         assert_eq!(
             (&condition["reason"], &shadowed["pods"]),
@@ -282,15 +282,22 @@ mod tests {
     }
 
     #[test]
-    fn conditions_of_others_stay() {
+    fn conditions_of_other_writers_are_kept() {
         let others = json!({"type": "Reviewed", "status": "True"});
-        let there = json!({"conditions": [others]});
-        let wanted = wanted(&object(there), &Verdict::Shadowed, None, REACH, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(wanted["conditions"][1], others);
+        let current = json!({"conditions": [others]});
+        let desired = desired(
+            &object(current),
+            &Acceptance::Shadowed,
+            None,
+            REACH,
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        assert_eq!(desired["conditions"][1], others);
     }
 
     #[test]
-    fn namespaces_and_pods_are_counted_for_who_governs_them() {
+    fn namespaces_and_pods_count_for_the_policy_that_governs_them() {
         let mut ledger = Ledger::default();
         for namespace in ["a", "b", "kube-system", "own"] {
             ledger.put_namespace(namespace, Labels::from_iter([("team", "x")]));

@@ -1,11 +1,12 @@
 //! Watching one kind.
 //!
-//! A relist (after a lost connection, or when the server has forgotten our resource version) reports objects again and says nothing of
-//! those that are gone meanwhile. What was known stays until the relist is whole, and what it did not bring goes then: at no moment is
-//! the answer that of half a list.
+//! A relist, after a lost connection or an expired resource version, reports objects again and says
+//! nothing about those that were deleted meanwhile. Objects stay known until the relist is
+//! complete, and those that it did not report are removed then, so no answer comes from half a
+//! list.
 //!
-//! Most pods have no GPU. They end here, without their names being remembered: four fifths of a cluster's pods would be some ten MiB of
-//! names.
+//! Most pods have no GPU. They are dropped here without remembering their names: for four fifths of
+//! a cluster's pods these would take some ten MiB.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,110 +20,113 @@ use tokio::sync::mpsc::Sender;
 
 use super::kind::{Kind, Trimmed};
 
-/// What happened to an object.
+/// What happened to the objects of a kind.
 #[derive(Debug)]
 pub enum Change<K: Kind> {
-    /// It is there, or has changed.
+    /// An object was created or has changed.
     Put(String, K::Kept),
-    /// It is gone.
+    /// An object was deleted, or is no longer relevant.
     Gone(String),
-    /// The list is whole.
+    /// The list is complete.
     Synced,
-    /// The cluster does not have the kind.
+    /// The API server does not have the kind.
     NotInstalled,
-    /// The watch broke; it is being taken up again.
+    /// The watch failed and is being restarted.
     Broken(String),
 }
 
 /// Objects in one page of a list: 500 pods are some MiB of JSON.
 const PAGE: u32 = 500;
 
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(4);
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(4);
 
-/// How long a broken watch waits before it is taken up again: twice as long each time. Half a minute, kube's longest, is too much:
-/// whoever makes a namespace and a pod in it is turned away until then, though the API server has long been back.
-struct Waits(Duration);
+/// Doubles from [`MIN_BACKOFF`] to [`MAX_BACKOFF`]. kube's maximum of 30 s is too long: a new
+/// namespace with a pod in it would be rejected until then, though the API server is back.
+struct DoublingBackoff(Duration);
 
-impl Iterator for Waits {
+impl Iterator for DoublingBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
         let wait = self.0;
-        self.0 = LONGEST_WAIT.min(wait * 2);
+        self.0 = MAX_BACKOFF.min(wait * 2);
         Some(wait)
     }
 }
 
-impl Backoff for Waits {
+impl Backoff for DoublingBackoff {
     fn reset(&mut self) {
-        self.0 = FIRST_WAIT;
+        self.0 = MIN_BACKOFF;
     }
 }
 
-/// Watches all objects of a kind for ever, and sends what happens. Ends when nobody listens any more.
-pub async fn follow<K: Kind>(client: Client, changes: Sender<Change<K>>) {
+/// Watches all objects of a kind and sends what happens, until the receiver is dropped.
+pub async fn follow<K: Kind, C: From<Change<K>>>(client: Client, changes: Sender<C>) {
     let config = watcher::Config::default().page_size(PAGE);
     let api: Api<Trimmed<K>> = Api::all(client);
-    // Back to the first wait only after a while without an error: a server that answers and breaks off is not asked in a hurry.
-    let waits = ResetTimerBackoff::new(Waits(FIRST_WAIT), Duration::from_mins(2));
-    let mut events = std::pin::pin!(watch(api, config).backoff(waits));
+    // Reset only after a while without errors, so that a server that answers and then fails gets
+    // few requests.
+    let backoff = ResetTimerBackoff::new(DoublingBackoff(MIN_BACKOFF), Duration::from_mins(2));
+    let mut events = std::pin::pin!(watch(api, config).backoff(backoff));
+    let send = async |change: Change<K>| changes.send(C::from(change)).await;
     let mut known: HashSet<String> = HashSet::new();
     let mut listed: HashSet<String> = HashSet::new();
     while let Some(event) = events.next().await {
-        let told = match event {
+        let outcome = match event {
             Ok(Event::Init) => {
                 listed.clear();
                 Ok(())
             }
-            // One that was of use before goes with the end of the list.
-            Ok(Event::InitApply(object)) if !K::is_of_use(&object.kept) => Ok(()),
+            // If it was relevant before, it is removed at the end of the list.
+            Ok(Event::InitApply(object)) if !K::is_relevant(&object.kept) => Ok(()),
             Ok(Event::InitApply(object)) => {
                 let key = object.key();
                 listed.insert(key.clone());
-                changes.send(Change::Put(key, object.kept)).await
+                send(Change::Put(key, object.kept)).await
             }
             Ok(Event::InitDone) => {
                 let gone: Vec<String> = known.difference(&listed).cloned().collect();
                 known = std::mem::take(&mut listed);
-                let mut told = Ok(());
+                let mut outcome = Ok(());
                 for key in gone {
-                    told = changes.send(Change::Gone(key)).await;
+                    outcome = send(Change::Gone(key)).await;
                 }
-                if told.is_ok() {
-                    changes.send(Change::Synced).await
+                if outcome.is_ok() {
+                    send(Change::Synced).await
                 } else {
-                    told
+                    outcome
                 }
             }
-            Ok(Event::Apply(object)) if K::is_of_use(&object.kept) => {
+            Ok(Event::Apply(object)) if K::is_relevant(&object.kept) => {
                 let key = object.key();
                 known.insert(key.clone());
-                changes.send(Change::Put(key, object.kept)).await
+                send(Change::Put(key, object.kept)).await
             }
-            // Gone, or of no use any more: a pod that has run to its end.
+            // Deleted, or no longer relevant, such as a pod that has completed.
             Ok(Event::Apply(object) | Event::Delete(object)) => {
                 let key = object.key();
                 if known.remove(&key) {
-                    changes.send(Change::Gone(key)).await
+                    send(Change::Gone(key)).await
                 } else {
                     Ok(())
                 }
             }
-            // A kind that is not installed has no objects. The watch goes on asking, so it is seen when it comes.
+            // A kind that is not installed has no objects. The watch retries, so it sees a later
+            // installation.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 404 => {
-                changes.send(Change::NotInstalled).await
+                send(Change::NotInstalled).await
             }
-            Err(error) => changes.send(Change::Broken(reason(&error))).await,
+            Err(error) => send(Change::Broken(message(&error))).await,
         };
-        if told.is_err() {
+        if outcome.is_err() {
             return;
         }
     }
 }
 
-/// What to tell a person: the API server's own sentence where there is one.
-fn reason(error: &watcher::Error) -> String {
+/// The API server's own message if there is one.
+fn message(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))

@@ -1,4 +1,4 @@
-//! The one who writes: takes in what happens in the cluster and publishes what follows from it.
+//! The only writer of the state: applies changes of the cluster and publishes new states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,102 +7,134 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::device_classes::Classes;
-use super::kind::{Kind, Namespaces, Nodes, Pods, Policies};
+use super::kind::{DeviceClasses, Kind, LimitRanges, Namespaces, Nodes, Pods, Policies, Quotas};
 use super::periodic_tasks::PeriodicTasks;
 use super::policies::PolicyBook;
-use super::quotas::{AllowanceChange, Told, told};
 use super::watch::Change;
-use super::watches::Watches;
 use crate::service::{App, State};
 use apportion_core::gpu::Counts;
 use apportion_core::inventory::{Ledger, PodRecord};
 use apportion_core::k8s::Text;
 use apportion_core::policy::Policy;
 
-/// How often what waiting pods await is found out anew. A hint may be this old.
-const AWAITED_EVERY: Duration = Duration::from_millis(250);
+/// How often the demand of pending pods is computed again. It is only a hint, so it may be this
+/// old.
+const TICK: Duration = Duration::from_millis(250);
 
-/// Takes in changes and publishes states.
+/// A kind that the writer applies.
+pub trait Watched: Kind {
+    /// What a failed watch of this kind means.
+    const ON_FAILURE: OnFailure = OnFailure::Stale;
+    /// What it means if the API server does not have the kind.
+    const IF_NOT_INSTALLED: IfNotInstalled = IfNotInstalled::Fail;
+
+    /// Applies an object; `None` if it is gone.
+    fn apply(writer: &mut Writer, key: String, object: Option<Self::Kept>);
+}
+
+/// What a failed watch means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The state is stale until the watch works again, and the first state waits for its list.
+    Stale,
+    /// The service runs without the kind; a warning says what that costs.
+    Warn(&'static str),
+}
+
+/// What it means if the API server does not have a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfNotInstalled {
+    /// The same as a failed watch.
+    Fail,
+    /// The list is empty, which may be worth a log line.
+    Empty(Option<&'static str>),
+}
+
+/// A change of any kind.
+pub struct AnyChange(Box<dyn FnOnce(&mut Writer) + Send>);
+
+impl<K: Watched> From<Change<K>> for AnyChange {
+    fn from(change: Change<K>) -> Self {
+        AnyChange(Box::new(move |writer| writer.apply(change)))
+    }
+}
+
+/// Applies changes and publishes states.
 pub struct Writer {
     app: Arc<App>,
     ledger: Ledger,
-    book: PolicyBook,
-    /// Which kinds have been seen whole.
-    whole: BTreeSet<&'static str>,
-    /// Which kinds must have been, before anything is published.
-    wanted: BTreeSet<&'static str>,
-    /// Since when each broken watch is silent, and why.
+    policies: PolicyBook,
+    /// Kinds, by plural name, whose list must be complete before a state is published.
+    required: BTreeSet<&'static str>,
+    /// Required kinds whose list is complete.
+    synced: BTreeSet<&'static str>,
+    /// Since when each broken watch is silent, and its error.
     broken: BTreeMap<&'static str, (Instant, String)>,
-    /// Kinds that we go on without.
+    /// Kinds without which the service runs for now.
     unwatched: BTreeSet<&'static str>,
-    /// Whether something has changed since the last state.
+    /// Whether something changed since the last state.
     changed: bool,
-    /// Pods that have come since what is awaited was found out last and wait, by `namespace/name`: their namespace and demand.
+    /// Pending pods that arrived since the last tick, by `namespace/name`: namespace and demand.
     arrived: BTreeMap<Box<str>, (Box<str>, Counts)>,
-    /// Those before: with the next state they count in full.
+    /// Earlier ones, whose pending admissions end with the next state.
     counted: Vec<(Box<str>, Counts)>,
-    /// UIDs of pods that have come to their node, or are gone, since the last state.
+    /// UIDs of pods that were bound or deleted since the last state.
     placed: Vec<Box<str>>,
-    rounds: PeriodicTasks,
+    tasks: PeriodicTasks,
 }
 
 impl Writer {
-    /// A writer for `app` that knows nothing of the cluster yet.
-    pub fn new(app: Arc<App>, files: Vec<Policy>, rounds: PeriodicTasks) -> Self {
-        let book = PolicyBook::of_files(files);
+    /// A writer for `app` that knows the policies of files and nothing of the cluster.
+    pub fn new(app: Arc<App>, files: Vec<Policy>, tasks: PeriodicTasks) -> Self {
+        let policies = PolicyBook::of_files(files);
         let mut ledger = Ledger::default();
-        ledger.set_policies(book.set());
+        ledger.set_policies(policies.set());
         Writer {
             app,
             ledger,
-            book,
-            whole: BTreeSet::new(),
-            wanted: BTreeSet::from(["nodes", "namespaces", "pods", "deviceclasses"]),
+            policies,
+            required: BTreeSet::from([Nodes::PLURAL, Namespaces::PLURAL, Pods::PLURAL, DeviceClasses::PLURAL]),
+            synced: BTreeSet::new(),
             broken: BTreeMap::new(),
             unwatched: BTreeSet::new(),
             changed: false,
             arrived: BTreeMap::new(),
             counted: Vec::new(),
             placed: Vec::new(),
-            rounds,
+            tasks,
         }
     }
 
-    /// Writes for ever. `files` brings the policies of files when they change.
-    pub async fn run(mut self, mut feed: Watches, mut files: Receiver<Vec<Policy>>) {
-        if feed.policies.is_some() {
-            self.wanted.insert("gpusharingpolicies");
-        }
-        let mut tick = tokio::time::interval(AWAITED_EVERY);
+    /// Writes states, with the policies of the cluster, until the task is aborted. `files` brings
+    /// the policies of files when they change.
+    pub async fn run(mut self, mut changes: Receiver<AnyChange>, mut files: Receiver<Vec<Policy>>) {
+        self.required.insert(Policies::PLURAL);
+        let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(change) = feed.nodes.recv() => self.node(change),
-                Some(change) = feed.namespaces.recv() => self.namespace(change),
-                Some(change) = feed.pods.recv() => self.pod(change),
-                Some(change) = feed.classes.recv() => self.device_class(change),
-                Some(change) = next(&mut feed.policies) => self.policy(change),
-                Some(change) = next(&mut feed.quotas) => self.quota(told(change)),
-                Some(change) = next(&mut feed.ranges) => self.quota(told(change)),
+                Some(AnyChange(apply)) = changes.recv() => apply(&mut self),
                 Some(policies) = files.recv() => self.files(policies),
                 _ = tick.tick() => self.tick(),
-                else => return,
             }
-            // What else has come meanwhile is taken in before the next state is published: a burst costs one state, not one each.
-            self.take_waiting(&mut feed);
+            // Everything that is queued is applied before the next state: a burst costs one state,
+            // not one each.
+            while let Ok(AnyChange(apply)) = changes.try_recv() {
+                apply(&mut self);
+            }
             self.publish();
         }
     }
 
-    /// What is due now and then.
+    /// Periodic work.
     pub fn tick(&mut self) {
         self.changed |= self.ledger.refresh_awaited();
-        if self.is_whole() {
-            self.changed |= self.rounds.go(&self.ledger, &self.book, self.app.metrics_registry());
+        if self.is_synced() {
+            let metrics = self.app.metrics();
+            self.changed |= self.tasks.run(&self.ledger, &self.policies, metrics);
         }
         self.counted.extend(std::mem::take(&mut self.arrived).into_values());
-        if self.is_whole() && self.broken.is_empty() {
+        if self.is_synced() && self.broken.is_empty() {
             let now = self.app.now();
             self.app.reservations().expire(now);
         }
@@ -112,83 +144,94 @@ impl Writer {
             .map(|(since, _)| since.elapsed())
             .max()
             .unwrap_or_default();
-        self.app.metrics_registry().cluster_stale(silent);
+        self.app.metrics().cluster_stale(silent);
     }
 
-    /// The policies of files have changed.
+    /// Replaces the policies of files.
     pub fn files(&mut self, policies: Vec<Policy>) {
-        self.book.set_files(policies);
+        self.policies.set_files(policies);
         self.policies_changed();
     }
 
     fn policies_changed(&mut self) {
-        self.ledger.set_policies(self.book.set());
-        self.rounds.patrol.policies_changed();
+        self.ledger.set_policies(self.policies.set());
+        self.tasks.scanner.policies_changed();
         self.changed = true;
     }
 
-    fn take_waiting(&mut self, feed: &mut Watches) {
-        while let Ok(change) = feed.nodes.try_recv() {
-            self.node(change);
-        }
-        while let Ok(change) = feed.namespaces.try_recv() {
-            self.namespace(change);
-        }
-        while let Ok(change) = feed.pods.try_recv() {
-            self.pod(change);
+    /// Applies a change of one kind.
+    pub fn apply<K: Watched>(&mut self, change: Change<K>) {
+        match change {
+            Change::Put(key, object) => {
+                K::apply(self, key, Some(object));
+                self.recovered(K::PLURAL);
+            }
+            Change::Gone(key) => {
+                K::apply(self, key, None);
+                self.recovered(K::PLURAL);
+            }
+            Change::Synced => {
+                self.unwatched.remove(K::PLURAL);
+                self.mark_synced(K::PLURAL);
+                self.recovered(K::PLURAL);
+            }
+            Change::NotInstalled => match K::IF_NOT_INSTALLED {
+                IfNotInstalled::Fail => self.failed::<K>("the API server does not have this resource"),
+                IfNotInstalled::Empty(message) => {
+                    if self.mark_synced(K::PLURAL)
+                        && let Some(message) = message
+                    {
+                        tracing::info!(resource = K::PLURAL, "{message}");
+                    }
+                }
+            },
+            Change::Broken(why) => self.failed::<K>(&why),
         }
     }
 
-    /// A change of a node.
-    pub fn node(&mut self, change: Change<Nodes>) {
-        match change {
-            Change::Put(_, node) => self.changed |= self.ledger.put_node(node),
-            Change::Gone(name) => self.changed |= self.ledger.remove_node(&name),
-            Change::Synced => drop(self.whole.insert("nodes")),
-            Change::NotInstalled => return self.broke("nodes", "the API server does not know the kind"),
-            Change::Broken(why) => return self.broke("nodes", &why),
-        }
-        self.heard("nodes");
+    /// Returns whether the first state waited for this kind.
+    fn mark_synced(&mut self, resource: &'static str) -> bool {
+        self.required.contains(resource) && self.synced.insert(resource)
     }
 
-    /// A change of a namespace.
-    pub fn namespace(&mut self, change: Change<Namespaces>) {
-        match change {
-            Change::Put(name, labels) => {
-                if self.ledger.put_namespace(&name, labels) {
-                    self.changed = true;
-                    self.rounds.patrol.namespace_changed(&name);
+    fn recovered(&mut self, resource: &'static str) {
+        if self.broken.remove(resource).is_some() {
+            tracing::info!(resource, "the watch works again");
+        }
+    }
+
+    fn failed<K: Watched>(&mut self, why: &str) {
+        let resource = K::PLURAL;
+        match K::ON_FAILURE {
+            OnFailure::Warn(cost) => {
+                self.mark_synced(resource);
+                if self.unwatched.insert(resource) {
+                    tracing::warn!(resource, why, "cannot watch: {cost}");
                 }
             }
-            Change::Gone(name) => {
-                self.changed |= self.ledger.remove_namespace(&name);
-                self.rounds.patrol.namespace_changed(&name);
+            OnFailure::Stale => {
+                self.app.metrics().watch_broke(resource);
+                if let Some((_, known)) = self.broken.get_mut(resource) {
+                    why.clone_into(known);
+                } else {
+                    self.broken.insert(resource, (Instant::now(), why.to_owned()));
+                    tracing::warn!(
+                        resource,
+                        why,
+                        "a watch failed and is being restarted; keeping the last state"
+                    );
+                }
             }
-            Change::Synced => drop(self.whole.insert("namespaces")),
-            Change::NotInstalled => return self.broke("namespaces", "the API server does not know the kind"),
-            Change::Broken(why) => return self.broke("namespaces", &why),
         }
-        self.heard("namespaces");
-    }
-
-    /// A change of a pod.
-    pub fn pod(&mut self, change: Change<Pods>) {
-        match change {
-            Change::Put(key, record) => self.put_pod(&key, record.map(|record| *record)),
-            Change::Gone(key) => self.put_pod(&key, None),
-            Change::Synced => drop(self.whole.insert("pods")),
-            Change::NotInstalled => return self.broke("pods", "the API server does not know the kind"),
-            Change::Broken(why) => return self.broke("pods", &why),
-        }
-        self.heard("pods");
     }
 
     fn put_pod(&mut self, key: &str, record: Option<PodRecord>) {
         if let Some(record) = record.as_ref().filter(|_| self.ledger.pod(key).is_none()) {
-            let claimed = (record.namespace.clone(), record.demand.clone());
-            self.arrived.insert(key.into(), claimed);
+            let pending = (record.namespace.clone(), record.demand.clone());
+            self.arrived.insert(key.into(), pending);
         }
-        // On its node it counts there with the next state, and in what is awaited no more: its claim would make it count twice.
+        // A bound pod counts on its node with the next state; its pending admission would count it
+        // twice.
         if record.as_ref().is_none_or(PodRecord::is_on_a_node) {
             self.counted.extend(self.arrived.remove(key));
         }
@@ -201,12 +244,13 @@ impl Writer {
         let nomination = before.and_then(|pod| Some((pod.summary.uid.clone(), pod.nominated.clone()?)));
         if self.ledger.put_pod(key, record) {
             self.changed = true;
-            self.rounds.patrol.pod_changed(key);
+            self.tasks.scanner.pod_changed(key);
             self.follow_nomination(key, nomination);
         }
     }
 
-    /// Keeps the room that the scheduler makes for a pod: it keeps others off what Kubernetes counts, and we off what it does not.
+    /// Reserves capacity on a pod's nominated node. The scheduler reserves what Kubernetes counts
+    /// there; our limits are ours to reserve.
     fn follow_nomination(&self, key: &str, before: Option<(Box<str>, Box<Text<'static>>)>) {
         let pod = self.ledger.inventory().pod(key);
         let after = pod.and_then(|pod| Some((pod, pod.record.nominated.as_deref()?)));
@@ -224,150 +268,52 @@ impl Writer {
         }
     }
 
-    fn policy(&mut self, change: Change<Policies>) {
-        match change {
-            Change::Put(name, object) => {
-                if self.book.put(&name, object) {
-                    self.policies_changed();
-                }
-            }
-            Change::Gone(name) => {
-                self.book.remove(&name);
-                self.policies_changed();
-            }
-            Change::Synced => drop(self.whole.insert("gpusharingpolicies")),
-            Change::NotInstalled => {
-                if self.whole.insert("gpusharingpolicies") {
-                    tracing::info!("GpuSharingPolicy is not installed in this cluster: policies of files govern alone");
-                }
-                return;
-            }
-            Change::Broken(why) => return self.broke("gpusharingpolicies", &why),
-        }
-        self.heard("gpusharingpolicies");
+    fn is_synced(&self) -> bool {
+        self.synced == self.required
     }
 
-    /// Where device classes can not be watched there are none to be left anything: we go on without, as strict as before there were any.
-    pub fn device_class(&mut self, change: Change<Classes>) {
-        let without = match change {
-            Change::Put(name, resource) => {
-                if self.ledger.put_device_class(&name, resource) {
-                    self.changed = true;
-                    if let Some(resource) = resource {
-                        tracing::info!(class = name, %resource, "DRA serves this resource where no device plugin does");
-                    }
-                }
-                return;
-            }
-            Change::Gone(name) => {
-                self.changed |= self.ledger.put_device_class(&name, None);
-                return;
-            }
-            Change::Synced => {
-                self.unwatched.remove("deviceclasses");
-                None
-            }
-            Change::NotInstalled => None,
-            Change::Broken(why) => Some(why),
-        };
-        self.whole.insert("deviceclasses");
-        if let Some(why) = without
-            && self.unwatched.insert("deviceclasses")
-        {
-            tracing::warn!(
-                resource = "deviceclasses",
-                why,
-                "not watched: what is known of DRA stays, and what is new is not seen"
-            );
-        }
-    }
-
-    /// Warnings about quotas are not worth waiting for: without these two watches we go on.
-    fn quota(&mut self, (plural, change): AllowanceChange) {
-        match change {
-            Told::Put(key, quota) => self.changed |= self.ledger.put_quota(plural, &key, quota),
-            Told::Synced => drop(self.unwatched.remove(plural)),
-            Told::Broken(why) => {
-                if self.unwatched.insert(plural) {
-                    tracing::warn!(
-                        resource = plural,
-                        why,
-                        "not watched: nobody is warned of what slips past them"
-                    );
-                }
-            }
-        }
-    }
-
-    fn heard(&mut self, resource: &'static str) {
-        if self.broken.remove(resource).is_some() {
-            tracing::info!(resource, "the watch goes on");
-        }
-    }
-
-    fn broke(&mut self, resource: &'static str, why: &str) {
-        self.app.metrics_registry().watch_broke(resource);
-        if let Some((_, known)) = self.broken.get_mut(resource) {
-            why.clone_into(known);
-        } else {
-            self.broken.insert(resource, (Instant::now(), why.to_owned()));
-            tracing::warn!(
-                resource,
-                why,
-                "a watch broke and is being taken up again; what is known stays"
-            );
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.whole == self.wanted
-    }
-
-    /// Says what the first state waits for, and why, to whoever asks whether we are ready.
-    fn publish_waiting(&self) {
+    /// Publishes which lists the first state waits for, for `/readyz`.
+    fn publish_unlisted(&self) {
         let missing = self
-            .wanted
-            .difference(&self.whole)
+            .required
+            .difference(&self.synced)
             .map(|resource| match self.broken.get(resource) {
                 Some((_, why)) => format!("{resource} ({why})"),
                 None => (*resource).to_owned(),
             });
-        let waiting_for = format!(
-            "waiting for the first list of {}",
-            missing.collect::<Vec<_>>().join(", ")
-        );
-        if self.app.state().waiting_for != waiting_for {
+        let unlisted = Some(missing.collect::<Vec<_>>().join(", "));
+        if self.app.state().unlisted != unlisted {
             self.app.replace(State {
-                waiting_for,
+                unlisted,
                 ..State::default()
             });
         }
     }
 
-    /// Shows what was taken in, and only then ends what was reserved for it.
+    /// Publishes what was applied, and only then ends the reservations and pending admissions that
+    /// it replaces: they may be counted twice but are never missed.
     pub fn publish(&mut self) {
-        if !self.is_whole() {
-            return self.publish_waiting();
+        if !self.is_synced() {
+            return self.publish_unlisted();
         }
         let first = self.app.state().inventory.is_none();
         if first {
-            // The first state that is published is right in every part.
+            // So that the first state is complete.
             self.ledger.refresh_awaited();
             tracing::info!(
                 nodes = self.ledger.inventory().node_count(),
-                "the cluster has been seen whole"
+                "the first list of the cluster is complete"
             );
         }
         if std::mem::take(&mut self.changed) || first {
             let inventory = Some(Arc::new(self.ledger.inventory().clone()));
             self.app.replace(State {
-                policies: self.book.set(),
+                policies: self.policies.set(),
                 inventory,
-                waiting_for: String::new(),
-                breaches: Some(self.rounds.patrol.found().clone()),
+                unlisted: None,
+                violations: Some(self.tasks.scanner.violations().clone()),
             });
         }
-        // Not before the state has them: for a moment they count twice, and never not at all.
         if !self.placed.is_empty() {
             let mut reservations = self.app.reservations();
             self.placed.drain(..).for_each(|uid| reservations.settle(&uid));
@@ -375,15 +321,89 @@ impl Writer {
         if !self.counted.is_empty() {
             let settled = std::mem::take(&mut self.counted);
             self.app
-                .settle(settled.iter().map(|(namespace, demand)| (&**namespace, demand)));
+                .settle_pending(settled.iter().map(|(namespace, demand)| (&**namespace, demand)));
         }
     }
 }
 
-/// The next change of a kind; never one of a kind that is not watched.
-async fn next<K: Kind>(changes: &mut Option<Receiver<Change<K>>>) -> Option<Change<K>> {
-    match changes {
-        Some(changes) => changes.recv().await,
-        None => std::future::pending().await,
+impl Watched for Nodes {
+    fn apply(writer: &mut Writer, name: String, node: Option<Self::Kept>) {
+        writer.changed |= match node {
+            Some(node) => writer.ledger.put_node(node),
+            None => writer.ledger.remove_node(&name),
+        };
+    }
+}
+
+impl Watched for Namespaces {
+    fn apply(writer: &mut Writer, name: String, labels: Option<Self::Kept>) {
+        let is_gone = labels.is_none();
+        let changed = match labels {
+            Some(labels) => writer.ledger.put_namespace(&name, labels),
+            None => writer.ledger.remove_namespace(&name),
+        };
+        writer.changed |= changed;
+        if changed || is_gone {
+            writer.tasks.scanner.namespace_changed(&name);
+        }
+    }
+}
+
+impl Watched for Pods {
+    fn apply(writer: &mut Writer, key: String, record: Option<Self::Kept>) {
+        writer.put_pod(&key, record.flatten().map(|record| *record));
+    }
+}
+
+impl Watched for Policies {
+    const IF_NOT_INSTALLED: IfNotInstalled = IfNotInstalled::Empty(Some(
+        "GpuSharingPolicy is not installed in this cluster: only policies of files apply",
+    ));
+
+    fn apply(writer: &mut Writer, name: String, object: Option<Self::Kept>) {
+        let changed = if let Some(object) = object {
+            writer.policies.put(&name, object)
+        } else {
+            writer.policies.remove(&name);
+            true
+        };
+        if changed {
+            writer.policies_changed();
+        }
+    }
+}
+
+/// Without device classes nothing is left to DRA, which is the strict side.
+impl Watched for DeviceClasses {
+    const ON_FAILURE: OnFailure = OnFailure::Warn("known device classes of DRA stay in use, and new ones are not seen");
+    const IF_NOT_INSTALLED: IfNotInstalled = IfNotInstalled::Empty(None);
+
+    fn apply(writer: &mut Writer, class: String, resource: Option<Self::Kept>) {
+        let resource = resource.flatten();
+        if writer.ledger.put_device_class(&class, resource) {
+            writer.changed = true;
+            if let Some(resource) = resource {
+                tracing::info!(class, %resource, "DRA serves this resource where no device plugin does");
+            }
+        }
+    }
+}
+
+/// What is lost without quotas and limit ranges.
+const NO_QUOTA_WARNINGS: OnFailure = OnFailure::Warn("the webhook does not warn about requests that bypass a quota");
+
+impl Watched for Quotas {
+    const ON_FAILURE: OnFailure = NO_QUOTA_WARNINGS;
+
+    fn apply(writer: &mut Writer, key: String, quota: Option<Self::Kept>) {
+        writer.changed |= writer.ledger.put_quota(Self::PLURAL, &key, quota.flatten());
+    }
+}
+
+impl Watched for LimitRanges {
+    const ON_FAILURE: OnFailure = NO_QUOTA_WARNINGS;
+
+    fn apply(writer: &mut Writer, key: String, range: Option<Self::Kept>) {
+        writer.changed |= writer.ledger.put_quota(Self::PLURAL, &key, range.flatten());
     }
 }

@@ -5,78 +5,79 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 
+use super::in_flight::Permit;
 use super::limits::{ByteCount, Limits};
-use super::load::Share;
 
-/// For how long the rest of a refused body is read and thrown away. A socket closed with unread data in it answers with
-/// a reset, which can overtake the refusal: the client would then report a broken connection and not the reason.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long the rest of a refused body is read and discarded. Closing a socket that has unread data
+/// sends a reset, which can overtake the refusal: the client would then report a broken connection
+/// instead of the reason.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("the body is larger than {0}, the most that is taken here")]
+    #[error("the body is larger than the limit of {0}")]
     TooLarge(ByteCount),
     #[error("the body did not arrive within {0:?}")]
     TooSlow(Duration),
-    #[error("too many bodies at one time; try again")]
+    #[error("too many request bodies at once; try again")]
     TooMany,
-    #[error("the body broke off")]
+    #[error("the connection broke before the body was complete")]
     Broken,
 }
 
-/// Reads `body` whole. One that says how large it is, too large, is refused before a byte of it is read. The bytes
-/// count towards `share` until that goes.
-pub(super) async fn read(body: &mut Body, limits: &Limits, share: &mut Share<'_>) -> Result<Bytes, BodyError> {
+/// Reads the whole body. A body whose declared size exceeds the limit is refused before any of it
+/// is read. The bytes count towards `permit` until that is dropped.
+pub(super) async fn read(body: &mut Body, limits: &Limits, permit: &mut Permit<'_>) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limits.body.get() as u64 {
         return Err(BodyError::TooLarge(limits.body));
     }
-    match tokio::time::timeout(limits.body_read, gather(body, limits.body, share)).await {
+    match tokio::time::timeout(limits.body_read, collect(body, limits.body, permit)).await {
         Ok(bytes) => bytes,
         Err(_) => Err(BodyError::TooSlow(limits.body_read)),
     }
 }
 
-/// A body in one piece, the usual case, is not copied.
-async fn gather(body: &mut Body, most: ByteCount, share: &mut Share<'_>) -> Result<Bytes, BodyError> {
-    let Some(first) = piece(body, share).await? else {
+/// A body in one chunk, the usual case, is not copied.
+async fn collect(body: &mut Body, max: ByteCount, permit: &mut Permit<'_>) -> Result<Bytes, BodyError> {
+    let Some(first) = chunk(body, permit).await? else {
         return Ok(Bytes::new());
     };
-    if first.len() > most.get() {
-        return Err(BodyError::TooLarge(most));
+    if first.len() > max.get() {
+        return Err(BodyError::TooLarge(max));
     }
-    let Some(second) = piece(body, share).await? else {
+    let Some(second) = chunk(body, permit).await? else {
         return Ok(first);
     };
-    let mut whole = Vec::from(first);
+    let mut bytes = Vec::from(first);
     let mut next = Some(second);
-    while let Some(piece) = next {
-        if whole.len() + piece.len() > most.get() {
-            return Err(BodyError::TooLarge(most));
+    while let Some(chunk) = next {
+        if bytes.len() + chunk.len() > max.get() {
+            return Err(BodyError::TooLarge(max));
         }
-        whole.extend_from_slice(&piece);
-        next = self::piece(body, share).await?;
+        bytes.extend_from_slice(&chunk);
+        next = self::chunk(body, permit).await?;
     }
-    Ok(whole.into())
+    Ok(bytes.into())
 }
 
-async fn piece(body: &mut Body, share: &mut Share<'_>) -> Result<Option<Bytes>, BodyError> {
+async fn chunk(body: &mut Body, permit: &mut Permit<'_>) -> Result<Option<Bytes>, BodyError> {
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
             continue;
         };
-        let taken = share.grow(ByteCount::bytes(data.len()));
-        return if taken { Ok(Some(data)) } else { Err(BodyError::TooMany) };
+        let fits = permit.grow(ByteCount::bytes(data.len()));
+        return if fits { Ok(Some(data)) } else { Err(BodyError::TooMany) };
     }
     Ok(None)
 }
 
-/// Throws away the rest of a refused body, for a while, beside the answer.
+/// Discards the rest of a refused body in the background, for at most [`DRAIN_TIMEOUT`].
 pub(super) fn drain_body(mut body: Body) {
     if body.is_end_stream() {
         return;
     }
-    tokio::spawn(tokio::time::timeout(LINGER, async move {
+    tokio::spawn(tokio::time::timeout(DRAIN_TIMEOUT, async move {
         while let Some(Ok(_)) = body.frame().await {}
     }));
 }
@@ -84,19 +85,19 @@ pub(super) fn drain_body(mut body: Body) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::load::Load;
-    use crate::server::role::Role;
+    use crate::server::in_flight::InFlight;
+    use crate::server::route::Role;
 
-    async fn read_of(body: &'static str, most: usize, in_memory: usize) -> Result<Bytes, BodyError> {
-        let mut limits = Limits::for_role(Role::Webhook).with_body(ByteCount::bytes(most));
+    async fn read_of(body: &'static str, max: usize, in_memory: usize) -> Result<Bytes, BodyError> {
+        let mut limits = Limits::for_role(Role::Webhook).with_body(ByteCount::bytes(max));
         limits.in_memory = ByteCount::bytes(in_memory);
-        let load = Load::new(&limits);
-        let mut share = load.take().unwrap();
-        read(&mut Body::from(body), &limits, &mut share).await
+        let in_flight = InFlight::new(&limits);
+        let mut permit = in_flight.acquire().unwrap();
+        read(&mut Body::from(body), &limits, &mut permit).await
     }
 
     #[tokio::test]
-    async fn the_limit_itself_is_allowed() {
+    async fn a_body_may_be_as_large_as_the_limit() {
         assert_eq!(read_of("", 4, 64).await.unwrap(), "");
         assert_eq!(read_of("1234", 4, 64).await.unwrap(), "1234");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A bound address and all that decides how it is served.
+//! A bound address, its transport and its limits.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,38 +11,36 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use tokio::net::{TcpListener, TcpSocket};
 
+use super::bounded_listener::{BoundedListener, LogThrottle, Peer};
+use super::endpoints::Observer;
 use super::limits::{ByteCount, Limits};
-use super::observer::Observer;
-use super::role::Role;
-use super::socket::{BoundedListener, Peer};
-use super::warning::Warning;
+use super::route::Role;
 use crate::tls::config::{CLIENT_CA_FLAG, ServerTls};
 
-/// Connections that the kernel completes before we accept them. The standard library's 128 is soon full when every
-/// controller of a cluster restarts at once, and a SYN that is dropped comes again only after a second.
+/// Connections that the kernel completes before we accept them. The standard library's 128 fills up
+/// when every controller of a cluster restarts at once, and a dropped SYN is resent only after a
+/// second.
 const BACKLOG: u32 = 1024;
 
-/// What a connection buffers of what it reads and writes: one TLS record, more than any head that is sent to us.
-/// hyper's own 400 KiB would be 400 MiB for a thousand clients that send faster than they are read.
-const BUFFER: ByteCount = ByteCount::kib(16);
+/// Read and write buffer of a connection: one TLS record, more than any request head that we
+/// receive. hyper's default of 400 KiB would be 400 MiB for a thousand fast clients.
+const CONNECTION_BUFFER: ByteCount = ByteCount::kib(16);
 
-/// How often a quiet HTTP/2 client is asked whether it is there, and how long it may take to say so.
-const PING_EVERY: Duration = Duration::from_mins(1);
-const PING_ANSWER: Duration = Duration::from_secs(20);
+const HTTP2_PING_INTERVAL: Duration = Duration::from_mins(1);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Requests that one HTTP/2 connection may have under way; the scheduler has a handful.
-const STREAMS: u32 = 128;
+/// Concurrent requests of one HTTP/2 connection; the scheduler has a handful.
+const MAX_HTTP2_STREAMS: u32 = 128;
 
-/// What is spoken on a connection.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    /// HTTP in the clear.
+    /// HTTP without TLS.
     Plain,
     /// HTTP over TLS.
     Tls(ServerTls),
 }
 
-/// A socket that is bound and listens, but is not served yet.
+/// A socket that listens but is not served yet.
 #[derive(Debug)]
 pub struct Listener {
     role: Role,
@@ -52,52 +50,41 @@ pub struct Listener {
     limits: Limits,
 }
 
-/// Why there is no listener.
+/// Why a listener could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The address cannot be listened on.
     #[error(
         "cannot listen on {address} ({}): {}; choose another with {}",
-        role.as_str(), why(source), role.listen_flag()
+        role.as_str(), bind_failure(source), role.listen_flag()
     )]
     Bind {
-        /// Which address.
         address: SocketAddr,
-        /// For what.
         role: Role,
-        /// What the system says.
         source: io::Error,
     },
-    /// Requests in the clear from other machines, which anyone on the way could change.
+    /// Anyone on the network path could change requests without TLS.
     #[error(
-        "cannot listen on {address} ({}) without TLS: that is for loopback addresses; \
+        "cannot listen on {address} ({}) without TLS: only loopback addresses are allowed; \
          give --tls-cert and --tls-key, or --tls-self-signed, or choose 127.0.0.1 with {}",
         role.as_str(), role.listen_flag()
     )]
-    Plain {
-        /// Which address.
-        address: SocketAddr,
-        /// For what.
-        role: Role,
-    },
-    /// Requests of nobody knows whom from other machines.
+    Plain { address: SocketAddr, role: Role },
+    /// A scheduler can only identify itself by a client certificate.
     #[error(
-        "cannot listen on {address} (extender) for any client: whoever reaches it could act as the scheduler; \
-         give the authority of client certificates with {CLIENT_CA_FLAG}, or choose 127.0.0.1 with --extender-listen"
+        "cannot listen on {address} (extender) without client certificates: any client could act as the scheduler; \
+         give the CA of client certificates with {CLIENT_CA_FLAG}, or choose 127.0.0.1 with --extender-listen"
     )]
-    AnyClient {
-        /// Which address.
-        address: SocketAddr,
-    },
+    AnyClient { address: SocketAddr },
 }
 
 impl Listener {
-    /// Binds `address` and listens. To be called inside a tokio runtime, for every listener before any is served: a
-    /// server with half of its ports is worse than none.
+    /// Binds `address` and listens. Call it inside a tokio runtime, for every listener before any
+    /// is served: a server with half of its ports is worse than none.
     ///
-    /// Admin is plain HTTP anywhere, as kubelets and collectors expect. The others are plain only on loopback, and the
-    /// extender takes any client only there, for a scheduler has no other way to say who it is than a certificate.
+    /// The admin listener is plain HTTP on any address, as kubelets and collectors expect. The
+    /// others are plain HTTP on loopback only, and on other addresses the extender requires client
+    /// certificates: a scheduler has no other way to identify itself.
     pub fn bind(role: Role, address: SocketAddr, transport: Transport, limits: Limits) -> Result<Self, ListenError> {
         if role != Role::Admin && !address.ip().to_canonical().is_loopback() {
             match &transport {
@@ -120,22 +107,20 @@ impl Listener {
         })
     }
 
-    /// What it is for.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Where it listens; with the port that the system chose if port 0 was asked for.
+    /// The address with the actual port, also if port 0 was requested.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it allows.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Serves until `handle` says stop.
+    /// Serves until `handle` shuts it down.
     pub(super) async fn serve(
         self,
         router: Router,
@@ -143,19 +128,21 @@ impl Listener {
         handle: Handle<Peer>,
     ) -> io::Result<()> {
         let (role, limits) = (self.role, self.limits);
-        let failing = Warning::default();
-        // It was bound in another runtime, perhaps: this one is to be told of its connections.
+        let throttle = LogThrottle::default();
+        // It may have been bound in another runtime; register it with this one.
         let socket = TcpListener::from_std(self.socket.into_std()?)?;
         let mut server = Server::<Peer>::from_listener(BoundedListener::new(socket, limits.connections, role))
             .handle(handle)
             .first_request_timeout(limits.first_request)
-            .accept_error_handler(move |peer, error| failed(role, peer, error, observer.as_ref(), &failing));
+            .accept_error_handler(move |peer, error| accept_failed(role, peer, error, observer.as_ref(), &throttle));
         let http = server.http_builder();
-        http.http1().header_read_timeout(limits.idle).max_buf_size(BUFFER.get());
+        http.http1()
+            .header_read_timeout(limits.idle)
+            .max_buf_size(CONNECTION_BUFFER.get());
         http.http2()
-            .keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_ANSWER)
-            .max_concurrent_streams(STREAMS);
+            .keep_alive_interval(HTTP2_PING_INTERVAL)
+            .keep_alive_timeout(HTTP2_PING_TIMEOUT)
+            .max_concurrent_streams(MAX_HTTP2_STREAMS);
         match self.transport {
             Transport::Plain => {
                 server
@@ -178,29 +165,30 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     } else {
         TcpSocket::new_v6()?
     };
-    // Else a restart would wait a minute for the connections of the process before it. It takes no port from anyone.
+    // Otherwise a restart waits a minute for the connections of the previous process.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-fn why(error: &io::Error) -> String {
+fn bind_failure(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "address already in use".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this host does not have that address".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied, as for most ports below 1024".to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// Ports are probed and clients go away: one failed handshake is no news. Not being able to accept at all is.
-fn failed(role: Role, peer: Option<&Peer>, error: &io::Error, observer: &dyn Observer, failing: &Warning) {
+/// Ports are probed and clients disconnect, so one failed handshake is a debug line. Failing to
+/// accept at all is an error.
+fn accept_failed(role: Role, peer: Option<&Peer>, error: &io::Error, observer: &dyn Observer, throttle: &LogThrottle) {
     let listener = role.as_str();
     if let Some(peer) = peer {
-        tracing::debug!(listener, peer = %peer.0, %error, "a TLS handshake failed");
+        tracing::debug!(listener, peer = %peer.0, %error, "TLS handshake failed");
         observer.handshake_failed(role);
-    } else if failing.is_due() {
-        tracing::error!(listener, %error, "cannot accept connections; raise the limit of open files if it was reached");
+    } else if throttle.is_due() {
+        tracing::error!(listener, %error, "cannot accept connections; raise the open file limit if it was reached");
     }
 }
 
@@ -209,7 +197,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn without_tls_only_loopback_and_admin_are_served() {
+    async fn without_tls_only_loopback_and_the_admin_listener_are_allowed() {
         let bind = |role, address: &str| {
             Listener::bind(role, address.parse().unwrap(), Transport::Plain, Limits::for_role(role))
         };
@@ -217,7 +205,10 @@ mod tests {
             for address in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[::ffff:192.0.2.1]:0"] {
                 let error = bind(role, address).unwrap_err().to_string();
                 let flag = role.listen_flag();
-                assert!(error.contains("without TLS: that is for loopback addresses"), "{error}");
+                assert!(
+                    error.contains("without TLS: only loopback addresses are allowed"),
+                    "{error}"
+                );
                 assert!(error.ends_with(&format!("choose 127.0.0.1 with {flag}")), "{error}");
             }
             assert!(bind(role, "127.0.0.1:0").unwrap().local_addr().port() > 0);
@@ -226,13 +217,13 @@ mod tests {
         let error = bind(Role::Admin, "192.0.2.1:0").unwrap_err().to_string();
         assert_eq!(
             error,
-            "cannot listen on 192.0.2.1:0 (admin): this machine does not have that address; \
+            "cannot listen on 192.0.2.1:0 (admin): this host does not have that address; \
              choose another with --admin-listen"
         );
     }
 
     #[tokio::test]
-    async fn a_port_in_use_is_named_with_its_flag() {
+    async fn the_error_for_a_port_in_use_names_its_flag() {
         let bind = |address| {
             Listener::bind(
                 Role::Webhook,

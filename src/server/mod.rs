@@ -1,20 +1,15 @@
 //! Listeners, limits and drain: everything between a socket and an answer.
 //!
-//! Bytes go from `socket` through `router` to a `site`, which reads the `body` within [`limits`] and calls
-//! [`endpoints`]. Nothing here knows what a pod or a GPU is.
+//! Bytes go from a [`listener`] to a `RequestHandler`, which reads the body within [`limits`] and
+//! calls [`endpoints`]. Nothing here knows what a pod or a GPU is.
 
 mod body;
-pub mod drain;
+mod bounded_listener;
 pub mod endpoints;
+mod in_flight;
 pub mod limits;
 pub mod listener;
-mod load;
-pub mod observer;
 mod reply;
-pub mod role;
+mod request_handler;
 pub mod route;
-mod router;
 pub mod run;
-mod site;
-mod socket;
-mod warning;

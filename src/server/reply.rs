@@ -1,4 +1,4 @@
-//! A response before it is one: a status, what kind of text, and the text.
+//! A response before its headers are set: status, content type and body.
 
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -12,23 +12,21 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// What a listener says.
 #[derive(Debug)]
 pub(super) struct Reply {
     status: StatusCode,
     content_type: HeaderValue,
     body: Body,
-    try_again: bool,
+    retry: bool,
 }
 
 impl Reply {
-    /// A sentence for a person.
     pub(super) fn text(status: StatusCode, sentence: impl Into<String>) -> Self {
         Reply {
             status,
             content_type: TEXT,
             body: sentence.into().into(),
-            try_again: false,
+            retry: false,
         }
     }
 
@@ -38,15 +36,15 @@ impl Reply {
             status: StatusCode::OK,
             content_type: OPEN_METRICS,
             body: text.into(),
-            try_again: false,
+            retry: false,
         }
     }
 
-    /// 503 for now. kube-apiserver tries again after the second named, within its timeout; without the header it would
-    /// fail the pod.
+    /// 503 with Retry-After: 1. kube-apiserver then retries after a second, within its timeout;
+    /// without the header it would reject the pod.
     pub(super) fn overloaded(sentence: impl Into<String>) -> Self {
         Reply {
-            try_again: true,
+            retry: true,
             ..Reply::text(StatusCode::SERVICE_UNAVAILABLE, sentence)
         }
     }
@@ -55,13 +53,13 @@ impl Reply {
         self.status
     }
 
-    /// The response, which asks the client to connect anew for its next request if `last`.
+    /// The response. With `last` it asks the client to close the connection.
     pub(super) fn into_response(self, last: bool) -> Response<Body> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, self.content_type);
-        if self.try_again {
+        if self.retry {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if last {
@@ -79,7 +77,7 @@ impl From<Answer> for Reply {
             status,
             content_type,
             body: answer.body.into(),
-            try_again: false,
+            retry: false,
         }
     }
 }

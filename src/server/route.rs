@@ -1,27 +1,71 @@
-//! What can be asked of a listener: a method and a path.
+//! Which listener serves which method and path.
 
 use axum::routing::MethodFilter;
 
-/// One thing that can be asked.
+/// What a listener is for. Each has an address of its own, so that a network policy can tell them
+/// apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Called by kube-apiserver.
+    Webhook,
+    /// Called by kube-scheduler.
+    Extender,
+    /// Called by the kubelet and by metrics collectors.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 3] = [Role::Webhook, Role::Extender, Role::Admin];
+
+    /// The name in messages and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Webhook => "webhook",
+            Role::Extender => "extender",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// The flag that sets the listener's address.
+    pub fn listen_flag(self) -> &'static str {
+        match self {
+            Role::Webhook => "--webhook-listen",
+            Role::Extender => "--extender-listen",
+            Role::Admin => "--admin-listen",
+        }
+    }
+
+    /// What the listener serves.
+    pub fn routes(self) -> &'static [Route] {
+        match self {
+            Role::Webhook => &[Route::Mutate],
+            Role::Extender => &[Route::Filter, Route::Prioritize, Route::Preempt, Route::Bind],
+            Role::Admin => &[Route::Livez, Route::Readyz, Route::Metrics, Route::Breaches],
+        }
+    }
+}
+
+/// A method and a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// Rewrite or refuse a pod.
+    /// Rewrites or rejects a pod.
     Mutate,
-    /// Which nodes a pod fits.
+    /// Says which nodes a pod fits.
     Filter,
-    /// Which of them it had better go to.
+    /// Scores these nodes.
     Prioritize,
-    /// Whom to evict for a pod.
+    /// Selects victims for a pod.
     Preempt,
-    /// Bind a pod to a node.
+    /// Binds a pod to a node.
     Bind,
-    /// Whether the process runs at all.
+    /// Whether the process runs.
     Livez,
-    /// Whether it may be sent requests.
+    /// Whether it can take requests.
     Readyz,
-    /// What it counted.
+    /// Metrics.
     Metrics,
-    /// Which pods break their policy.
+    /// The pods that violate their policy.
     Breaches,
 }
 
@@ -39,12 +83,12 @@ impl Route {
         Route::Breaches,
     ];
 
-    /// Its name in logs and metrics.
+    /// The name in logs and metrics.
     pub fn as_str(self) -> &'static str {
         &self.path()[1..]
     }
 
-    /// Its path.
+    /// The path, with its leading slash.
     pub fn path(self) -> &'static str {
         match self {
             Route::Mutate => "/mutate",
@@ -59,7 +103,7 @@ impl Route {
         }
     }
 
-    /// Whether it takes a body by POST; else it is asked by GET.
+    /// Whether the method is POST with a body; otherwise it is GET.
     pub fn takes_body(self) -> bool {
         match self {
             Route::Mutate | Route::Filter | Route::Prioritize | Route::Preempt | Route::Bind => true,
@@ -67,7 +111,7 @@ impl Route {
         }
     }
 
-    /// Its method and path as a person would write them.
+    /// Method and path, such as `POST /mutate`.
     pub fn summary(self) -> String {
         let method = if self.takes_body() { "POST" } else { "GET" };
         format!("{method} {}", self.path())

@@ -1,4 +1,4 @@
-//! Serving, from the first connection to the last.
+//! Serving, and shutting down without losing a request.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -10,44 +10,56 @@ use std::time::Duration;
 use axum_server::Handle;
 use tokio::task::JoinHandle;
 
-use super::drain::{DrainTimes, Draining};
-use super::endpoints::Endpoints;
+use super::bounded_listener::Peer;
+use super::endpoints::{Endpoints, Observer};
 use super::listener::Listener;
-use super::observer::Observer;
-use super::role::Role;
-use super::router::router;
-use super::site::RequestHandler;
-use super::socket::Peer;
+use super::request_handler::{Draining, RequestHandler};
+use super::route::Role;
 
-/// What closing takes beyond the deadline that connections are given.
-const SLACK: Duration = Duration::from_secs(1);
+/// How long closing may take beyond the deadline of connections.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// Why serving ended other than by being told to.
+/// How a server shuts down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainTimes {
+    /// How long requests are still accepted after the signal, 10 s. The signal and the removal of
+    /// this endpoint reach the cluster at the same time, and requests keep coming until every proxy
+    /// has seen it.
+    pub delay: Duration,
+    /// How long requests in flight may then take, 15 s: longer than any client waits, and together
+    /// with the delay below Kubernetes' default grace period of 30 s.
+    pub deadline: Duration,
+}
+
+impl Default for DrainTimes {
+    fn default() -> Self {
+        DrainTimes {
+            delay: Duration::from_secs(10),
+            deadline: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Why serving ended without a shutdown.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A listener stopped by itself.
     #[error("the {role} listener stopped: {reason}", role = role.as_str())]
-    Stopped {
-        /// Which.
-        role: Role,
-        /// What it said.
-        reason: String,
-    },
+    Stopped { role: Role, reason: String },
 }
 
-/// A listener that is being served.
-struct Serving {
+struct ServedListener {
     role: Role,
     handle: Handle<Peer>,
     task: JoinHandle<io::Result<()>>,
 }
 
 /// Serves `listeners` until `shutdown` completes, then drains and returns:
-/// 1. `/readyz` says 503 at once, and answers over HTTP/1.1 ask clients to connect anew for their next request;
-/// 2. for `times.delay`, requests and connections are taken as before;
-/// 3. the webhook and the extender take no more connections; what is being answered has until `times.deadline`;
-/// 4. the admin listener, which was watched meanwhile, closes last.
+/// 1. `/readyz` answers 503 at once, and answers over HTTP/1.1 close their connections;
+/// 2. for `times.delay`, requests and connections are accepted as before;
+/// 3. the webhook and the extender accept no more connections, and requests in flight have
+///    `times.deadline` to finish;
+/// 4. the admin listener closes last.
 ///
 /// Dropping the future closes everything at once.
 pub async fn run(
@@ -60,14 +72,14 @@ pub async fn run(
     let draining = Draining::default();
     let start = |listener: Listener| {
         let (role, limits) = (listener.role(), *listener.limits());
-        let site = RequestHandler::new(
+        let handler = RequestHandler::new(
             role,
             limits,
             Arc::clone(&endpoints),
             Arc::clone(&observer),
             draining.clone(),
         );
-        Serving::start(listener, site, Arc::clone(&observer))
+        ServedListener::start(listener, handler, Arc::clone(&observer))
     };
     let (mut admin, mut rest): (Vec<_>, Vec<_>) = listeners
         .into_iter()
@@ -79,36 +91,37 @@ pub async fn run(
     }
     draining.begin();
     let DrainTimes { delay, deadline } = times;
-    tracing::info!(?delay, ?deadline, "shutting down: not ready any more, still serving");
+    tracing::info!(?delay, ?deadline, "shutting down: not ready, still serving");
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
         stopped = first_to_stop(&mut rest, &mut admin) => return Err(stopped),
     }
     close(rest, deadline).await;
-    close(admin, SLACK).await;
+    close(admin, CLOSE_GRACE).await;
     tracing::info!("shut down");
     Ok(())
 }
 
-impl Serving {
-    fn start(listener: Listener, site: RequestHandler, observer: Arc<dyn Observer>) -> Self {
+impl ServedListener {
+    fn start(listener: Listener, handler: RequestHandler, observer: Arc<dyn Observer>) -> Self {
         let (role, handle) = (listener.role(), Handle::new());
         tracing::info!(listener = role.as_str(), address = %listener.local_addr(), "serving");
-        let serve = listener.serve(router(Arc::new(site)), observer, handle.clone());
+        let serve = listener.serve(handler.into_router(), observer, handle.clone());
         let task = if role == Role::Extender {
-            tokio::spawn(on_a_thread_of_its_own(role, serve))
+            tokio::spawn(on_dedicated_thread(role, serve))
         } else {
             tokio::spawn(serve)
         };
-        Serving { role, handle, task }
+        ServedListener { role, handle, task }
     }
 }
 
-/// Runs `serve` on a thread that does nothing else, to its end.
+/// Runs `serve` to its end on a dedicated thread.
 ///
-/// A scheduler asks one thing after the other, and all pods wait meanwhile: nothing is won by more threads, which only wake each other up, and
-/// nothing that takes the other threads' time - a page of a list, a burst of pods - may hold it up.
-async fn on_a_thread_of_its_own(
+/// A scheduler sends one request after the other, and all pods wait for each. More threads gain
+/// nothing but wake-ups, and work of the other threads, such as a page of a list or a burst of
+/// pods, must not delay an answer.
+async fn on_dedicated_thread(
     role: Role,
     serve: impl Future<Output = io::Result<()>> + Send + 'static,
 ) -> io::Result<()> {
@@ -118,23 +131,23 @@ async fn on_a_thread_of_its_own(
         .name(role.as_str().to_owned())
         .spawn(move || ended.send(runtime.block_on(serve)))?;
     end.await
-        .unwrap_or_else(|_| Err(io::Error::other("its thread ended by a panic")))
+        .unwrap_or_else(|_| Err(io::Error::other("its thread panicked")))
 }
 
-impl Drop for Serving {
+impl Drop for ServedListener {
     fn drop(&mut self) {
         self.handle.shutdown();
     }
 }
 
-/// Listeners stop only when told to. Should one stop otherwise, the process had better end and be started again than
-/// look alive with a part of it gone.
-async fn first_to_stop(rest: &mut [Serving], admin: &mut [Serving]) -> RunError {
+/// Listeners stop only at shutdown. If one stops earlier, the process ends and is restarted rather
+/// than look alive with a part missing.
+async fn first_to_stop(rest: &mut [ServedListener], admin: &mut [ServedListener]) -> RunError {
     poll_fn(|cx| {
         for serving in rest.iter_mut().chain(admin.iter_mut()) {
             if let Poll::Ready(ended) = Pin::new(&mut serving.task).poll(cx) {
                 let reason = match ended {
-                    Ok(Ok(())) => "without a reason".to_owned(),
+                    Ok(Ok(())) => "no reason given".to_owned(),
                     Ok(Err(error)) => error.to_string(),
                     Err(panic) => panic.to_string(),
                 };
@@ -149,14 +162,17 @@ async fn first_to_stop(rest: &mut [Serving], admin: &mut [Serving]) -> RunError 
     .await
 }
 
-async fn close(servings: Vec<Serving>, deadline: Duration) {
-    for serving in &servings {
+async fn close(listeners: Vec<ServedListener>, deadline: Duration) {
+    for serving in &listeners {
         serving.handle.graceful_shutdown(Some(deadline));
     }
-    let end = tokio::time::Instant::now() + deadline + SLACK;
-    for mut serving in servings {
+    let end = tokio::time::Instant::now() + deadline + CLOSE_GRACE;
+    for mut serving in listeners {
         if tokio::time::timeout_at(end, &mut serving.task).await.is_err() {
-            tracing::warn!(listener = serving.role.as_str(), "closed with connections still open");
+            tracing::warn!(
+                listener = serving.role.as_str(),
+                "closed while connections were still open"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Binding a pod: judged under one lock, reserved, asked of the API server, and given back where that says no.
+//! Binding a pod: decide and reserve under one lock, ask the API server, and release the
+//! reservation if that refuses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,208 +9,253 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::app::App;
-use crate::server::endpoints::Answer;
+use crate::server::endpoints::{Answer, NotReady};
 use apportion_core::extender::bind::{BindingArgs, BindingResult, judge};
 use apportion_core::inventory::record::PodPlacement;
 use apportion_core::inventory::{PodRecord, Purpose, Ticket};
 
-/// Who asks the API server.
+/// Why a call to the API server brought no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It answered with an error: its message.
+    #[error("{0}")]
+    Refused(String),
+    /// The call failed on the way, or its answer could not be read.
+    #[error("the API server cannot be asked: {0}")]
+    Failed(String),
+    #[error("the API server does not answer")]
+    Timeout,
+}
+
+/// Calls the API server for bindings.
 pub trait Binder: std::fmt::Debug + Send + Sync {
-    /// The pod as the API server has it now; `None` where it is gone.
-    fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>>;
+    /// Reads the pod; `None` if there is none.
+    fn get_pod<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<LivePod>, CallError>>;
     /// Binds the pod of that UID to a node.
     fn bind<'b>(&'b self, args: &'b BindingArgs<'b>) -> BoxFuture<'b, Result<(), BindError>>;
 }
 
 /// A pod as the API server has it.
 #[derive(Debug)]
-pub struct Looked {
-    /// Its UID.
+pub struct LivePod {
     pub uid: String,
-    /// What we keep of it; `None` where it neither holds a GPU nor waits for one.
+    /// `None` if the pod neither holds a GPU nor waits for one.
     pub record: Option<Box<PodRecord>>,
 }
 
-/// Why a pod was not bound, or may not have been.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the API server said to a binding, with its message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
-    /// The API server said no.
+    /// The pod is not bound by this call.
+    #[error("{0}")]
     Refused(String),
-    /// It said that somebody was quicker: the pod has a node already, or is another one by now.
+    /// The pod already has a node, or its UID is another one.
+    #[error("{0}")]
     Conflict(String),
-    /// Nobody knows.
+    /// The pod may have been bound.
+    #[error("{0}")]
     Unknown(String),
 }
 
-/// The means to bind pods.
+/// What binds pods.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// Who asks the API server.
     pub binder: Arc<dyn Binder>,
-    /// Whether we may.
-    pub seat: BindLeadership,
+    pub leadership: BindLeadership,
 }
 
-/// One of several replicas binds at a time: who decides alone counts right.
+/// Whether this replica may bind. One replica binds at a time, because only a single writer can
+/// account for every binding.
 #[derive(Clone, Debug)]
 pub struct BindLeadership {
-    /// Until when it is ours by the service's clock, with time enough for a call; `None` while it is not.
+    /// Until when this replica may start a call, by the service's clock; `None` while another
+    /// leads.
     pub until: watch::Receiver<Option<Duration>>,
-    /// Set where somebody asks us to bind while another has the seat: the scheduler that leads now is ours.
+    /// Set when this replica is asked to bind while another leads: the active scheduler is ours.
     pub wanted: Arc<AtomicBool>,
 }
 
+/// Another replica holds the bind lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another replica of apportion binds pods; it was asked to hand over")]
+pub struct NotLeader;
+
 impl BindLeadership {
-    pub(super) fn check(&self, now: Duration) -> Result<(), String> {
+    /// Fails while another replica leads, and asks it to hand over.
+    pub(super) fn check(&self, now: Duration) -> Result<(), NotLeader> {
         if self.until.borrow().is_some_and(|until| now < until) {
             return Ok(());
         }
         self.wanted.store(true, Ordering::Relaxed);
-        Err("another replica of apportion binds pods; it was asked to hand over".to_owned())
+        Err(NotLeader)
     }
 }
 
+/// Why a pod is not bound, as the scheduler reads it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindRejection {
+    #[error("apportion binds pods on a live cluster only, and only if started with --bind")]
+    NotConfigured,
+    #[error("the body is not ExtenderBindingArgs: {0}")]
+    Args(#[from] serde_json::Error),
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    #[error("the pod {namespace}/{name} is gone")]
+    Gone { namespace: String, name: String },
+    #[error("the pod is already on node {0}")]
+    OnOtherNode(String),
+    /// The node does not fit, with the reason.
+    #[error("{0}")]
+    Unfit(String),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
 /// The answer that the scheduler reads.
-pub(super) fn answer(bound: &Result<(), String>) -> Answer {
-    let result = BindingResult {
-        error: bound
-            .as_ref()
-            .err()
-            .map(|why| format!("apportion: {why}"))
-            .unwrap_or_default(),
-    };
-    match serde_json::to_vec(&result) {
+pub(super) fn answer(bound: Result<(), BindRejection>) -> Answer {
+    let error = bound
+        .err()
+        .map(|error| format!("apportion: {error}"))
+        .unwrap_or_default();
+    match serde_json::to_vec(&BindingResult { error }) {
         Ok(json) => Answer::json(json),
         Err(error) => Answer::refusal(500, error.to_string()),
     }
 }
 
-/// Binds. Two calls to the API server at most: one where the pod is known, two where it is not, or where an earlier call of ours may
-/// have bound it.
-pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<(), String> {
-    let args: BindingArgs<'_> =
-        serde_json::from_slice(body).map_err(|error| format!("the body is not ExtenderBindingArgs: {error}"))?;
+/// Binds. Calls the API server at most twice: once if the pod is known, twice if it is not, or if
+/// an earlier call may have bound it.
+pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<(), BindRejection> {
+    let args: BindingArgs<'_> = serde_json::from_slice(body)?;
     let (uid, node) = (&*args.pod_uid, &*args.node);
-    binding.seat.check(app.now())?;
+    binding.leadership.check(app.now())?;
 
-    let doubtful = app.reservations().of(uid).any(|(_, r)| r.purpose == Purpose::Binding);
-    let known = (!doubtful).then(|| known(app, &args)).flatten();
+    let may_be_bound = app.reservations().of(uid).any(|(_, r)| r.purpose == Purpose::Binding);
+    let known = (!may_be_bound).then(|| known_pod(app, &args)).flatten();
     let was_known = known.is_some();
     let pod = match known {
         Some(pod) => Some(Box::new(pod)),
-        None => match look(binding, &args).await? {
+        None => match find(binding, &args).await? {
             Found::Pod(pod) => Some(pod),
             Found::WithoutGpu => None,
             Found::Gone => return Err(gone(&args)),
         },
     };
     if let Some(PodPlacement::Node(bound)) = pod.as_ref().map(|pod| &pod.place) {
-        return on(bound, node);
+        return already_on(bound, node);
     }
-    let kept = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
+    let reserved = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
     let bound = binding.binder.bind(&args).await;
-    let give_back = || {
-        if let Some(Kept { ticket, sole: true }) = kept {
+    let release = || {
+        if let Some(Reserved { ticket, sole: true }) = reserved {
             app.reservations().give_back(uid, node, ticket);
         }
     };
-    match bound {
-        Ok(()) => Ok(()),
-        Err(BindError::Refused(why)) => {
-            give_back();
-            Err(why)
+    let Err(error) = bound else { return Ok(()) };
+    match error {
+        BindError::Refused(_) => {
+            release();
+            Err(error.into())
         }
-        // A call of ours before this one may have come through after all; the next try finds out.
-        Err(BindError::Conflict(why)) if !was_known => Err(why),
-        Err(BindError::Conflict(why)) => match look(binding, &args).await {
+        // An earlier call of ours may have bound the pod after all.
+        BindError::Conflict(_) if was_known => match find(binding, &args).await {
             Ok(Found::Pod(pod)) => {
-                let place = match &pod.place {
-                    PodPlacement::Node(bound) => on(bound, node),
-                    PodPlacement::Waiting => Err(why),
+                let outcome = match &pod.place {
+                    PodPlacement::Node(bound) => already_on(bound, node),
+                    PodPlacement::Waiting => Err(error.into()),
                 };
-                if place.is_err() {
-                    give_back();
+                if outcome.is_err() {
+                    release();
                 }
-                place
+                outcome
             }
             Ok(Found::WithoutGpu) => {
-                give_back();
-                Err(why)
+                release();
+                Err(error.into())
             }
             // The pod of that UID will never be bound.
             Ok(Found::Gone) => {
-                give_back();
+                release();
                 Err(gone(&args))
             }
-            Err(_) => Err(why),
+            Err(_) => Err(error.into()),
         },
-        Err(BindError::Unknown(why)) => Err(why),
+        BindError::Conflict(_) | BindError::Unknown(_) => Err(error.into()),
     }
 }
 
-fn on(bound: &str, node: &str) -> Result<(), String> {
+/// Binding again to the same node succeeds.
+fn already_on(bound: &str, node: &str) -> Result<(), BindRejection> {
     if bound == node {
         Ok(())
     } else {
-        Err(format!("the pod is on node {bound} already"))
+        Err(BindRejection::OnOtherNode(bound.to_owned()))
     }
 }
 
-/// The pod as the last state has it.
-fn known(app: &App, args: &BindingArgs<'_>) -> Option<PodRecord> {
+/// The pod from the current state.
+fn known_pod(app: &App, args: &BindingArgs<'_>) -> Option<PodRecord> {
     let key = format!("{}/{}", &*args.pod_namespace, &*args.pod_name);
     let state = app.state();
     let pod = state.inventory.as_ref()?.pod(&key)?;
     (*pod.record.summary.uid == *args.pod_uid).then(|| pod.record.clone())
 }
 
-/// What the API server has of a pod.
+/// A pod read from the API server.
 enum Found {
-    /// A pod that holds GPUs or waits for them.
+    /// It holds GPUs or waits for them.
     Pod(Box<PodRecord>),
-    /// One that does neither.
     WithoutGpu,
-    /// None of that UID.
+    /// No pod has that UID.
     Gone,
 }
 
-fn gone(args: &BindingArgs<'_>) -> String {
-    format!("the pod {}/{} is gone", &*args.pod_namespace, &*args.pod_name)
+fn gone(args: &BindingArgs<'_>) -> BindRejection {
+    BindRejection::Gone {
+        namespace: (*args.pod_namespace).to_owned(),
+        name: (*args.pod_name).to_owned(),
+    }
 }
 
-async fn look(binding: &Binding, args: &BindingArgs<'_>) -> Result<Found, String> {
-    let looked = binding.binder.look(&args.pod_namespace, &args.pod_name).await?;
-    Ok(match looked.filter(|looked| looked.uid == *args.pod_uid) {
-        Some(Looked { record: Some(pod), .. }) => Found::Pod(pod),
+async fn find(binding: &Binding, args: &BindingArgs<'_>) -> Result<Found, CallError> {
+    let pod = binding.binder.get_pod(&args.pod_namespace, &args.pod_name).await?;
+    Ok(match pod.filter(|pod| pod.uid == *args.pod_uid) {
+        Some(LivePod { record: Some(pod), .. }) => Found::Pod(pod),
         Some(_) => Found::WithoutGpu,
         None => Found::Gone,
     })
 }
 
-/// What a call has reserved.
+/// What a bind call has reserved.
 #[derive(Clone, Copy)]
-struct Kept {
+struct Reserved {
     ticket: Ticket,
-    /// Whether no other call for the pod is under way, or has ended without anybody knowing how: such a one may come through after this one
-    /// was refused.
+    /// Whether no other call for the pod is in flight or ended without a known outcome: such a call
+    /// may still succeed after this one was refused.
     sole: bool,
 }
 
-/// Judges and reserves, with nobody in between.
-fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<Option<Kept>, String> {
+/// Decides and reserves under one lock.
+fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<Option<Reserved>, BindRejection> {
     let mut reservations = app.reservations();
-    // What was settled before we had the lock is in this state.
+    // Taken after the lock, so this state has everything that was settled before.
     let state = app.state();
     let reserved = reservations.reserved().clone();
     let context = app.context(&state, &reserved)?;
-    binding.seat.check(app.now())?;
-    let pod_request = judge(pod, node, &context, &reservations)?;
+    binding.leadership.check(app.now())?;
+    let pod_request = judge(pod, node, &context, &reservations).map_err(BindRejection::Unfit)?;
     let uid = &pod.summary.uid;
     Ok(pod_request.map(|pod_request| {
         let sole = !reservations
             .of(uid)
             .any(|(at, r)| at == node && r.purpose == Purpose::Binding);
         let ticket = reservations.reserve(uid, node, pod_request, Purpose::Binding, app.now());
-        Kept { ticket, sole }
+        Reserved { ticket, sole }
     }))
 }

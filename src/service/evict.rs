@@ -1,7 +1,9 @@
-//! Evicting pods for one that only our own limits keep out: wished for by a filter call, done by one task beside the requests.
+//! Preemption for pods that only our own limits keep out: a filter call requests it, and one task
+//! carries it out.
 //!
-//! The scheduler is given time to make room itself first. Then it is found out anew who has to go, with nobody in between, and the room is
-//! kept, so that nobody of the same priority or lower takes it; the API server holds the evictions to `PodDisruptionBudgets`.
+//! The scheduler first gets time to preempt by itself. Then the victims are selected again and the
+//! capacity that they free is reserved in one step, so that no pod of the same or a lower priority
+//! takes it. The API server enforces `PodDisruptionBudgets`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,182 +13,217 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::app::App;
-use super::bind::BindLeadership;
+use super::bind::{BindLeadership, CallError, NotLeader};
+use crate::server::endpoints::NotReady;
 use apportion_core::extender::ExtenderContext;
 use apportion_core::extender::evict::{Plan, PreemptionRequest, plan, wish};
 use apportion_core::extender::wire::Args;
 use apportion_core::inventory::{PodEntry, Purpose};
 
-/// Wishes that may wait. One that finds no place is made again by the next filter call.
-const WISHES: usize = 32;
-/// From a wish to its evictions: time in which the scheduler says that it makes room itself on a node that we were not asked about.
-const SETTLE: Duration = Duration::from_secs(1);
-/// At least so long between two wishes: what the first does is to be seen before the next.
+/// Queued requests. When the queue is full, the next filter call of the pod requests again.
+const QUEUE: usize = 32;
+/// From a request to its evictions: time for the scheduler to preempt on a node that it did not ask
+/// us about.
+const SCHEDULER_FIRST: Duration = Duration::from_secs(1);
+/// The least time between two requests, so that the second sees what the first did.
 const PACE: Duration = Duration::from_millis(100);
-/// How long a node is left alone for a pod after an eviction there was refused.
+/// How long a node is avoided for a pod after an eviction there was refused.
 const AVOID: Duration = Duration::from_secs(30);
-/// How long a wish waits for the seat, which another replica may have to hand over.
-const SEAT_PATIENCE: u32 = 15;
+/// Attempts, a second apart, to get the bind lease from another replica.
+const LEASE_ATTEMPTS: u32 = 15;
 
-/// Who asks the API server.
+/// Calls the API server for evictions.
 pub trait Evictor: std::fmt::Debug + Send + Sync {
-    /// Whether the pod still waits, without a node that the scheduler makes room on.
-    fn is_waiting<'e>(&'e self, wish: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, String>>;
-    /// Evicts a pod, of that UID alone, if its disruption budgets let it; with `rehearsal`, finds out only whether they would.
-    fn evict<'e>(&'e self, victim: &'e PodEntry, rehearsal: bool) -> BoxFuture<'e, Result<(), String>>;
-    /// Tells on the pods what was done.
-    fn tell<'e>(&'e self, wish: &'e PreemptionRequest, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()>;
+    /// Whether the pod is pending without a nominated node.
+    fn is_waiting<'e>(&'e self, request: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, CallError>>;
+    /// Evicts the pod of that UID, if its disruption budgets allow it. `dry_run` only asks whether
+    /// they do.
+    fn evict<'e>(&'e self, victim: &'e PodEntry, dry_run: bool) -> BoxFuture<'e, Result<(), CallError>>;
+    /// Writes Events on the preemptor and its victims.
+    fn report<'e>(&'e self, request: &'e PreemptionRequest, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()>;
 }
 
-/// The means to evict pods.
+/// Takes preemption requests.
 #[derive(Clone, Debug)]
 pub struct Evictions {
-    wishes: Sender<Wished>,
-    known: Arc<Mutex<Known>>,
+    queue: Sender<QueuedRequest>,
+    tracked: Arc<Mutex<Tracked>>,
 }
 
-/// A wish, and when it was made.
-pub type Wished = (Duration, PreemptionRequest);
+/// A request and when it was made.
+pub type QueuedRequest = (Duration, PreemptionRequest);
 
-/// What keeps wishes from being made.
+/// What keeps a pod from requesting.
 #[derive(Debug, Default)]
-struct Known {
-    /// UIDs of pods that one is being worked on for.
-    wished: BTreeSet<String>,
-    /// Pods by UID, the nodes where an eviction for them was refused, and until when these are left alone.
+struct Tracked {
+    /// UIDs of pods whose request is queued or in progress.
+    requested: BTreeSet<String>,
+    /// By pod UID and node: until when the node is avoided, because an eviction there was refused.
     avoided: BTreeMap<(String, String), Duration>,
 }
 
-/// What became of a wish.
+/// Why a preemption was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum PreemptionError {
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("{victim}: {source}")]
+    Victim { victim: String, source: CallError },
+    #[error("{victim}: {source}")]
+    LeaseLost { victim: String, source: NotLeader },
+}
+
+/// How a preemption ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// So many were told to leave.
+enum Preemption {
+    /// The number of victims.
     Evicted(usize),
-    /// Nobody has to.
     NotNeeded,
 }
 
 impl Evictions {
-    /// The means, and what is wished for by them.
-    pub fn new() -> (Self, Receiver<Wished>) {
-        let (wishes, waiting) = channel(WISHES);
-        let known = Arc::default();
-        (Evictions { wishes, known }, waiting)
+    /// The sending and the receiving end of the queue.
+    pub fn new() -> (Self, Receiver<QueuedRequest>) {
+        let (queue, requests) = channel(QUEUE);
+        let tracked = Arc::default();
+        (Evictions { queue, tracked }, requests)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tracked(&self) -> MutexGuard<'_, Tracked> {
+        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wishes for what would let a pod in that no node could hold; never waits.
-    pub(super) fn wish(&self, args: &Args<'_>, context: &ExtenderContext<'_>, now: Duration) {
+    /// Requests preemption for a pod that fits no node, if evictions would let it fit. Never
+    /// blocks.
+    pub(super) fn request(&self, args: &Args<'_>, context: &ExtenderContext<'_>, now: Duration) {
         let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
-        let mut known = self.known();
-        known.avoided.retain(|_, until| now < *until);
-        if known.wished.contains(uid) {
+        let mut tracked = self.tracked();
+        tracked.avoided.retain(|_, until| now < *until);
+        if tracked.requested.contains(uid) {
             return;
         }
-        let avoids = |node: &str| known.avoided.contains_key(&(uid.to_owned(), node.to_owned()));
-        if let Some(wish) = wish(args, context, avoids)
-            && self.wishes.try_send((now, wish)).is_ok()
+        let avoids = |node: &str| tracked.avoided.contains_key(&(uid.to_owned(), node.to_owned()));
+        if let Some(request) = wish(args, context, avoids)
+            && self.queue.try_send((now, request)).is_ok()
         {
-            known.wished.insert(uid.to_owned());
+            tracked.requested.insert(uid.to_owned());
         }
     }
 
-    /// Fulfils wishes for ever, one after the other.
-    pub async fn fulfil(
+    /// Carries requests out, one after the other, until the queue closes.
+    pub async fn run(
         self,
         app: Arc<App>,
         evictor: Arc<dyn Evictor>,
-        seat: BindLeadership,
-        mut wished: Receiver<Wished>,
+        leadership: BindLeadership,
+        mut requests: Receiver<QueuedRequest>,
     ) {
-        while let Some((made, wish)) = wished.recv().await {
-            let settled = (made + SETTLE).saturating_sub(app.now());
-            tokio::time::sleep(settled.max(PACE)).await;
-            match fulfil(&app, &*evictor, &seat, &wish).await {
-                Ok(Outcome::Evicted(pods)) => {
-                    tracing::info!(pod = wish.pod, node = wish.node, pods, "evicted for a pod");
+        while let Some((requested, request)) = requests.recv().await {
+            let wait = (requested + SCHEDULER_FIRST).saturating_sub(app.now());
+            tokio::time::sleep(wait.max(PACE)).await;
+            let (pod, node) = (&request.pod, &request.node);
+            match preempt(&app, &*evictor, &leadership, &request).await {
+                Ok(Preemption::Evicted(victims)) => {
+                    tracing::info!(pod, node, victims, "evicted pods for a pod of higher priority");
                 }
-                Ok(Outcome::NotNeeded) => tracing::debug!(pod = wish.pod, "no eviction is needed"),
-                Err(why) => {
-                    app.metrics_registry().evicted("refused");
-                    tracing::warn!(pod = wish.pod, node = wish.node, why, "not evicted for a pod");
+                Ok(Preemption::NotNeeded) => tracing::debug!(pod, "no eviction is needed"),
+                Err(error) => {
+                    app.metrics().evicted("refused");
+                    tracing::warn!(pod, node, %error, "preemption failed");
                     let until = app.now() + AVOID;
-                    let place = (wish.uid.clone(), wish.node.clone());
-                    self.known().avoided.insert(place, until);
+                    let place = (request.uid.clone(), request.node.clone());
+                    self.tracked().avoided.insert(place, until);
                 }
             }
-            self.known().wished.remove(&wish.uid);
+            self.tracked().requested.remove(&request.uid);
         }
     }
 }
 
-/// Fulfils one.
-async fn fulfil(
+async fn preempt(
     app: &App,
     evictor: &dyn Evictor,
-    seat: &BindLeadership,
-    wish: &PreemptionRequest,
-) -> Result<Outcome, String> {
-    let mut patience = SEAT_PATIENCE;
-    while let Err(why) = seat.check(app.now()) {
-        patience = patience.checked_sub(1).ok_or(why)?;
+    leadership: &BindLeadership,
+    request: &PreemptionRequest,
+) -> Result<Preemption, PreemptionError> {
+    let mut attempts = LEASE_ATTEMPTS;
+    while let Err(error) = leadership.check(app.now()) {
+        attempts = attempts.checked_sub(1).ok_or(error)?;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    if !evictor.is_waiting(wish).await? {
-        return Ok(Outcome::NotNeeded);
+    if !evictor.is_waiting(request).await? {
+        return Ok(Preemption::NotNeeded);
     }
-    let Some(Plan { victims, .. }) = keep(app, seat, wish)? else {
-        return Ok(Outcome::NotNeeded);
+    let Some(Plan { victims, .. }) = plan_and_reserve(app, leadership, request)? else {
+        return Ok(Preemption::NotNeeded);
     };
-    let give_back = || app.reservations().let_go(&wish.uid, &wish.node);
-    // One that is refused must not have cost the others for nothing.
+    let release = || app.reservations().let_go(&request.uid, &request.node);
+    // A dry run of all first: one refusal must not cost the other victims for nothing.
     for victim in &victims {
-        if let Err(why) = evictor.evict(victim, true).await {
-            give_back();
-            return Err(format!("{}: {why}", victim.key()));
+        if let Err(source) = evictor.evict(victim, true).await {
+            release();
+            let victim = victim.key();
+            return Err(PreemptionError::Victim { victim, source });
         }
     }
     for (done, victim) in victims.iter().enumerate() {
-        // A call may have taken its time, and another replica the seat.
-        let evicted = match seat.check(app.now()) {
-            Ok(()) => evictor.evict(victim, false).await,
-            Err(why) => Err(why),
+        // The call before may have taken long enough for another replica to take the lease.
+        let evicted = match leadership.check(app.now()) {
+            Ok(()) => evictor.evict(victim, false).await.map_err(|source| {
+                let victim = victim.key();
+                PreemptionError::Victim { victim, source }
+            }),
+            Err(source) => {
+                let victim = victim.key();
+                Err(PreemptionError::LeaseLost { victim, source })
+            }
         };
-        if let Err(why) = evicted {
-            give_back();
-            evictor.tell(wish, &victims[..done]).await;
-            return Err(format!("{}: {why}", victim.key()));
+        if let Err(error) = evicted {
+            release();
+            evictor.report(request, &victims[..done]).await;
+            return Err(error);
         }
-        app.metrics_registry().evicted("evicted");
+        app.metrics().evicted("evicted");
     }
-    evictor.tell(wish, &victims).await;
-    Ok(Outcome::Evicted(victims.len()))
+    evictor.report(request, &victims).await;
+    Ok(Preemption::Evicted(victims.len()))
 }
 
-/// Finds out who has to go, and keeps the room, with nobody in between.
-fn keep(app: &App, seat: &BindLeadership, wish: &PreemptionRequest) -> Result<Option<Plan>, String> {
+/// Selects the victims and reserves what they free, under one lock.
+fn plan_and_reserve(
+    app: &App,
+    leadership: &BindLeadership,
+    request: &PreemptionRequest,
+) -> Result<Option<Plan>, PreemptionError> {
     let mut reservations = app.reservations();
     let state = app.state();
     let reserved = reservations.reserved().clone();
     let context = app.context(&state, &reserved)?;
-    seat.check(app.now())?;
-    let pod = context.inventory.pod(&wish.pod).map(|pod| &pod.record);
-    let Some(pod) = pod.filter(|pod| *pod.summary.uid == *wish.uid && !pod.is_on_a_node()) else {
+    leadership.check(app.now())?;
+    let pod = context.inventory.pod(&request.pod).map(|pod| &pod.record);
+    let Some(pod) = pod.filter(|pod| *pod.summary.uid == *request.uid && !pod.is_on_a_node()) else {
         return Ok(None);
     };
-    // Bound by now, or about to be: whatever the watch says.
+    // Bound by now or about to be, whatever the watch has brought.
     if reservations
-        .of(&wish.uid)
+        .of(&request.uid)
         .any(|(_, one)| one.purpose == Purpose::Binding)
     {
         return Ok(None);
     }
-    let plan = plan(pod, &wish.node, &context);
+    let plan = plan(pod, &request.node, &context);
     if let Some(plan) = &plan {
-        reservations.keep(&wish.uid, &wish.node, plan.pod_request.clone(), pod.priority, app.now());
+        reservations.keep(
+            &request.uid,
+            &request.node,
+            plan.pod_request.clone(),
+            pod.priority,
+            app.now(),
+        );
     }
     Ok(plan)
 }
@@ -197,7 +234,7 @@ mod tests {
     use apportion_core::inventory::reservations::KEPT_LIFETIME;
 
     #[test]
-    fn room_is_kept_for_longer_than_it_takes_to_notice_who_leaves() {
-        assert!(KEPT_LIFETIME > SETTLE * 60 && AVOID < KEPT_LIFETIME);
+    fn a_reservation_outlives_the_wait_for_victims() {
+        assert!(KEPT_LIFETIME > SCHEDULER_FIRST * 60 && AVOID < KEPT_LIFETIME);
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted, and the text that a collector reads.
+//! The metrics of the service.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -15,30 +15,29 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::state::State;
-use super::stock_metrics::StockGauges;
-use crate::server::observer::Observer;
-use crate::server::role::Role;
-use crate::server::route::Route;
+use super::state_metrics::StateGauges;
+use crate::server::endpoints::Observer;
+use crate::server::route::{Role, Route};
 use apportion_core::admission::Admission;
 use apportion_core::gpu::Strategy;
 use apportion_core::inventory::{Reservations, UnfitReasonKind};
 use apportion_core::policy::Mode;
 
-/// From a tenth of a millisecond, about what an answer takes, to the extender's default timeout of 5 s.
-const BUCKETS: [f64; 12] = [
+/// Seconds: from 0.1 ms, about the time of an answer, to the extender's default timeout of 5 s.
+const DURATION_BUCKETS: [f64; 12] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0,
 ];
 
-/// What became of a filter call.
+/// How a filter call was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FilterResult {
-    /// Some node fits.
+    /// At least one node fits.
     Fits,
-    /// None of the nodes asked about fits.
+    /// No node fits.
     NoFit,
-    /// The pod is not ours to hold.
+    /// The pod is not governed.
     Passed,
-    /// The question could not be read.
+    /// The answer is an error.
     Error,
 }
 
@@ -55,7 +54,7 @@ impl FilterResult {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AdmissionLabels {
-    /// Policies are few and made by administrators, so their names are fit for a label.
+    /// Policies are few and written by administrators, so the label has few values.
     policy: String,
     mode: &'static str,
     outcome: &'static str,
@@ -75,8 +74,8 @@ struct ResultLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LackLabel {
-    unfit_reason: &'static str,
+struct UnfitReasonLabel {
+    lack: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -101,7 +100,7 @@ pub struct Metrics {
     admissions: Family<AdmissionLabels, Counter>,
     filters: Family<ResultLabel, Counter>,
     bindings: Family<ResultLabel, Counter>,
-    left_out: Family<LackLabel, Counter>,
+    left_out: Family<UnfitReasonLabel, Counter>,
     reservations: Family<PurposeLabel, Gauge>,
     evictions: Family<ResultLabel, Counter>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
@@ -113,14 +112,14 @@ pub struct Metrics {
     watch_breaks: Family<ResourceLabel, Counter>,
     staleness: Gauge<f64, AtomicU64>,
     authority_expiry: Gauge,
-    breaches_found: Counter,
-    stock: StockGauges,
+    violations_found: Counter,
+    state: StateGauges,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("apportion");
-        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let histogram: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
         let metrics = Metrics {
             admissions: Family::default(),
             filters: Family::default(),
@@ -137,8 +136,8 @@ impl Default for Metrics {
             watch_breaks: Family::default(),
             staleness: Gauge::default(),
             authority_expiry: Gauge::default(),
-            breaches_found: Counter::default(),
-            stock: StockGauges::default(),
+            violations_found: Counter::default(),
+            state: StateGauges::default(),
             registry: Mutex::default(),
         };
         registry.register(
@@ -154,27 +153,27 @@ impl Default for Metrics {
         );
         registry.register(
             "bindings",
-            "Calls of the scheduler to bind a pod answered",
+            "Bind calls of the scheduler answered",
             metrics.bindings.clone(),
         );
         registry.register(
             "filter_nodes_left_out",
-            "Nodes that filter calls left out, by what they lack",
+            "Nodes that filter calls left out, by reason",
             metrics.left_out.clone(),
         );
         registry.register(
             "reservations",
-            "Pods that count on a node without being seen there yet",
+            "Pods that count on a node before the watch has them there",
             metrics.reservations.clone(),
         );
         registry.register(
             "evictions",
-            "Pods told to leave for one that only our own limits kept out",
+            "Pods evicted for a pod that only Apportion's limits blocked",
             metrics.evictions.clone(),
         );
         registry.register_with_unit(
             "http_request_duration",
-            "From the head of a request to its answer",
+            "Time from the head of a request to its answer",
             Unit::Seconds,
             metrics.requests.clone(),
         );
@@ -185,48 +184,48 @@ impl Default for Metrics {
         );
         registry.register(
             "tls_handshake_failures",
-            "Connections whose TLS handshake failed or took too long",
+            "Connections whose TLS handshake failed or timed out",
             metrics.handshake_failures.clone(),
         );
         registry.register(
             "reloads",
-            "Reloads of policies and cluster file",
+            "Reloads of policies and the cluster file",
             metrics.reloads.clone(),
         );
         registry.register(
             "last_reload_successful",
-            "1 when the last reload was taken over, 0 when what runs is older than the files",
+            "1 if the last reload succeeded, 0 if the running configuration is older than the files",
             metrics.reload_ok.clone(),
         );
         registry.register_with_unit(
             "tls_certificate_not_after_timestamp",
-            "When the served certificate ends; 0 without one",
+            "When the served certificate expires; 0 without one",
             Unit::Seconds,
             metrics.certificate_expiry.clone(),
         );
         registry.register(
             "watch_breaks",
-            "Watches of the cluster that broke",
+            "Watches of the cluster that failed",
             metrics.watch_breaks.clone(),
         );
         registry.register_with_unit(
             "cluster_staleness",
-            "For how long the quietest broken watch has brought nothing; 0 while all watches stand",
+            "How long the oldest broken watch has been silent; 0 while all watches work",
             Unit::Seconds,
             metrics.staleness.clone(),
         );
         registry.register_with_unit(
             "tls_authority_not_after_timestamp",
-            "When the authority ends that Apportion manages itself; 0 without one",
+            "When the CA that Apportion manages expires; 0 without one",
             Unit::Seconds,
             metrics.authority_expiry.clone(),
         );
         registry.register(
             "breaches_found",
-            "Times that a GPU pod was found to break its policy",
-            metrics.breaches_found.clone(),
+            "GPU pods found to violate their policy",
+            metrics.violations_found.clone(),
         );
-        metrics.stock.register(&mut registry);
+        metrics.state.register(&mut registry);
         Metrics {
             registry: Mutex::new(registry),
             ..metrics
@@ -249,13 +248,13 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a call to bind a pod.
+    /// Counts a bind call.
     pub(super) fn bound(&self, is_bound: bool) {
         let result = if is_bound { "bound" } else { "refused" };
         self.bindings.get_or_create(&ResultLabel { result }).inc();
     }
 
-    /// Counts pods that were told to leave, or were to be.
+    /// Counts an eviction; `result` is `evicted` or `refused`.
     pub(super) fn evicted(&self, result: &'static str) {
         self.evictions.get_or_create(&ResultLabel { result }).inc();
     }
@@ -277,14 +276,12 @@ impl Metrics {
             .filter(|(_, count)| **count > 0)
         {
             self.left_out
-                .get_or_create(&LackLabel {
-                    unfit_reason: kind.as_str(),
-                })
+                .get_or_create(&UnfitReasonLabel { lack: kind.as_str() })
                 .inc_by(*count);
         }
     }
 
-    /// Says for how many pods something is reserved now.
+    /// Sets the number of pods with reservations.
     pub(super) fn reserved(&self, reservations: &Reservations) {
         let bindings = reservations.bindings();
         let counts = [("binding", bindings), ("kept", reservations.len() - bindings)];
@@ -294,46 +291,51 @@ impl Metrics {
         }
     }
 
-    /// Counts a reload, taken over or not.
-    pub fn reloaded(&self, taken: bool) {
+    /// Counts a reload.
+    pub fn reloaded(&self, succeeded: bool) {
         self.reloads
             .get_or_create(&ResultLabel {
-                result: if taken { "taken" } else { "refused" },
+                result: if succeeded { "taken" } else { "refused" },
             })
             .inc();
-        self.reload_ok.set(taken.into());
+        self.reload_ok.set(succeeded.into());
     }
 
-    /// Says when the served certificate ends, in seconds since 1970.
+    /// Marks the running configuration as current without counting a reload.
+    pub fn reload_recovered(&self) {
+        self.reload_ok.set(1);
+    }
+
+    /// Sets when the served certificate expires, in seconds since 1970.
     pub fn certificate_ends(&self, at: i64) {
         self.certificate_expiry.set(at);
     }
 
-    /// Counts a watch that broke.
+    /// Counts a failed watch.
     pub fn watch_broke(&self, resource: &'static str) {
         self.watch_breaks.get_or_create(&ResourceLabel { resource }).inc();
     }
 
-    /// Says for how long what is known may have been out of date.
+    /// Sets how long the state may have been out of date.
     pub fn cluster_stale(&self, silent: Duration) {
         self.staleness.set(silent.as_secs_f64());
     }
 
-    /// Says when the authority ends that signs our certificates, in seconds since 1970.
+    /// Sets when the managed CA expires, in seconds since 1970.
     pub fn authority_ends(&self, at: i64) {
         self.authority_expiry.set(at);
     }
 
-    /// Counts pods that were found to break their policy.
-    pub fn found_breaches(&self, count: u64) {
-        self.breaches_found.inc_by(count);
+    /// Counts pods that were found to violate their policy.
+    pub fn found_violations(&self, count: u64) {
+        self.violations_found.inc_by(count);
     }
 
-    /// All of it, in the text format of `OpenMetrics`.
+    /// All metrics, in the text format of `OpenMetrics`.
     pub(super) fn encode(&self, state: &State) -> String {
-        // Held for the whole scrape: the gauges of one state are not mixed with another's.
+        // Held for the whole scrape, so that gauges of two states are not mixed.
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        self.stock.show(state);
+        self.state.set(state);
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &registry);

@@ -1,70 +1,72 @@
-//! The authorities that replicas share, and what is to be done with them when.
+//! The CAs that replicas share, and when to rotate them.
 //!
-//! One authority signs. Four months before it ends a *next* one is published beside it; a week later that one signs,
-//! and the one before is kept among the trusted until the last certificate that it signed has ended. Callers trust all of
-//! them, so whichever replica acts, and whenever, no caller meets a certificate of an authority that it does not hold.
+//! One CA signs. Four months before it expires, the *next* one is published; a week later that one
+//! signs, and the previous CA stays trusted until the last certificate that it signed has expired.
+//! Callers trust all of them, so whichever replica acts at whatever time, no caller meets a
+//! certificate of a CA that it does not trust.
 //!
-//! Values and `now` in, values out. The key of an authority that no longer signs is forgotten at once.
+//! These are pure functions of their values and `now`. The key of a CA that no longer signs is
+//! dropped at once.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::ca::{Ca, Trusted};
+use super::ca::{Ca, CaCertificate};
 use super::lifetimes::{Lifetimes, after, before};
 
-/// Every authority there is.
+/// The current CA, the next one and the previous ones.
 #[derive(Clone)]
 pub struct Authority {
-    /// The one that signs.
+    /// The CA that signs.
     pub(super) signing: Arc<Ca>,
     /// Since when it signs.
     pub(super) signing_since: Timestamp,
-    /// The one that will sign next.
+    /// The CA that signs next, during a rotation.
     pub(super) next: Option<Next>,
-    /// Those that signed before, without their keys.
-    pub(super) previous: Vec<Trusted>,
+    /// CAs that signed before, without their keys.
+    pub(super) previous: Vec<CaCertificate>,
 }
 
-/// An authority that is published and does not sign yet.
+/// A CA that is published but does not sign yet.
 #[derive(Clone)]
 pub(super) struct Next {
     pub(super) ca: Arc<Ca>,
     pub(super) published: Timestamp,
 }
 
-/// What is to be done.
+/// The next step of a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Nothing.
     Keep,
-    /// Make the first authority, or start anew where none is left that callers would take.
+    /// Create the first CA, or a new one if none is left that is valid.
     Create,
-    /// Publish the next authority beside the one that signs.
+    /// Publish the next CA.
     Publish,
-    /// Let the next one sign.
+    /// Let the next CA sign.
     Switch,
-    /// Stop trusting those that signed before.
+    /// Stop trusting the previous CAs.
     Drop,
 }
 
 impl Plan {
-    /// The plan for `stored` at `now`.
+    /// The step that is due for `stored` at `now`.
     pub fn of(stored: Option<&Authority>, now: Timestamp, lifetimes: &Lifetimes) -> Plan {
         let Some(stored) = stored else { return Plan::Create };
         let end = stored.signing.cert().not_after();
         if let Some(next) = stored.next.as_ref().filter(|next| next.ca.cert().is_valid_at(now)) {
             let overlapped = now >= after(next.published, lifetimes.overlap());
-            // After a long absence the old one may end within the overlap: sooner is then better than not at all.
+            // After a long absence the current CA may expire within the overlap; then switch early.
             if overlapped || now >= before(end, lifetimes.skew()) {
                 return Plan::Switch;
             }
         } else if now >= end {
             return Plan::Create;
         }
-        // A replica that read the Secret just before the switch may have signed just after it: hence the skew.
+        // A replica that read the Secret just before the switch may have signed just after it,
+        // hence the skew.
         let last_leaf = after(stored.signing_since, lifetimes.leaf() + lifetimes.skew());
-        let ended = |cert: &Trusted| now >= cert.not_after();
+        let ended = |cert: &CaCertificate| now >= cert.not_after();
         if !stored.previous.is_empty() && (now >= last_leaf || stored.previous.iter().all(ended)) {
             return Plan::Drop;
         }
@@ -74,18 +76,18 @@ impl Plan {
         Plan::Keep
     }
 
-    /// Carries the plan out. Nothing is signed or trusted by that: the result has to be stored first, and whoever fails to
-    /// store it, as another replica was quicker, forgets it and reads what that one stored.
-    pub fn carry_out(
+    /// Applies the step. The result takes effect only when it is stored: a replica that fails to
+    /// store it because another was first drops it and reads what that one stored.
+    pub fn apply(
         self,
         stored: Option<&Authority>,
         now: Timestamp,
         lifetimes: &Lifetimes,
     ) -> Result<Authority, rcgen::Error> {
-        let make = || Ca::make(now, lifetimes).map(Arc::new);
+        let create = || Ca::create(now, lifetimes).map(Arc::new);
         let Some(stored) = stored.filter(|_| self != Plan::Create) else {
             return Ok(Authority {
-                signing: make()?,
+                signing: create()?,
                 signing_since: now,
                 next: None,
                 previous: Vec::new(),
@@ -96,7 +98,7 @@ impl Plan {
             Plan::Keep | Plan::Create => {}
             Plan::Publish => {
                 planned.next = Some(Next {
-                    ca: make()?,
+                    ca: create()?,
                     published: now,
                 });
             }
@@ -114,7 +116,7 @@ impl Plan {
 }
 
 impl Authority {
-    /// The authority that signs.
+    /// The CA that signs.
     pub fn signing(&self) -> &Ca {
         &self.signing
     }
@@ -124,15 +126,15 @@ impl Authority {
         self.signing_since
     }
 
-    /// All that callers must trust, in an order that is the same for every replica. Those that have ended are of no use
-    /// to a caller.
+    /// The unexpired CAs that callers must trust, in an order that is the same for every replica.
     ///
-    /// `shown` is the authority of the certificate that is served at this moment. It is one of the others, unless the
-    /// Secret was deleted and another replica began anew: callers then need it until that certificate is replaced.
-    pub fn trusted(&self, shown: Option<&Trusted>, now: Timestamp) -> Vec<Trusted> {
+    /// `served_by` is the CA of the certificate in use. It is one of the stored CAs, unless the
+    /// Secret was deleted and another replica created new ones: callers then need it until that
+    /// certificate is replaced.
+    pub fn trusted(&self, served_by: Option<&CaCertificate>, now: Timestamp) -> Vec<CaCertificate> {
         let mut trusted: Vec<_> = self
             .all()
-            .chain(shown)
+            .chain(served_by)
             .filter(|cert| now <= cert.not_after())
             .cloned()
             .collect();
@@ -141,7 +143,7 @@ impl Authority {
         trusted
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Trusted> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &CaCertificate> {
         let next = self.next.iter().map(|next| next.ca.cert());
         [self.signing.cert()].into_iter().chain(next).chain(&self.previous)
     }
@@ -155,7 +157,7 @@ mod tests {
 
     const DAY: Duration = Duration::from_hours(24);
 
-    /// What was carried out, in order, when it is looked at every hour of these days.
+    /// The steps applied, in order, with a check every hour of these days.
     fn history(days: std::ops::Range<u32>, mut authority: Option<Authority>) -> (Vec<(u32, Plan)>, Option<Authority>) {
         let lifetimes = Lifetimes::default();
         let mut done = Vec::new();
@@ -167,7 +169,7 @@ mod tests {
                 if plan == Plan::Keep {
                     break;
                 }
-                authority = Some(plan.carry_out(authority.as_ref(), now, &lifetimes).unwrap());
+                authority = Some(plan.apply(authority.as_ref(), now, &lifetimes).unwrap());
                 done.push((hour / 24, plan));
             }
         }
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn two_years_go_by_as_planned() {
+    fn two_years_of_rotations_follow_the_schedule() {
         let (done, authority) = history(0..731, None);
         let expected = [
             (0, Plan::Create),
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_absence_what_is_due_is_done() {
+    fn overdue_steps_are_taken_after_an_absence() {
         let absent_until = |until: u32| {
             let (_, first) = history(0..1, None);
             let (done, authority) = history(until..until + 1, first);
@@ -206,10 +208,10 @@ mod tests {
         for (until, plans, trusted) in [
             (200, &[][..], 1),
             (300, &[Plan::Publish], 2),
-            // The old one ends within the overlap, and at last within hours.
+            // The current CA expires within the overlap, and later within hours.
             (360, &[Plan::Publish], 2),
             (364, &[Plan::Publish, Plan::Switch], 2),
-            // Nobody takes the old one any more.
+            // The current CA has expired.
             (365, &[Plan::Create], 1),
             (500, &[Plan::Create], 1),
         ] {
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollover_that_was_left_alone_is_finished() {
+    fn an_interrupted_rotation_is_finished() {
         let (_, published) = history(0..245, None);
         for (until, plans, trusted) in [
             (246, &[][..], 2),
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_that_still_serves_is_trusted_once_and_in_the_same_place() {
+    fn the_ca_of_the_certificate_in_use_is_trusted_once_and_in_order() {
         let [first, second] = [0..1, 2..3].map(|days| history(days, None).1.unwrap());
         let now = start(3 * DAY);
         let (mine, own) = (first.signing().cert(), second.signing().cert());

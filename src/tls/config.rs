@@ -1,4 +1,4 @@
-//! How a listener speaks TLS: versions, protocols, and whose client certificates it believes.
+//! TLS settings of a listener: versions, ALPN, and which client certificates it accepts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,53 +11,34 @@ use rustls_pki_types::pem::{Error as PemError, PemObject};
 
 use super::resolver::Resolver;
 
-/// TLS for one listener.
+/// TLS settings of one listener.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     checks_clients: bool,
 }
 
-/// Why a listener cannot speak TLS.
+/// Why a listener cannot use TLS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerTlsError {
-    /// The file of client authorities cannot be read as PEM.
     #[error("cannot read certificates from {}: {source}; check {CLIENT_CA_FLAG}", file.display())]
-    Authorities {
-        /// Which file.
-        file: PathBuf,
-        /// What the reader met.
-        source: PemError,
-    },
-    /// The file of client authorities holds none.
-    #[error("{} holds no certificate; {CLIENT_CA_FLAG} must name the authority of client certificates", file.display())]
-    NoAuthority {
-        /// Which file.
-        file: PathBuf,
-    },
-    /// An authority that cannot be one.
-    #[error("{} holds a certificate that cannot be an authority: {source}; check {CLIENT_CA_FLAG}", file.display())]
-    Authority {
-        /// Which file.
-        file: PathBuf,
-        /// What rustls says.
-        source: rustls::Error,
-    },
-    /// The authorities are good, a verifier of them is not.
+    Authorities { file: PathBuf, source: PemError },
+    #[error("{} holds no certificate; {CLIENT_CA_FLAG} must name the CA of client certificates", file.display())]
+    NoAuthority { file: PathBuf },
+    #[error("{} holds a certificate that cannot be a CA: {source}; check {CLIENT_CA_FLAG}", file.display())]
+    Authority { file: PathBuf, source: rustls::Error },
     #[error("cannot check client certificates against {}: {source}; check {CLIENT_CA_FLAG}", file.display())]
     Verifier {
-        /// Which file.
         file: PathBuf,
-        /// What rustls says.
         source: VerifierBuilderError,
     },
-    /// The cryptography that this program is built with lacks a version of TLS.
-    #[error("cannot speak TLS 1.2 and 1.3: {0}; this is a fault of the build")]
+    /// The crypto provider of this build lacks a TLS version.
+    #[error("cannot use TLS 1.2 and 1.3: {0}; this build is broken")]
     Versions(rustls::Error),
 }
 
-/// The flag that names the authority of client certificates.
+/// The flag that names the CA of client certificates.
 pub const CLIENT_CA_FLAG: &str = "--extender-client-ca";
 
 impl ServerTls {
@@ -70,8 +51,9 @@ impl ServerTls {
         })
     }
 
-    /// The same, for clients alone that show a certificate signed by an authority in `authorities` (PEM). Every holder
-    /// of such a certificate may ask, so the authority should sign for nothing else: not the cluster's own.
+    /// The same, only for clients with a certificate signed by a CA in `authorities` (PEM). Every
+    /// holder of such a certificate is accepted, so the CA should sign nothing else; do not use the
+    /// cluster's.
     pub fn for_clients_of(resolver: Arc<Resolver>, authorities: &Path) -> Result<Self, ServerTlsError> {
         let provider = provider();
         let roots = Arc::new(roots(authorities)?);
@@ -88,25 +70,24 @@ impl ServerTls {
         })
     }
 
-    /// What rustls serves with.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
 
-    /// Whether clients without a certificate are turned away.
+    /// Whether clients without a certificate are rejected.
     pub fn checks_clients(&self) -> bool {
         self.checks_clients
     }
 }
 
-/// Named here and not installed for the process: a library that installs another must not change what we speak.
+/// Not installed as the process default: a library that installs another must not change our TLS.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
 type Versions = rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>;
 
-/// 1.2 is what kube-apiserver and kube-scheduler ask for at least; 1.3 is what they get.
+/// kube-apiserver and kube-scheduler require 1.2 at least, and negotiate 1.3.
 fn versions(provider: &Arc<CryptoProvider>) -> Result<Versions, ServerTlsError> {
     ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -114,10 +95,11 @@ fn versions(provider: &Arc<CryptoProvider>) -> Result<Versions, ServerTlsError> 
 }
 
 fn finish(mut config: ServerConfig) -> Arc<ServerConfig> {
-    // The apiserver offers only http/1.1 except to loopback, the scheduler prefers h2: without both, one of them fails.
+    // The apiserver offers only http/1.1 except to loopback, and the scheduler prefers h2: both are
+    // needed.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // client-go keeps no sessions, so a ticket is CPU and bytes for nothing in every handshake. A resumed session would
-    // also skip the check of the client's certificate, and live on after its authority was replaced.
+    // client-go does not resume sessions, so tickets only cost CPU and bytes. A resumed session
+    // would also skip the check of the client certificate, and outlive a replaced CA.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Arc::new(config)
@@ -150,16 +132,16 @@ mod tests {
     use crate::tls::self_signed::SelfSigned;
 
     #[test]
-    fn a_file_without_an_authority_is_named_with_its_flag() {
+    fn the_error_for_a_file_without_a_ca_names_its_flag() {
         let issued = SelfSigned::issue(&[], Timestamp::now()).unwrap();
         let resolver = Resolver::new(issued.material);
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("clients.crt");
-        let said = |resolver| ServerTls::for_clients_of(resolver, &file).unwrap_err().to_string();
-        assert!(said(Arc::clone(&resolver)).ends_with("; check --extender-client-ca"));
+        let error = |resolver| ServerTls::for_clients_of(resolver, &file).unwrap_err().to_string();
+        assert!(error(Arc::clone(&resolver)).ends_with("; check --extender-client-ca"));
         std::fs::write(&file, &issued.key_pem).unwrap();
         assert!(
-            said(Arc::clone(&resolver)).contains("clients.crt holds no certificate; --extender-client-ca must name")
+            error(Arc::clone(&resolver)).contains("clients.crt holds no certificate; --extender-client-ca must name")
         );
         std::fs::write(&file, &issued.ca_pem).unwrap();
         assert!(ServerTls::for_clients_of(resolver, &file).unwrap().checks_clients());

@@ -1,6 +1,4 @@
 //! A certificate and a key in files, read as a pair.
-//!
-//! What is shown to clients is not decided here: see [`super::follower`].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,62 +8,53 @@ use jiff::Timestamp;
 
 use super::material::{Material, MaterialError, NamedPem};
 
-/// Far above any chain; a path to something else entirely must not be read into memory every ten seconds.
-const LARGEST_FILE: u64 = 1024 * 1024;
+/// In bytes. Far above any chain; a wrong path must not be read into memory every ten seconds.
+const MAX_FILE_SIZE: u64 = 1024 * 1024;
 
-/// How often a pair is read again at once when it changed while it was read.
-const READS: usize = 3;
+/// Attempts to read a pair that changes while it is read.
+const READ_ATTEMPTS: usize = 3;
 
-/// Where a certificate and its key are.
+/// The paths of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairFiles {
-    /// PEM: the server's own certificate, then its issuers (`--tls-cert`).
+    /// PEM: the server certificate, then its issuers (`--tls-cert`).
     pub cert: PathBuf,
     /// PEM: the key (`--tls-key`).
     pub key: PathBuf,
 }
 
-/// Why the files cannot be served with.
+/// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairError {
-    /// A file cannot be read.
     #[error("cannot read {}: {source}; check {flag}", file.display())]
     Read {
-        /// Which file.
         file: PathBuf,
-        /// The flag that named it.
+        /// The flag that sets the path.
         flag: &'static str,
-        /// What the system says.
         source: io::Error,
     },
-    /// A file is too large to be what it should be.
-    #[error("{} is larger than 1 MiB and so no certificate or key; check {flag}", file.display())]
+    #[error("{} is larger than 1 MiB, so it is not a certificate or key; check {flag}", file.display())]
     TooLarge {
-        /// Which file.
         file: PathBuf,
-        /// The flag that named it.
+        /// The flag that sets the path.
         flag: &'static str,
     },
-    /// What they hold cannot be served with.
     #[error(transparent)]
     Material(#[from] MaterialError),
-    /// A renewed certificate that clients would refuse, in place of one that they take.
+    /// Clients would reject the renewed certificate but accept the current one.
     #[error(
         "the renewed certificate in {} is valid from {not_before} to {not_after}, not now; issue it again",
         file.display()
     )]
     NotValidNow {
-        /// Which file.
         file: PathBuf,
-        /// Its first moment.
         not_before: Timestamp,
-        /// Its last moment.
         not_after: Timestamp,
     },
 }
 
-/// What the files held, unchecked.
+/// The unchecked contents of the files.
 #[derive(PartialEq, Eq)]
 pub(super) struct Pair {
     cert: Vec<u8>,
@@ -73,12 +62,12 @@ pub(super) struct Pair {
 }
 
 impl PairFiles {
-    /// Reads both. When the certificate changed in between, the key may be the new one's and the certificate the old
-    /// one, or the other way round: read again rather than report a pair that nobody wrote.
+    /// Reads both files. If the certificate changed in between, they may not belong together, so
+    /// they are read again.
     pub(super) fn read(&self) -> Result<Pair, PairError> {
         let mut cert = read(&self.cert, "--tls-cert")?;
         let mut key = read(&self.key, "--tls-key")?;
-        for _ in 1..READS {
+        for _ in 1..READ_ATTEMPTS {
             let again = read(&self.cert, "--tls-cert")?;
             if again == cert {
                 break;
@@ -89,7 +78,7 @@ impl PairFiles {
         Ok(Pair { cert, key })
     }
 
-    /// Checks what was read.
+    /// Parses and checks what was read.
     pub(super) fn parse(&self, pair: &Pair) -> Result<Material, PairError> {
         let (cert_name, key_name) = (self.cert.display().to_string(), self.key.display().to_string());
         let cert = NamedPem {
@@ -109,13 +98,13 @@ impl PairFiles {
 fn read(file: &Path, flag: &'static str) -> Result<Vec<u8>, PairError> {
     let mut bytes = Vec::new();
     File::open(file)
-        .and_then(|open| open.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|open| open.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes))
         .map_err(|source| PairError::Read {
             file: file.to_owned(),
             flag,
             source,
         })?;
-    if bytes.len() as u64 > LARGEST_FILE {
+    if bytes.len() as u64 > MAX_FILE_SIZE {
         return Err(PairError::TooLarge {
             file: file.to_owned(),
             flag,

@@ -1,4 +1,4 @@
-//! How long what Apportion signs for itself is valid, and how the times of a rollover follow from that.
+//! The lifetimes of managed CAs and certificates, and the schedule of a rotation.
 
 use std::time::Duration;
 
@@ -6,33 +6,33 @@ use jiff::Timestamp;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// How long after a write of the `caBundle` an API server may still use what was there before. It follows the
-/// configuration by a watch, which takes well under a second where it is healthy.
+/// How long an API server may use the old `caBundle` after a write. It watches the configuration,
+/// which normally takes well under a second.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// By how much clocks may differ. Certificates begin so much before they are made, and nothing is counted on in the
-/// last so much of a life.
+/// How far clocks may differ. Certificates are backdated by it, and not relied on that long before
+/// they expire.
 const SKEW: Duration = Duration::from_hours(1);
 
-/// How long certificates live. Everything else follows: see the methods.
+/// The lifetimes of CAs and certificates, from which the other times follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     ca: Duration,
     leaf: Duration,
 }
 
-/// Lifetimes that leave no room for a rollover.
+/// The lifetimes leave no time for a rotation.
 #[derive(Debug, thiserror::Error)]
-#[error("an authority of {ca:?} is too short for certificates of {leaf:?}; it must live at least four times as long")]
+#[error("a CA lifetime of {ca:?} is too short for certificates of {leaf:?}; it must be at least four times as long")]
 pub struct TooShort {
     ca: Duration,
     leaf: Duration,
 }
 
 impl Default for Lifetimes {
-    /// An authority of a year: its key lies in a Secret, so a copy of it must not be good for ever, and a rollover that
-    /// happens every eight months is one that is known to work. Certificates of 30 days: their keys never leave memory,
-    /// and an API server that is away may stay away for ten days before anything ends.
+    /// A year for CAs: their key is in a Secret, so a stolen copy must expire, and a rotation every
+    /// eight months shows that it works. 30 days for certificates: their keys never leave memory,
+    /// and the API server may be away for ten days before one expires.
     fn default() -> Self {
         Lifetimes {
             ca: 365 * DAY,
@@ -42,8 +42,8 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// Lifetimes of authorities and certificates. Between the start of a rollover and the old authority's end lies a
-    /// third of its life, in which the overlap and one whole life of a certificate must fit.
+    /// A rotation starts a third of the CA's lifetime before it expires; the overlap and one
+    /// certificate lifetime must fit into that.
     pub fn new(ca: Duration, leaf: Duration) -> Result<Self, TooShort> {
         if leaf.is_zero() || ca < 4 * leaf {
             return Err(TooShort { ca, leaf });
@@ -51,50 +51,51 @@ impl Lifetimes {
         Ok(Lifetimes { ca, leaf })
     }
 
-    /// How long an authority lives.
+    /// The lifetime of a CA.
     pub fn ca(&self) -> Duration {
         self.ca
     }
 
-    /// How long a certificate lives.
+    /// The lifetime of a certificate.
     pub fn leaf(&self) -> Duration {
         self.leaf
     }
 
-    /// How long before an authority ends its successor is published: four months of a year. So long may every replica
-    /// be away before one is found expired.
+    /// How long before a CA expires the next one is published: four months of a year. All replicas
+    /// may be away for so long.
     pub fn notice(&self) -> Duration {
         self.ca / 3
     }
 
-    /// How long a successor is published before it signs: a week of a year. API servers need seconds; the rest is for
-    /// callers whose copy of the authorities is brought by other means, or by replicas that were cut off for a while.
+    /// How long the next CA is published before it signs: a week of a year. API servers need
+    /// seconds; callers that get the CAs by other means may need days.
     pub fn overlap(&self) -> Duration {
         self.ca / 52
     }
 
-    /// By how much clocks may differ. Short lives, which only tests have, get by with less.
+    /// How far clocks may differ. Less for short lifetimes, which only tests have.
     pub fn skew(&self) -> Duration {
         SKEW.min(self.leaf / 10)
     }
 
-    /// How long the callers' copy of the `caBundle` may be older than the `caBundle`.
+    /// How long API servers may use an outdated `caBundle`.
     pub fn settle(&self) -> Duration {
         SETTLE.min(self.leaf / 10)
     }
 
-    /// When something made at `now` begins: earlier, for callers whose clocks are behind.
+    /// The start of validity of a certificate created `now`: earlier, for callers whose clocks are
+    /// behind.
     pub(super) fn begin(now: Timestamp) -> Timestamp {
         before(now, SKEW)
     }
 }
 
-/// `duration` after `at`, or the end of time.
+/// Saturating addition.
 pub(super) fn after(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
-/// `duration` before `at`, or the beginning of time.
+/// Saturating subtraction.
 pub(super) fn before(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_sub(duration).unwrap_or(Timestamp::MIN)
 }
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rollover_fits_between_its_start_and_the_end_of_the_old_authority() {
+    fn a_rotation_fits_into_the_notice_period() {
         let shortest = Lifetimes::new(4 * DAY, DAY).unwrap();
         for lifetimes in [Lifetimes::default(), shortest] {
             let needed = lifetimes.overlap() + lifetimes.leaf() + lifetimes.skew();

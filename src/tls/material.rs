@@ -1,6 +1,6 @@
-//! A certificate chain with its key, checked before anything is served with it.
+//! A certificate chain with its key, checked before it is used.
 //!
-//! Bytes in, a value out: no file is read here and no clock is asked.
+//! rustls-pki-types parses the PEM text; it needs no parser of ours.
 
 use std::sync::Arc;
 
@@ -12,16 +12,15 @@ use rustls_pki_types::pem::{Error as PemError, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// PEM text and the name by which a person knows it, for errors.
+/// PEM text with a name for errors.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedPem<'a> {
-    /// A path, or what stands for one.
+    /// A path or a description.
     pub name: &'a str,
-    /// What it holds.
     pub pem: &'a [u8],
 }
 
-/// A certificate chain and the key of its first certificate, which belong together.
+/// A certificate chain and the key of its first certificate.
 #[derive(Clone, Debug)]
 pub struct Material {
     key: Arc<CertifiedKey>,
@@ -29,74 +28,40 @@ pub struct Material {
     not_after: Timestamp,
 }
 
-/// Why PEM text cannot be served with.
+/// Why PEM text cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaterialError {
-    /// The text is not PEM.
-    #[error("{file} is not PEM: {source:?}; it must hold base64 between BEGIN and END lines")]
-    Pem {
-        /// Which text.
-        file: String,
-        /// What the parser met.
-        source: PemError,
-    },
-    /// PEM without a certificate.
-    #[error("{file} holds no certificate; it must hold BEGIN CERTIFICATE, the server's own first, then its issuers")]
-    NoCertificate {
-        /// Which text.
-        file: String,
-    },
-    /// A certificate block that is no X.509 certificate.
+    #[error("{file} is not PEM: {source:?}; it must contain base64 between BEGIN and END lines")]
+    Pem { file: String, source: PemError },
+    #[error(
+        "{file} holds no certificate; it must contain BEGIN CERTIFICATE, first for the server, then for its issuers"
+    )]
+    NoCertificate { file: String },
     #[error("the first certificate in {file} cannot be read ({reason}); issue it again")]
-    Certificate {
-        /// Which text.
-        file: String,
-        /// What the parser met.
-        reason: String,
-    },
-    /// PEM without a key.
+    Certificate { file: String, reason: String },
     #[error(
-        "{file} holds no private key; it must hold BEGIN PRIVATE KEY, BEGIN EC PRIVATE KEY or BEGIN RSA PRIVATE KEY"
+        "{file} holds no private key; it must contain BEGIN PRIVATE KEY, BEGIN EC PRIVATE KEY or BEGIN RSA PRIVATE KEY"
     )]
-    NoKey {
-        /// Which text.
-        file: String,
-    },
-    /// The key is under a passphrase, which nobody would be there to type.
-    #[error(
-        "the private key in {file} is encrypted; write it without a passphrase: openssl pkey -in {file} -out PLAIN"
-    )]
-    EncryptedKey {
-        /// Which text.
-        file: String,
-    },
-    /// A key of a kind or size that cannot sign for TLS.
+    NoKey { file: String },
+    #[error("the private key in {file} is encrypted; remove the passphrase: openssl pkey -in {file} -out PLAIN")]
+    EncryptedKey { file: String },
+    /// The key type or size cannot sign for TLS.
     #[error(
         "the private key in {file} cannot be used ({source}); use ECDSA P-256, Ed25519 or RSA of 2048 bits or more"
     )]
-    Key {
-        /// Which text.
-        file: String,
-        /// What rustls says.
-        source: TlsError,
-    },
-    /// Both are good, but not together.
+    Key { file: String, source: TlsError },
     #[error(
         "the key in {key} does not belong to the first certificate in {cert}; \
-         take both from the same issue, with the server's own certificate first"
+         use a key and a certificate that were issued together, with the server certificate first"
     )]
-    Mismatch {
-        /// Where the certificate came from.
-        cert: String,
-        /// Where the key came from.
-        key: String,
-    },
+    Mismatch { cert: String, key: String },
 }
 
 impl Material {
-    /// Reads a chain (the server's own certificate first) and a key (PKCS#8, SEC1 or PKCS#1), and checks that the two
-    /// belong together. Dates are read but not judged: an expired certificate is still better than no start at all.
+    /// Parses a chain (the server certificate first) and a key (PKCS#8, SEC1 or PKCS#1), and checks
+    /// that they belong together. Validity is not checked: an expired certificate is better than no
+    /// start.
     pub fn from_pem(cert: NamedPem<'_>, key: NamedPem<'_>) -> Result<Self, MaterialError> {
         let chain = chain(cert)?;
         let (not_before, not_after) = validity(cert.name, &chain[0])?;
@@ -124,22 +89,21 @@ impl Material {
         })
     }
 
-    /// What rustls signs with.
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.key
     }
 
-    /// From when the server's own certificate is valid.
+    /// The start of the server certificate's validity.
     pub fn not_before(&self) -> Timestamp {
         self.not_before
     }
 
-    /// Until when the server's own certificate is valid.
+    /// When the server certificate expires.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
 
-    /// Whether a client that looks at its clock `now` would take the server's own certificate.
+    /// Whether a client whose clock shows `now` accepts the server certificate.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.not_before <= now && now <= self.not_after
     }
@@ -165,22 +129,22 @@ fn private_key(key: NamedPem<'_>) -> Result<PrivateKeyDer<'static>, MaterialErro
     }
 }
 
-fn is_encrypted(pem: &[u8]) -> bool {
-    const MARK: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
-    pem.windows(MARK.len()).any(|window| window == MARK)
+/// rustls-pki-types skips encrypted keys, so it cannot tell them from a missing key.
+fn is_encrypted(text: &[u8]) -> bool {
+    pem::parse_many(text).is_ok_and(|blocks| blocks.iter().any(|block| block.tag() == "ENCRYPTED PRIVATE KEY"))
 }
 
 fn validity(file: &str, leaf: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp), MaterialError> {
-    let unreadable = |reason: String| MaterialError::Certificate {
+    let invalid = |reason: String| MaterialError::Certificate {
         file: file.to_owned(),
         reason,
     };
-    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|error| unreadable(error.to_string()))?;
-    let second = |at: i64| Timestamp::from_second(at).map_err(|error| unreadable(error.to_string()));
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|error| invalid(error.to_string()))?;
+    let timestamp = |at: i64| Timestamp::from_second(at).map_err(|error| invalid(error.to_string()));
     let validity = leaf.validity();
     Ok((
-        second(validity.not_before.timestamp())?,
-        second(validity.not_after.timestamp())?,
+        timestamp(validity.not_before.timestamp())?,
+        timestamp(validity.not_after.timestamp())?,
     ))
 }
 
@@ -210,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_the_first_certificate_and_a_chain_is_kept() {
+    fn validity_is_that_of_the_first_certificate_of_the_chain() {
         let (cert, key) = pair();
         let (issuer, _) = pair();
         let material = read(&format!("{cert}{issuer}"), &key).unwrap();
@@ -223,29 +187,25 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_names_the_file_and_the_fix() {
+    fn each_error_names_the_file_and_the_fix() {
         let (cert, key) = pair();
         let (_, other_key) = pair();
         let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-        for (cert, key, said) in [
+        for (cert, key, message) in [
             (
                 key.as_str(),
                 key.as_str(),
-                "tls.crt holds no certificate; it must hold BEGIN CERTIFICATE",
+                "tls.crt holds no certificate; it must contain BEGIN CERTIFICATE",
             ),
             ("", key.as_str(), "tls.crt holds no certificate"),
             (
                 cert.as_str(),
                 cert.as_str(),
-                "tls.key holds no private key; it must hold BEGIN PRIVATE KEY",
+                "tls.key holds no private key; it must contain BEGIN PRIVATE KEY",
             ),
-            (
-                cert.as_str(),
-                encrypted,
-                "tls.key is encrypted; write it without a passphrase",
-            ),
+            (cert.as_str(), encrypted, "tls.key is encrypted; remove the passphrase"),
             (cert.as_str(), no_key, "the private key in tls.key cannot be used"),
             (
                 no_certificate,
@@ -260,7 +220,7 @@ mod tests {
             ),
         ] {
             let error = read(cert, key).unwrap_err().to_string();
-            assert!(error.contains(said), "{error:?} does not say {said:?}");
+            assert!(error.contains(message), "{error:?} does not contain {message:?}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a TLS listener shows and asks for: its certificate, where that comes from, and which clients it believes.
+//! TLS of the listeners: the server certificate, where it comes from, and which client certificates
+//! are accepted.
 //!
 //! Nothing here opens a socket or knows what is served behind it.
 

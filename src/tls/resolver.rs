@@ -1,4 +1,4 @@
-//! The certificate that new connections are shown, replaced whole while others are served.
+//! The certificate of new connections, which can be replaced while serving.
 
 use std::sync::Arc;
 
@@ -8,40 +8,38 @@ use rustls::sign::CertifiedKey;
 
 use super::material::Material;
 
-/// One certificate for every name: what a listener is called is the client's business, checked against the names in the
-/// certificate. An apiserver that dials an IP address sends no name at all, so choosing by name would leave it with
-/// none.
+/// Serves one certificate whatever name the client sends; the client checks the names in it. An
+/// apiserver that connects to an IP address sends no name, so selecting by name would fail.
 #[derive(Debug)]
 pub struct Resolver {
     current: ArcSwapOption<Material>,
 }
 
 impl Resolver {
-    /// Starts with `material`.
     pub fn new(material: Material) -> Arc<Self> {
         Arc::new(Resolver {
             current: ArcSwapOption::from_pointee(material),
         })
     }
 
-    /// Starts with nothing to show: until there is something, no handshake succeeds.
+    /// Starts without a certificate; handshakes fail until there is one.
     pub fn waiting() -> Arc<Self> {
         Arc::new(Resolver {
             current: ArcSwapOption::empty(),
         })
     }
 
-    /// Whether there is nothing to show yet.
+    /// Whether there is no certificate yet.
     pub fn is_waiting(&self) -> bool {
         self.current.load().is_none()
     }
 
-    /// Shows `material` to every connection that begins from now on. Those that have begun keep what they were shown.
+    /// Uses `material` for new connections.
     pub fn replace(&self, material: Material) {
         self.current.store(Some(Arc::new(material)));
     }
 
-    /// What is shown now.
+    /// The certificate in use.
     pub fn current(&self) -> Option<Arc<Material>> {
         self.current.load_full()
     }

@@ -1,7 +1,7 @@
-//! A certificate authority and a certificate for one run (`--tls-self-signed`), to try things out without any setup.
+//! A CA and a certificate for one run (`--tls-self-signed`), for trials without any setup.
 //!
-//! The authority's key is dropped as soon as the certificate is signed: nobody, this process included, can sign
-//! another with it. So the pair cannot be renewed either; a process that runs longer than it must be started again.
+//! The CA's key is dropped when the certificate is signed, so it can never sign another. The pair
+//! cannot be renewed either: restart the process before it expires.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,52 +13,43 @@ use rcgen::{
 
 use super::material::{Material, MaterialError, NamedPem};
 
-/// How long the pair is valid. Short, as nothing can revoke it and nobody should come to rely on it.
+/// The lifetime of the pair. Short, because it cannot be revoked and is for trials.
 pub const VALID_DAYS: i8 = 30;
 
-/// Names that a client on the same machine uses.
+/// The names that local clients use.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// A certificate of an authority that is no more.
+/// A certificate whose CA key no longer exists.
 #[derive(Debug)]
 pub struct SelfSigned {
-    /// What clients must trust: a webhook configuration's `caBundle`, an extender's `caFile`.
+    /// The CA that clients must trust: a webhook configuration's `caBundle`, an extender's
+    /// `caFile`.
     pub ca_pem: String,
-    /// The server's certificate.
     pub cert_pem: String,
-    /// Its key. Written nowhere.
+    /// The key, which is not written to disk.
     pub key_pem: String,
-    /// Certificate and key, ready to serve with.
+    /// Certificate and key, ready to use.
     pub material: Material,
 }
 
-/// Why no certificate could be made.
+/// Why a certificate could not be issued.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelfSignedError {
-    /// A name that a certificate cannot hold, or a key that could not be made.
-    #[error("cannot make a certificate for {names} (--tls-self-signed): {source}")]
-    Issue {
-        /// The names asked for.
-        names: String,
-        /// What the issuer says.
-        source: rcgen::Error,
-    },
-    /// The clock shows a day that has no neighbours.
-    #[error("cannot make a certificate for the time {now} (--tls-self-signed); set the clock")]
-    Clock {
-        /// What the clock shows.
-        now: Timestamp,
-    },
-    /// What was made cannot be served with.
+    /// An invalid name, or a key that could not be created.
+    #[error("cannot issue a certificate for {names} (--tls-self-signed): {source}")]
+    Issue { names: String, source: rcgen::Error },
+    /// The clock is at the limit of the calendar.
+    #[error("cannot issue a certificate for the time {now} (--tls-self-signed); set the clock")]
+    Clock { now: Timestamp },
     #[error(transparent)]
     Material(#[from] MaterialError),
 }
 
 impl SelfSigned {
-    /// Makes an authority and, signed by it, a certificate for `localhost`, `127.0.0.1`, `::1` and `names` (DNS names
-    /// or IP addresses). Both are ECDSA P-256, which costs a server a tenth of the CPU of RSA for each handshake, and
-    /// are valid from the day before `now`, as clocks differ, for [`VALID_DAYS`] days.
+    /// Creates a CA and signs a certificate for `localhost`, `127.0.0.1`, `::1` and `names` (DNS
+    /// names or IP addresses). Both have ECDSA P-256 keys, whose handshakes cost a tenth of RSA's,
+    /// and are valid for [`VALID_DAYS`] days from the day before `now`, because clocks differ.
     pub fn issue(names: &[String], now: Timestamp) -> Result<Self, SelfSignedError> {
         let mut all: Vec<String> = LOCAL_NAMES.map(str::to_owned).into();
         all.extend(
@@ -142,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pair_is_short_lived_and_valid_now() {
+    fn the_pair_is_valid_now_and_expires_soon() {
         let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let issued = SelfSigned::issue(&["apportion.apportion-system.svc".to_owned()], now).unwrap();
         assert!(issued.material.is_valid_at(now));
@@ -152,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_certificate_can_hold_is_said() {
+    fn an_invalid_name_is_reported() {
         let error = SelfSigned::issue(&["bad\u{e9}name".to_owned()], Timestamp::now())
             .unwrap_err()
             .to_string();

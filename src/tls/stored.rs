@@ -1,14 +1,14 @@
-//! The authorities as the bytes of one Secret, and back.
+//! The format of the Secret that holds the CAs.
 //!
 //! | key | holds |
 //! |---|---|
-//! | `tls.crt`, `tls.key` | the authority that signs |
+//! | `tls.crt`, `tls.key` | the CA that signs |
 //! | `tls.since` | since when it signs (RFC 3339) |
-//! | `next.crt`, `next.key` | the authority that signs next, during a rollover |
+//! | `next.crt`, `next.key` | the CA that signs next, during a rotation |
 //! | `next.since` | since when it is published |
-//! | `ca.crt` | all that callers must trust |
+//! | `ca.crt` | the CAs that callers must trust |
 //!
-//! The names are those that people know from Secrets of type `kubernetes.io/tls`: `ca.crt` is what a client takes.
+//! The names are those of Secrets of type `kubernetes.io/tls`; clients use `ca.crt`.
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -17,12 +17,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::authority::{Authority, Next};
-use super::ca::{Ca, CaError, Part, Trusted};
+use super::ca::{Ca, CaCertificate, CaError, Part};
 
-/// What a Secret holds.
+/// The data of a Secret.
 pub type Data = BTreeMap<String, Vec<u8>>;
 
-/// Every key that is ours.
+/// The keys of the Secret that are ours.
 pub const KEYS: [&str; 7] = [
     TRUSTED,
     SIGNING.cert,
@@ -45,35 +45,28 @@ const NEXT: Keys = Keys {
     since: "next.since",
 };
 
-/// The keys of one authority.
+/// The Secret keys of one CA.
 struct Keys {
     cert: &'static str,
     key: &'static str,
     since: &'static str,
 }
 
-/// Why bytes are not authorities that we stored.
+/// Why the data of a Secret is not ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoredError {
-    /// A key is not there.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A certificate or key cannot be read.
     #[error("{key} {source}")]
-    Ca {
-        /// Under which key.
-        key: &'static str,
-        /// What is wrong with it.
-        source: CaError,
-    },
-    /// A moment cannot be read.
+    Ca { key: &'static str, source: CaError },
     #[error("{0} is not a time such as 2026-03-01T12:00:00Z")]
     Since(&'static str),
 }
 
-/// Reads what [`write()`] wrote; `None` when nothing of it is there, as in a Secret that was made empty for us to fill. Anything
-/// between is an error and not a reason to start anew: it may be somebody's, and our own would be in use.
+/// Parses what [`write()`] wrote; `None` if none of it is there, as in a Secret that was created
+/// empty. Partial data is an error and never replaced: it may belong to another program, or be in
+/// use.
 pub fn read(data: &Data) -> Result<Option<Authority>, StoredError> {
     if KEYS.iter().all(|key| data.get(*key).is_none_or(Vec::is_empty)) {
         return Ok(None);
@@ -86,8 +79,9 @@ pub fn read(data: &Data) -> Result<Option<Authority>, StoredError> {
         None
     };
     let trusted =
-        Trusted::read_all(bytes(data, TRUSTED)?).map_err(|source| StoredError::Ca { key: TRUSTED, source })?;
-    let active = |cert: &Trusted| cert == signing.cert() || next.as_ref().is_some_and(|next| cert == next.ca.cert());
+        CaCertificate::read_all(bytes(data, TRUSTED)?).map_err(|source| StoredError::Ca { key: TRUSTED, source })?;
+    let active =
+        |cert: &CaCertificate| cert == signing.cert() || next.as_ref().is_some_and(|next| cert == next.ca.cert());
     let previous = trusted.into_iter().filter(|cert| !active(cert)).collect();
     Ok(Some(Authority {
         signing,
@@ -97,14 +91,13 @@ pub fn read(data: &Data) -> Result<Option<Authority>, StoredError> {
     }))
 }
 
-/// Writes the authorities.
 pub fn write(authority: &Authority) -> Data {
     let mut data = Data::new();
     SIGNING.write(&mut data, &authority.signing, authority.signing_since);
     if let Some(next) = &authority.next {
         NEXT.write(&mut data, &next.ca, next.published);
     }
-    let trusted: String = authority.all().map(Trusted::pem).collect();
+    let trusted: String = authority.all().map(CaCertificate::to_pem).collect();
     data.insert(TRUSTED.to_owned(), trusted.into_bytes());
     data
 }
@@ -128,7 +121,7 @@ impl Keys {
 
     fn write(&self, data: &mut Data, ca: &Ca, since: Timestamp) {
         let mut put = |key: &str, text: String| data.insert(key.to_owned(), text.into_bytes());
-        put(self.cert, ca.cert().pem());
+        put(self.cert, ca.cert().to_pem());
         put(self.key, ca.key_pem().to_owned());
         put(self.since, since.to_string());
     }
@@ -144,18 +137,18 @@ mod tests {
     use crate::tls::authority::Plan;
     use crate::tls::lifetimes::Lifetimes;
 
-    /// Authorities with a next and a previous one.
+    /// CAs with a next and a previous one.
     fn full() -> Authority {
         let (now, lifetimes) = ("2026-03-01T12:00:00.5Z".parse().unwrap(), Lifetimes::default());
         let mut authority = None;
         for plan in [Plan::Create, Plan::Publish, Plan::Switch, Plan::Publish] {
-            authority = Some(plan.carry_out(authority.as_ref(), now, &lifetimes).unwrap());
+            authority = Some(plan.apply(authority.as_ref(), now, &lifetimes).unwrap());
         }
         authority.unwrap()
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_data_is_read_back() {
         let written = write(&full());
         assert_eq!(written.keys().map(String::as_str).collect::<Vec<_>>(), {
             let mut keys = KEYS;
@@ -167,11 +160,11 @@ mod tests {
         assert_eq!((read.previous.len(), read.all().count()), (1, 3));
         let text = String::from_utf8(written["ca.crt"].clone()).unwrap();
         assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 3);
-        assert!(!text.contains("PRIVATE"), "a key among what everybody may read");
+        assert!(!text.contains("PRIVATE"), "a private key in ca.crt");
     }
 
     #[test]
-    fn an_empty_secret_is_one_to_be_filled() {
+    fn an_empty_secret_has_no_ca() {
         let blank = Data::from([("tls.crt".to_owned(), Vec::new()), ("tls.key".to_owned(), Vec::new())]);
         assert!(read(&Data::new()).unwrap().is_none());
         assert!(read(&blank).unwrap().is_none());
@@ -180,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_names_its_key() {
+    fn each_error_names_its_key() {
         let good = write(&full());
         let leaf = crate::tls::self_signed::SelfSigned::issue(&[], Timestamp::now()).unwrap();
         let with = |key: &str, value: &[u8]| {
@@ -193,7 +186,7 @@ mod tests {
             data.remove(key);
             data
         };
-        for (data, said) in [
+        for (data, message) in [
             (without("tls.key"), "tls.key is missing"),
             (without("ca.crt"), "ca.crt is missing"),
             (without("next.since"), "next.since is missing"),
@@ -221,8 +214,8 @@ mod tests {
                 "ca.crt is a certificate that may not sign others",
             ),
         ] {
-            let error = read(&data).err().expect(said).to_string();
-            assert!(error.starts_with(said), "{error:?} does not say {said:?}");
+            let error = read(&data).err().expect(message).to_string();
+            assert!(error.starts_with(message), "{error:?} does not start with {message:?}");
         }
     }
 }

@@ -1,56 +1,60 @@
-//! Accepting connections, no more at one time than allowed.
+//! A listening socket that accepts a bounded number of connections.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum_server::{AddrListener, Address};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::role::Role;
-use super::warning::Warning;
+use super::route::Role;
 
-/// A client's address. A type of its own only because it is by the address that axum-server picks its listener.
+/// The least time between two log lines of one [`LogThrottle`].
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// A client's address. It is a type of its own because axum-server selects the listener type by the
+/// address type.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// A listening socket that accepts while there is a place for one more connection. The others wait in the kernel, where
-/// they cost us nothing.
+/// Accepts while there is a permit for another connection. The others wait in the kernel's backlog,
+/// where they cost us nothing.
 #[derive(Debug)]
 pub(super) struct BoundedListener {
     socket: TcpListener,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     role: Role,
-    full: Warning,
+    full: LogThrottle,
 }
 
-/// A connection and its place, given back when it ends.
+/// A connection with its permit, which is released when the connection ends.
 #[derive(Debug)]
 pub(super) struct Admitted {
     stream: TcpStream,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl BoundedListener {
     pub(super) fn new(socket: TcpListener, connections: usize, role: Role) -> Self {
-        let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+        let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
         BoundedListener {
             socket,
-            places,
+            permits,
             role,
-            full: Warning::default(),
+            full: LogThrottle::default(),
         }
     }
 
     fn warn_if_full(&self) {
-        if self.places.available_permits() == 0 && self.full.is_due() {
+        if self.permits.available_permits() == 0 && self.full.is_due() {
             tracing::warn!(
                 listener = self.role.as_str(),
-                "as many connections as are allowed; more wait until one ends"
+                "connection limit reached; new connections wait until one ends"
             );
         }
     }
@@ -62,22 +66,28 @@ impl Address for Peer {
 }
 
 impl AddrListener<Admitted, Peer> for BoundedListener {
-    /// Never used: a listener is bound before anything is served, see [`super::listener::Listener::bind`].
+    /// Never called: `Listener::bind` binds the socket before anything is served.
     async fn bind_to(_addr: Peer) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     async fn accept_stream(&self) -> io::Result<(Admitted, Peer)> {
         self.warn_if_full();
-        let place = Arc::clone(&self.places)
+        let permit = Arc::clone(&self.permits)
             .acquire_owned()
             .await
             .map_err(io::Error::other)?;
         let (stream, peer) = self.socket.accept().await?;
-        // Answers are small and complete: nothing is gained by waiting for more to send along. Where the system cannot,
-        // the connection is a little slower and still good.
+        // Answers are small and complete, so waiting for more data gains nothing. If the system
+        // refuses, the connection is only slower.
         let _ = stream.set_nodelay(true);
-        Ok((Admitted { stream, _place: place }, Peer(peer)))
+        Ok((
+            Admitted {
+                stream,
+                _permit: permit,
+            },
+            Peer(peer),
+        ))
     }
 
     fn get_local_addr(&self) -> io::Result<Peer> {
@@ -114,5 +124,33 @@ impl AsyncWrite for Admitted {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+/// Lets one log line in [`LOG_INTERVAL`] through.
+#[derive(Debug, Default)]
+pub(super) struct LogThrottle(Mutex<Option<Instant>>);
+
+impl LogThrottle {
+    /// Whether to log now.
+    pub(super) fn is_due(&self) -> bool {
+        let Ok(mut last) = self.0.lock() else { return false };
+        let due = last.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_line_in_a_row_is_throttled() {
+        let throttle = LogThrottle::default();
+        assert!(throttle.is_due());
+        assert!(!throttle.is_due());
     }
 }

@@ -1,4 +1,4 @@
-//! Gauges that show the state: shares by class, nodes that offer nothing, policies.
+//! Gauges of the current state: shares by class, unusable nodes, policies, violations.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::state::State;
-use super::violations::Violations;
+use super::state::{State, Violations};
 use apportion_core::inventory::{Inventory, OfferClass};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,7 +28,7 @@ struct PolicyLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BreachLabels {
+struct ViolationLabels {
     policy: String,
     kind: &'static str,
 }
@@ -40,9 +39,9 @@ struct ServedLabels {
     resource: String,
 }
 
-/// The gauges, set anew at every scrape.
+/// Set at every scrape.
 #[derive(Debug, Default)]
-pub(super) struct StockGauges {
+pub(super) struct StateGauges {
     total: Family<ClassLabels, Gauge>,
     used: Family<ClassLabels, Gauge>,
     awaited: Family<ClassLabels, Gauge>,
@@ -50,39 +49,39 @@ pub(super) struct StockGauges {
     policies: Family<PolicyLabels, Gauge>,
     nodes: Gauge,
     device_classes: Family<ServedLabels, Gauge>,
-    breaches: Family<BreachLabels, Gauge>,
+    violations: Family<ViolationLabels, Gauge>,
 }
 
-impl StockGauges {
+impl StateGauges {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("offer_shares", "Shares that nodes offer", self.total.clone());
         registry.register("offer_shares_used", "Shares that pods hold", self.used.clone());
         registry.register(
             "offer_shares_awaited",
-            "Shares that waiting pods ask for and could be given now",
+            "Shares that pending pods request and that are free",
             self.awaited.clone(),
         );
         registry.register(
             "nodes_unusable",
-            "Nodes with GPUs that are not offered",
+            "Nodes with GPUs that cannot be used",
             self.unusable.clone(),
         );
         registry.register("policies", "Policies loaded", self.policies.clone());
         registry.register("nodes", "Nodes known", self.nodes.clone());
         registry.register(
             "device_classes",
-            "Device classes by which DRA serves GPUs where no device plugin does",
+            "Device classes through which DRA serves GPUs where no device plugin does",
             self.device_classes.clone(),
         );
         registry.register(
             "breaches",
-            "GPU pods that break the policy that governs them",
-            self.breaches.clone(),
+            "GPU pods that violate their policy",
+            self.violations.clone(),
         );
     }
 
-    /// Sets every gauge to what `state` says; series that it does not speak of go.
-    pub(super) fn show(&self, state: &State) {
+    /// Sets every gauge from `state` and removes series that it does not have.
+    pub(super) fn set(&self, state: &State) {
         for family in [&self.total, &self.used, &self.awaited] {
             family.clear();
         }
@@ -96,20 +95,20 @@ impl StockGauges {
             };
             self.policies.get_or_create(&labels).set(1);
         }
-        self.breaches.clear();
-        for ((policy, kind), count) in state.breaches.iter().flat_map(Violations::counts) {
-            let labels = BreachLabels {
+        self.violations.clear();
+        for ((policy, kind), count) in state.violations.iter().flat_map(Violations::counts) {
+            let labels = ViolationLabels {
                 policy: policy.to_owned(),
                 kind: kind.as_str(),
             };
-            self.breaches.get_or_create(&labels).set(gauge(count));
+            self.violations.get_or_create(&labels).set(gauge(count));
         }
         if let Some(inventory) = state.inventory.as_deref() {
-            self.show_inventory(inventory);
+            self.set_inventory(inventory);
         }
     }
 
-    fn show_inventory(&self, inventory: &Inventory) {
+    fn set_inventory(&self, inventory: &Inventory) {
         self.nodes.set(gauge(inventory.node_count() as u64));
         for (class, resource) in inventory.device_classes().iter() {
             let labels = ServedLabels {
