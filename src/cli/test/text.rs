@@ -1,24 +1,24 @@
-//! What came of all cases, for a person: those that failed with what was expected and what came.
+//! The results as text: failed cases with what was expected and what came.
 
 use std::fmt::Write as _;
 
 use crate::cli::page::{BAD, FAINT, GOOD, painted};
-use apportion_analysis::policy_test::case::Outcome;
+use apportion_analysis::policy_test::CaseResult;
 
-/// All outcomes, and a summary.
-pub fn text(outcomes: &[Outcome]) -> String {
+/// All results and a summary.
+pub fn text(results: &[CaseResult]) -> String {
     let mut text = String::new();
-    for outcome in outcomes {
-        if outcome.passed {
-            let _ = writeln!(text, "{}  {}", painted(GOOD, "ok    "), outcome.name);
+    for result in results {
+        if result.passed {
+            let _ = writeln!(text, "{}  {}", painted(GOOD, "ok    "), result.name);
             continue;
         }
-        let _ = writeln!(text, "{}  {}", painted(BAD, "FAILED"), outcome.name);
-        for failure in &outcome.failures {
+        let _ = writeln!(text, "{}  {}", painted(BAD, "FAILED"), result.name);
+        for failure in &result.failures {
             let _ = writeln!(
                 text,
                 "        {}:{}:{}: {}\n          {}\n          {}",
-                outcome.file,
+                result.file,
                 failure.line,
                 failure.column,
                 failure.field,
@@ -26,13 +26,13 @@ pub fn text(outcomes: &[Outcome]) -> String {
                 painted(BAD, &format!("got:      {}", failure.actual)),
             );
         }
-        let _ = writeln!(text, "        {}", painted(FAINT, &outcome.because));
+        let _ = writeln!(text, "        {}", painted(FAINT, &result.because));
     }
-    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
-    let s = if outcomes.len() == 1 { "" } else { "s" };
+    let failed = results.iter().filter(|result| !result.passed).count();
+    let s = if results.len() == 1 { "" } else { "s" };
     let summary = match failed {
-        0 => painted(GOOD, &format!("{} case{s}, all as expected", outcomes.len())),
-        failed => painted(BAD, &format!("{failed} of {} case{s} failed", outcomes.len())),
+        0 => painted(GOOD, &format!("{} case{s}, all as expected", results.len())),
+        failed => painted(BAD, &format!("{failed} of {} case{s} failed", results.len())),
     };
     text.push_str(&summary);
     text.push('\n');
