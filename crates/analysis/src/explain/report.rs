@@ -149,6 +149,7 @@ pub struct ContainerDemand {
 pub struct Candidate {
     pub strategy: &'static str,
     /// How nodes name the resource; `null` if the strategy cannot serve the pod at all.
+    #[serde(rename = "scheme")]
     pub naming: Option<String>,
     #[serde(rename = "verdict")]
     pub status: CandidateStatus,
