@@ -15,16 +15,19 @@ use apportion_analysis::workload::{self, Manifest};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Manifest of pods, or of objects that create pods: Deployment, Job, List and so on. `-` is standard input. May be repeated.
+    /// Manifest of pods, or of objects that create pods: Deployment, Job, List and so on. `-` is
+    /// standard input. May be repeated.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Namespace of objects that name none.
     #[arg(short, long)]
     namespace: Option<String>,
-    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the live cluster of the kubeconfig
+    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the
+    /// live cluster of the kubeconfig
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
-    /// Directory of policies. With --cluster the default is ./policies; on a live cluster they are added to its own
+    /// Directory of policies. With --cluster the default is ./policies; on a live cluster they are
+    /// added to its own
     #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
     policies: Option<PathBuf>,
     #[command(flatten)]

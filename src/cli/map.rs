@@ -11,16 +11,20 @@ use apportion_analysis::map::{ClusterMap, Glob, Selection, html, svg};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the live cluster of the kubeconfig
+    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the
+    /// live cluster of the kubeconfig
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
-    /// Directory of policies. With --cluster the default is ./policies; on a live cluster they are added to its own
+    /// Directory of policies. With --cluster the default is ./policies; on a live cluster they are
+    /// added to its own
     #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
     policies: Option<PathBuf>,
-    /// Show only nodes whose name matches: `*` matches any text, `?` one character. May be repeated.
+    /// Show only nodes whose name matches: `*` matches any text, `?` one character. May be
+    /// repeated.
     #[arg(long = "node", value_name = "GLOB")]
     nodes: Vec<Glob>,
-    /// Show only nodes with pods of matching namespaces, and only their waiting pods. May be repeated.
+    /// Show only nodes with pods of matching namespaces, and only their waiting pods. May be
+    /// repeated.
     #[arg(short, long = "namespace", value_name = "GLOB")]
     namespaces: Vec<Glob>,
     /// Above this number, each node is one cell that shows how full it is.

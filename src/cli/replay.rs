@@ -1,5 +1,5 @@
-//! `apportion replay`: what a change of policies would do to the pods of a cluster, and whether they
-//! would still fit.
+//! `apportion replay`: what a change of policies would do to the pods of a cluster, and whether
+//! they would still fit.
 
 pub mod text;
 
@@ -18,10 +18,12 @@ pub struct Args {
     /// Directory of the new policies.
     #[arg(long, value_name = "DIR")]
     policies: PathBuf,
-    /// Directory of the present policies; on a live cluster they are added to its own. Without any, pods that the new policies allow count as unchanged
+    /// Directory of the present policies; on a live cluster they are added to its own. Without any,
+    /// pods that the new policies allow count as unchanged
     #[arg(long, value_name = "DIR")]
     old: Option<PathBuf>,
-    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the live cluster of the kubeconfig
+    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the
+    /// live cluster of the kubeconfig
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
     #[command(flatten)]

@@ -1,8 +1,7 @@
 //! `apportion test`: checks policies against expected results, for use in a pipeline.
 
-pub mod text;
-
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use anyhow::{Context as _, bail};
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
+use super::page::{BAD, FAINT, GOOD, painted};
 use apportion_analysis::policy_test::{self, CaseResult, TestFile, test_file};
 use apportion_core::inventory::{Ledger, dump};
 use apportion_core::policy::PolicySet;
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         }
     }
     match args.printing.output {
-        Format::Text => output::print(&text::text(&results), args.printing.color)?,
+        Format::Text => output::print(&text(&results), args.printing.color)?,
         Format::Json => output::print_json(&results)?,
     }
     Ok(if results.iter().all(|result| result.passed) {
@@ -112,4 +112,38 @@ impl Inputs {
         }
         Ok((&self.policies[policies], self.clusters[file].clone()))
     }
+}
+
+/// All results and a summary.
+fn text(results: &[CaseResult]) -> String {
+    let mut text = String::new();
+    for result in results {
+        if result.passed {
+            let _ = writeln!(text, "{}  {}", painted(GOOD, "ok    "), result.name);
+            continue;
+        }
+        let _ = writeln!(text, "{}  {}", painted(BAD, "FAILED"), result.name);
+        for failure in &result.failures {
+            let _ = writeln!(
+                text,
+                "        {}:{}:{}: {}\n          {}\n          {}",
+                result.file,
+                failure.line,
+                failure.column,
+                failure.field,
+                painted(GOOD, &format!("expected: {}", failure.expected)),
+                painted(BAD, &format!("got:      {}", failure.actual)),
+            );
+        }
+        let _ = writeln!(text, "        {}", painted(FAINT, &result.because));
+    }
+    let failed = results.iter().filter(|result| !result.passed).count();
+    let s = if results.len() == 1 { "" } else { "s" };
+    let summary = match failed {
+        0 => painted(GOOD, &format!("{} case{s}, all as expected", results.len())),
+        failed => painted(BAD, &format!("{failed} of {} case{s} failed", results.len())),
+    };
+    text.push_str(&summary);
+    text.push('\n');
+    text
 }

@@ -62,7 +62,8 @@ pub enum WorkloadError {
 
 /// Reads every document of `text`, which comes from the file `source`.
 ///
-/// As in kubectl, `namespace` applies to objects that name none, and must not contradict the others.
+/// As in kubectl, `namespace` applies to objects that name none, and must not contradict the
+/// others.
 pub fn read(source: &str, text: &str, namespace: Option<&str>) -> Result<Manifest, WorkloadError> {
     let documents = manifest::documents(text).map_err(|error| WorkloadError::Manifest {
         file: source.to_owned(),

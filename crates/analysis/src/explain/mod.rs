@@ -1,4 +1,5 @@
-//! Explains what becomes of a pod: who governs it, what was considered, what changes, where it fits.
+//! Explains what becomes of a pod: who governs it, what was considered, what changes, where it
+//! fits.
 //!
 //! [`Explainer`] answers for one [`Workload`](crate::workload::Workload) at a time; [`report`] is
 //! the answer, which `explain --output json` prints.

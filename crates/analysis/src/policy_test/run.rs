@@ -58,7 +58,8 @@ pub enum CaseError {
     DryRun { place: String, source: DryRunError },
 }
 
-/// Runs a case of `file`. `pod_file` is the name and the text of the case's `podFile`, if it has one.
+/// Runs a case of `file`. `pod_file` is the name and the text of the case's `podFile`, if it has
+/// one.
 pub fn run(
     file: &str,
     case: &TestCase,

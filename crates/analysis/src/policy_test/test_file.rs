@@ -16,8 +16,8 @@ pub struct TestFile {
     /// The directory of the policies, relative to the file.
     #[serde(default)]
     pub policies: Option<Spanned<String>>,
-    /// A cluster dump, relative to the file. Without one the cluster has no nodes, and a pod gets the
-    /// first choice of its policy that can serve it.
+    /// A cluster dump, relative to the file. Without one the cluster has no nodes, and a pod gets
+    /// the first choice of its policy that can serve it.
     #[serde(default)]
     pub cluster: Option<Spanned<String>>,
     pub cases: Vec<Spanned<TestCase>>,

@@ -1,4 +1,5 @@
-//! Replays a cluster's pods under other policies: what each pod would get, and whether all still fit.
+//! Replays a cluster's pods under other policies: what each pod would get, and whether all still
+//! fit.
 //!
 //! [`replay`] returns a [`Report`], which `replay --output json` prints. Nothing on the cluster
 //! changes and no scheduler is involved: nodes are filtered and scored as the extender does it.

@@ -35,7 +35,8 @@ pub enum ReplayError {
     DryRun { pod: String, source: DryRunError },
 }
 
-/// Replays a cluster dump in JSON under the policies `new`. `old` are the present policies, if known.
+/// Replays a cluster dump in JSON under the policies `new`. `old` are the present policies, if
+/// known.
 pub fn replay(dump: &str, old: Option<&PolicySet>, new: &PolicySet) -> Result<Report, ReplayError> {
     let (full, documents) = dump::read_with_pods(dump)?;
     let cluster = full.inventory().clone();
