@@ -2,6 +2,7 @@
 
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, Page};
 use apportion_analysis::replay::report::{Change, ChangeKind, Report};
+use apportion_core::diagnostics::counted;
 
 pub fn text(report: &Report) -> String {
     let mut page = Page::default();
@@ -33,10 +34,11 @@ pub fn text(report: &Report) -> String {
             .iter()
             .map(|missing| {
                 let strategy = missing.strategy.unwrap_or("no strategy");
-                let s = if missing.pods == 1 { "" } else { "s" };
                 [format!(
-                    "{} {} ({strategy}) for {} pod{s}",
-                    missing.shares, missing.resource, missing.pods
+                    "{} {} ({strategy}) for {}",
+                    missing.shares,
+                    missing.resource,
+                    counted(missing.pods, "pod")
                 )]
             })
             .collect();
@@ -71,15 +73,17 @@ fn changes(page: &mut Page, label: &str, changes: &[&Change], kind: ChangeKind) 
 }
 
 fn change_of_pods(page: &mut Page, label: &str, change: &Change) {
-    let s = if change.pods == 1 { "" } else { "s" };
     let to = match (&change.to, change.kind) {
         (_, ChangeKind::Moved) => "cannot stay on its node".to_owned(),
         (Some(to), _) => format!("-> {to}"),
         (None, _) => "-> denied".to_owned(),
     };
     let head = format!(
-        "{}/{} ({} pod{s}): {} {to}",
-        change.namespace, change.workload, change.pods, change.from
+        "{}/{} ({}): {} {to}",
+        change.namespace,
+        change.workload,
+        counted(change.pods, "pod"),
+        change.from
     );
     let style = match (change.kind, change.without_place) {
         (ChangeKind::Denied, _) => BAD,
@@ -90,15 +94,15 @@ fn change_of_pods(page: &mut Page, label: &str, change: &Change) {
     page.styled_field("", FAINT, &change.because);
     match change.without_place {
         0 => {}
-        1 if change.pods == 1 => page.styled_field("", DOUBTFUL, "fits on no node"),
-        pods if pods == change.pods => page.styled_field("", DOUBTFUL, "none of them fits on any node"),
-        pods => page.styled_field("", DOUBTFUL, &format!("{pods} of them fit on no node")),
+        1 if change.pods == 1 => page.styled_field("", DOUBTFUL, "would fit on no node"),
+        pods if pods == change.pods => page.styled_field("", DOUBTFUL, "none of them would fit on any node"),
+        pods => page.styled_field("", DOUBTFUL, &format!("{pods} of them would fit on no node")),
     }
     if !change.restored {
         page.styled_field(
             "",
             FAINT,
-            "replayed as it runs: what it originally requested is unknown",
+            "the original request is unknown, so the running one is replayed",
         );
     }
 }

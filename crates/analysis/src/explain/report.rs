@@ -229,3 +229,29 @@ pub fn resources(counts: &Counts) -> Resources {
         .map(|(resource, count)| (resource.to_string(), count))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_keys_differ_from_field_names_where_programs_rely_on_them() {
+        let candidate = Candidate {
+            strategy: "mig",
+            naming: None,
+            status: CandidateStatus::Absent,
+            reason: None,
+            taken: false,
+        };
+        assert_eq!(
+            serde_json::to_value(candidate).unwrap(),
+            json!({"strategy": "mig", "scheme": null, "verdict": "absent", "reason": null, "taken": false})
+        );
+        assert_eq!(
+            serde_json::to_value(Isolation::default()).unwrap(),
+            json!({"hidden": [], "shut": []})
+        );
+        assert_eq!(serde_json::to_value(GovernanceKind::NoPolicy).unwrap(), "nobody");
+    }
+}

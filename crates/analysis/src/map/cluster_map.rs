@@ -316,3 +316,54 @@ fn totals(groups: &[Group]) -> Vec<StrategyTotal> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_keys_differ_from_field_names_where_programs_rely_on_them() {
+        let node = MapNode {
+            name: "n".to_owned(),
+            closed_reason: None,
+            offers: Vec::new(),
+            problems: Vec::new(),
+            unoffered: Vec::new(),
+        };
+        assert_eq!(
+            serde_json::to_value(node).unwrap(),
+            json!({"name": "n", "closed": null, "offers": [], "problems": [], "stray": []})
+        );
+    }
+
+    #[test]
+    fn lost_device_leaves_more_held_cells_than_shares() {
+        let holder = Holder {
+            tenant: "t".to_owned(),
+            namespace: "t".to_owned(),
+            pod: "p".to_owned(),
+            resource: "nvidia.com/gpu".to_owned(),
+            shares: 3,
+            leaving: false,
+        };
+        let offer = |total, free, holders: &[Holder]| MapOffer {
+            resource: "nvidia.com/gpu".to_owned(),
+            strategy: "exclusive",
+            product: None,
+            profile: None,
+            devices: total,
+            shares_per_device: 1,
+            total,
+            free,
+            memory_mebibytes: None,
+            holders: holders.to_vec(),
+        };
+        let cells = |offer: &MapOffer| offer.cells().iter().map(Option::is_some).collect::<Vec<_>>();
+        assert_eq!(
+            cells(&offer(4, 1, std::slice::from_ref(&holder))),
+            [true, true, true, false]
+        );
+        assert_eq!(cells(&offer(2, 0, &[holder])), [true; 3]);
+    }
+}

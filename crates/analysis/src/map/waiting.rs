@@ -161,3 +161,33 @@ fn shortage(pod: &PodEntry, node: &NodeEntry) -> Option<UnfitReason> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_with_the_same_namespace_demand_and_reasons_share_a_group() {
+        let pod = |namespace: &str, name: &str, count: u64, because: &[&str]| WaitingPod {
+            tenant: namespace.to_owned(),
+            namespace: namespace.to_owned(),
+            pod: name.to_owned(),
+            demand: BTreeMap::from([("nvidia.com/gpu".to_owned(), count)]),
+            because: because.iter().map(|reason| (*reason).to_owned()).collect(),
+        };
+        let pods = [
+            pod("a", "one", 1, &[]),
+            pod("a", "two", 2, &["no node has GPUs"]),
+            pod("a", "three", 1, &[]),
+            pod("a", "four", 1, &[]),
+            pod("b", "five", 1, &[]),
+        ];
+        let names: Vec<String> = grouped(&pods).iter().map(WaitingGroup::name).collect();
+        assert_eq!(names, ["a/one and 2 more pods of a", "a/two", "b/five"]);
+        assert_eq!(
+            grouped(&pods)[0].reasons(),
+            ["a node fits; the scheduler has not placed the pod yet"]
+        );
+        assert_eq!(grouped(&pods)[1].demand(), "nvidia.com/gpu 2");
+    }
+}

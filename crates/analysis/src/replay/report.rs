@@ -158,4 +158,26 @@ mod tests {
             assert_eq!(workload_name(name, &Labels::from_iter(labels)), expected);
         }
     }
+    #[test]
+    fn json_keeps_the_key_outcome() {
+        let share = Share {
+            strategy: None,
+            resources: Resources::new(),
+        };
+        let change = Change {
+            namespace: "n".to_owned(),
+            workload: "w".to_owned(),
+            pods: 1,
+            kind: ChangeKind::Moved,
+            policy: None,
+            from: share.clone(),
+            to: Some(share),
+            because: String::new(),
+            without_place: 0,
+            same_under_old: Some(false),
+            restored: false,
+        };
+        let json = serde_json::to_value(change).unwrap();
+        assert_eq!((&json["outcome"], json.get("kind")), (&"moved".into(), None));
+    }
 }
