@@ -1,8 +1,7 @@
-//! `apportion explain`: what would become of pods, step by step, and where they would fit.
+//! `apportion explain`: what would happen to pods, step by step, and where they would fit.
 
 pub mod text;
 
-use apportion_analysis::explain::workload;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -11,39 +10,39 @@ use anyhow::{Context as _, bail};
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
-use apportion_analysis::explain::inquiry::Inquiry;
-use apportion_analysis::explain::report::Report;
-use apportion_analysis::explain::workload::Found;
+use apportion_analysis::explain::{Explainer, Report};
+use apportion_analysis::workload::{self, Manifest};
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A manifest that holds pods, or what makes pods: Deployment, Job, List and so on. `-` is standard input. May be repeated.
+    /// Manifest of pods, or of objects that create pods: Deployment, Job, List and so on. `-` is
+    /// standard input. May be repeated.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The namespace of objects that name none.
+    /// Namespace of objects that name none.
     #[arg(short, long)]
     namespace: Option<String>,
-    /// The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig
+    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the
+    /// live cluster of the kubeconfig
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
-    /// The policies; with --cluster, ./policies by default. On a live cluster they stand beside its own
+    /// Directory of policies. With --cluster the default is ./policies; on a live cluster they are
+    /// added to its own
     #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
     policies: Option<PathBuf>,
     #[command(flatten)]
     printing: Printing,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let found = read(&args.files, args.namespace.as_deref())?;
+    let manifest = read(&args.files, args.namespace.as_deref())?;
     let (policies, cluster) = input::dumped_or_live(args.cluster.as_deref(), args.policies.as_deref())?;
-    let inquiry = Inquiry::new(policies, cluster);
-    let reports: Vec<Report> = found
+    let explainer = Explainer::new(policies, cluster);
+    let reports: Vec<Report> = manifest
         .workloads
         .iter()
-        .map(|workload| inquiry.report(workload))
-        .collect::<anyhow::Result<_>>()?;
+        .map(|workload| explainer.explain(workload))
+        .collect::<Result<_, _>>()?;
     match args.printing.output {
         Format::Text => output::print(&text::text(&reports)?, args.printing.color)?,
         Format::Json => output::print_json(&reports)?,
@@ -55,9 +54,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Reads all manifests. A Service beside its Deployment is passed over; input without any pod is a mistake.
-fn read(files: &[PathBuf], namespace: Option<&str>) -> anyhow::Result<Found> {
-    let mut all = Found::default();
+/// Reads all manifests. Objects that create no pods, such as a Service next to its Deployment, are
+/// skipped; input without any pod is an error.
+fn read(files: &[PathBuf], namespace: Option<&str>) -> anyhow::Result<Manifest> {
+    let mut all = Manifest::default();
     for file in files {
         let name = if file.as_os_str() == "-" {
             "standard input".to_owned()
@@ -65,18 +65,18 @@ fn read(files: &[PathBuf], namespace: Option<&str>) -> anyhow::Result<Found> {
             file.display().to_string()
         };
         let text = input::text(file)?;
-        let found = workload::read(&name, &text, namespace)?;
-        all.workloads.extend(found.workloads);
+        let manifest = workload::read(&name, &text, namespace)?;
+        all.workloads.extend(manifest.workloads);
         all.others
-            .extend(found.others.iter().map(|other| format!("{name}: {other}")));
+            .extend(manifest.others.iter().map(|other| format!("{name}: {other}")));
     }
-    let note = "holds no pod, nor a template of one at spec.template";
+    let note = "contains no pod, and no pod template at spec.template";
     match (&all.workloads[..], &all.others[..]) {
-        ([], []) => bail!("no object in {}", shown(files)),
+        ([], []) => bail!("no objects in {}", joined(files)),
         ([], [first, ..]) => bail!("{first} {note}"),
         (_, others) => {
             for other in others {
-                writeln!(anstream::stderr(), "apportion: {other} {note}; passed over")
+                writeln!(anstream::stderr(), "apportion: {other} {note}; skipped")
                     .context("cannot write to standard error")?;
             }
             Ok(all)
@@ -84,7 +84,7 @@ fn read(files: &[PathBuf], namespace: Option<&str>) -> anyhow::Result<Found> {
     }
 }
 
-fn shown(files: &[PathBuf]) -> String {
+fn joined(files: &[PathBuf]) -> String {
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     names.join(", ")
 }

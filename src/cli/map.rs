@@ -1,34 +1,33 @@
-//! `apportion map`: who shares which GPU node with whom.
+//! `apportion map`: which tenants share which GPU nodes.
 
 pub mod text;
 
-use apportion_analysis::map::html;
-use apportion_analysis::map::picture::Selection;
-use apportion_analysis::map::svg;
 use std::path::PathBuf;
 
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Color};
-use apportion_analysis::map::glob::Glob;
-use apportion_analysis::map::picture::Picture;
+use apportion_analysis::map::{ClusterMap, Glob, Selection, html, svg};
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig
+    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the
+    /// live cluster of the kubeconfig
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
-    /// The policies; with --cluster, ./policies by default. On a live cluster they stand beside its own
+    /// Directory of policies. With --cluster the default is ./policies; on a live cluster they are
+    /// added to its own
     #[arg(long, value_name = "DIR", env = "APPORTION_POLICIES")]
     policies: Option<PathBuf>,
-    /// Only nodes of such names; `*` stands for any text, `?` for one character. May be repeated.
+    /// Show only nodes whose name matches: `*` matches any text, `?` one character. May be
+    /// repeated.
     #[arg(long = "node", value_name = "GLOB")]
     nodes: Vec<Glob>,
-    /// Only nodes with pods of such namespaces, and only their waiting pods. May be repeated.
+    /// Show only nodes with pods of matching namespaces, and only their waiting pods. May be
+    /// repeated.
     #[arg(short, long = "namespace", value_name = "GLOB")]
     namespaces: Vec<Glob>,
-    /// Above so many nodes each is one cell that says how full it is.
+    /// Above this number, each node is one cell that shows how full it is.
     #[arg(long, value_name = "NODES", default_value_t = 60)]
     detail: usize,
     /// What to print.
@@ -39,7 +38,6 @@ pub struct Args {
     color: Color,
 }
 
-/// What is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For the terminal.
@@ -47,26 +45,22 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
-    /// One page for a browser, which needs nothing else.
+    /// One page for a browser, in a single file.
     Html,
-    /// One picture.
+    /// One image.
     Svg,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let (policies, cluster) = input::dumped_or_live(args.cluster.as_deref(), args.policies.as_deref())?;
-    let selection = Selection {
-        nodes: args.nodes.clone(),
-        namespaces: args.namespaces.clone(),
-    };
-    let picture = Picture::of(&cluster, &policies, &selection);
-    let detailed = picture.node_count() <= args.detail;
+    let selection = Selection::new(&args.nodes, &args.namespaces);
+    let map = ClusterMap::of(&cluster, &policies, &selection);
+    let detailed = map.node_count() <= args.detail;
     match args.output {
-        Format::Text => output::print(&text::text(&picture, detailed, text::width()), args.color)?,
-        Format::Json => output::print_json(&picture)?,
-        Format::Html => output::print(&html::page(&picture, detailed), Color::Never)?,
-        Format::Svg => output::print(&svg::sheet(&picture, detailed), Color::Never)?,
+        Format::Text => output::print(&text::text(&map, detailed, text::width()), args.color)?,
+        Format::Json => output::print_json(&map)?,
+        Format::Html => output::print(&html::page(&map, detailed), Color::Never)?,
+        Format::Svg => output::print(&svg::image(&map, detailed), Color::Never)?,
     }
     Ok(Exit::Fine)
 }

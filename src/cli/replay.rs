@@ -1,8 +1,8 @@
-//! `apportion replay`: what a change of policies would change for the pods of a cluster, and whether they would still fit.
+//! `apportion replay`: what a change of policies would do to the pods of a cluster, and whether
+//! they would still fit.
 
 pub mod text;
 
-use apportion_analysis::replay::play;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -10,26 +10,26 @@ use anyhow::Context as _;
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
-use apportion_analysis::replay::report::Report;
+use apportion_analysis::replay::{self, Report};
 use apportion_core::inventory::dump;
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The policies as they would be.
+    /// Directory of the new policies.
     #[arg(long, value_name = "DIR")]
     policies: PathBuf,
-    /// The policies as they are; on a live cluster its own stand beside them. Without any, pods that the new policies allow count as unchanged
+    /// Directory of the present policies; on a live cluster they are added to its own. Without any,
+    /// pods that the new policies allow count as unchanged
     #[arg(long, value_name = "DIR")]
     old: Option<PathBuf>,
-    /// The cluster: what `kubectl get nodes,namespaces,pods -A -o json` prints. Without it, the live cluster of the kubeconfig
+    /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the
+    /// live cluster of the kubeconfig
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
     #[command(flatten)]
     printing: Printing,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let new = input::policy_set(&args.policies)?;
     let (old, text, file) = if let Some(file) = &args.cluster {
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         (Some(old), text, "the cluster".to_owned())
     };
     let text = dump::to_json(&text).with_context(|| file.clone())?;
-    let report: Report = play::play(&text, old.as_ref(), &new).with_context(|| file.clone())?;
+    let report: Report = replay::replay(&text, old.as_ref(), &new).with_context(|| file.clone())?;
     match args.printing.output {
         Format::Text => output::print(&text::text(&report), args.printing.color)?,
         Format::Json => output::print_json(&report)?,

@@ -1,10 +1,7 @@
-//! `apportion test`: expected outcomes beside policies, to be held against them in a pipeline.
+//! `apportion test`: checks policies against expected results, for use in a pipeline.
 
-pub mod text;
-
-use apportion_analysis::policy_test::case;
-use apportion_analysis::policy_test::document;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,57 +10,62 @@ use anyhow::{Context as _, bail};
 use super::exit::Exit;
 use super::input;
 use super::output::{self, Format, Printing};
-use apportion_analysis::policy_test::case::Outcome;
+use super::page::{BAD, FAINT, GOOD, painted};
+use apportion_analysis::policy_test::{self, CaseResult, TestFile, test_file};
 use apportion_core::inventory::{Ledger, dump};
 use apportion_core::policy::PolicySet;
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files of cases, or directories of them.
+    /// Test files, or directories of them.
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// The policies of files that name none.
+    /// Directory of policies for files that name none.
     #[arg(long, value_name = "DIR", default_value = "policies", env = "APPORTION_POLICIES")]
     policies: PathBuf,
     #[command(flatten)]
     printing: Printing,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let mut shelf = Shelf::default();
-    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut inputs = Inputs::default();
+    let mut results: Vec<CaseResult> = Vec::new();
     for file in files(&args.paths)? {
         let name = file.display().to_string();
-        let document = document::read(&name, &input::text(&file)?)?;
-        let beside = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
-        let read = |path: &str| {
-            let there = beside(path);
-            Ok((there.display().to_string(), input::text(&there)?))
-        };
-        let policies = document
+        let tests = TestFile::read(&name, &input::text(&file)?)?;
+        let resolve = |path: &str| file.parent().unwrap_or(Path::new("")).join(path);
+        let policies = tests
             .policies
             .as_ref()
-            .map_or_else(|| args.policies.clone(), |path| beside(&path.value));
-        let cluster = document.cluster.as_ref().map(|path| beside(&path.value));
-        for case in &document.cases {
-            let (policies, ledger) = shelf.take(&policies, cluster.as_deref())?;
-            outcomes.push(case::run(&name, &case.value, policies, ledger, &read)?);
+            .map_or_else(|| args.policies.clone(), |path| resolve(&path.value));
+        let cluster = tests.cluster.as_ref().map(|path| resolve(&path.value));
+        for case in &tests.cases {
+            let case = &case.value;
+            let (policies, ledger) = inputs.load(&policies, cluster.as_deref())?;
+            let pod_file = match &case.pod_file {
+                Some(path) => {
+                    let file = resolve(&path.value);
+                    let text = input::text(&file).with_context(|| test_file::place(&name, path))?;
+                    Some((file.display().to_string(), text))
+                }
+                None => None,
+            };
+            let pod_file = pod_file.as_ref().map(|(file, text)| (&**file, &**text));
+            results.push(policy_test::run(&name, case, pod_file, policies, ledger)?);
         }
     }
     match args.printing.output {
-        Format::Text => output::print(&text::text(&outcomes), args.printing.color)?,
-        Format::Json => output::print_json(&outcomes)?,
+        Format::Text => output::print(&text(&results), args.printing.color)?,
+        Format::Json => output::print_json(&results)?,
     }
-    Ok(if outcomes.iter().all(|outcome| outcome.passed) {
+    Ok(if results.iter().all(|result| result.passed) {
         Exit::Fine
     } else {
         Exit::Findings
     })
 }
 
-/// The files that are meant, those of a directory by name.
+/// The test files at `paths`; those of a directory are sorted by name.
 fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -78,7 +80,10 @@ fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
                 .is_some_and(|ending| ending == "yaml" || ending == "yml")
         });
         if files.is_empty() {
-            bail!("{} holds no cases: no file ends in .yaml or .yml", path.display());
+            bail!(
+                "{} contains no test files: no file ends in .yaml or .yml",
+                path.display()
+            );
         }
         files.sort();
         found.extend(files);
@@ -86,15 +91,15 @@ fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What was read before: many cases share policies and a cluster.
+/// Policies and clusters that have been read, because many cases share them.
 #[derive(Default)]
-struct Shelf {
+struct Inputs {
     policies: HashMap<PathBuf, PolicySet>,
     clusters: HashMap<PathBuf, Ledger>,
 }
 
-impl Shelf {
-    fn take(&mut self, policies: &Path, cluster: Option<&Path>) -> anyhow::Result<(&PolicySet, Ledger)> {
+impl Inputs {
+    fn load(&mut self, policies: &Path, cluster: Option<&Path>) -> anyhow::Result<(&PolicySet, Ledger)> {
         if !self.policies.contains_key(policies) {
             self.policies.insert(policies.to_owned(), input::policy_set(policies)?);
         }
@@ -107,4 +112,38 @@ impl Shelf {
         }
         Ok((&self.policies[policies], self.clusters[file].clone()))
     }
+}
+
+/// All results and a summary.
+fn text(results: &[CaseResult]) -> String {
+    let mut text = String::new();
+    for result in results {
+        if result.passed {
+            let _ = writeln!(text, "{}  {}", painted(GOOD, "ok    "), result.name);
+            continue;
+        }
+        let _ = writeln!(text, "{}  {}", painted(BAD, "FAILED"), result.name);
+        for failure in &result.failures {
+            let _ = writeln!(
+                text,
+                "        {}:{}:{}: {}\n          {}\n          {}",
+                result.file,
+                failure.line,
+                failure.column,
+                failure.field,
+                painted(GOOD, &format!("expected: {}", failure.expected)),
+                painted(BAD, &format!("got:      {}", failure.actual)),
+            );
+        }
+        let _ = writeln!(text, "        {}", painted(FAINT, &result.because));
+    }
+    let failed = results.iter().filter(|result| !result.passed).count();
+    let s = if results.len() == 1 { "" } else { "s" };
+    let summary = match failed {
+        0 => painted(GOOD, &format!("{} case{s}, all as expected", results.len())),
+        failed => painted(BAD, &format!("{failed} of {} case{s} failed", results.len())),
+    };
+    text.push_str(&summary);
+    text.push('\n');
+    text
 }

@@ -1,6 +1,6 @@
-//! The picture for a terminal: a letter for each tenant, a dot for what is free.
+//! The map for a terminal: a letter for each share that a tenant holds, a dot for each free one.
 //!
-//! Colours are always written; [`crate::cli::output`] takes them out where they are not wanted.
+//! Colours are always written; [`crate::cli::output`] removes them where they are not wanted.
 
 use apportion_core::diagnostics::counted;
 use std::collections::BTreeMap;
@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, painted};
-use apportion_analysis::map::picture::{Block, Group, Holder, Picture, Strip};
-use apportion_analysis::map::waiting::queues;
+use apportion_analysis::map::ClusterMap;
+use apportion_analysis::map::cluster_map::{Group, Holder, MapNode, MapOffer};
+use apportion_analysis::map::waiting::grouped;
 
-/// Columns where nothing says how many there are.
-const WIDTH: usize = 100;
-/// Narrower than this nothing can be told.
-const NARROWEST: usize = 40;
+/// The width if the output is not a terminal.
+const DEFAULT_WIDTH: usize = 100;
+/// A map cannot be read in fewer columns.
+const MIN_WIDTH: usize = 40;
 /// How full a node is, in eighths.
 const LEVELS: [char; 9] = ['.', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const BOLD: Style = Style::new().bold();
@@ -34,50 +35,50 @@ const COLORS: [AnsiColor; 12] = [
 ];
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The columns of the terminal; a hundred where there is none.
+/// The columns of the terminal.
 pub fn width() -> usize {
-    terminal_size::terminal_size().map_or(WIDTH, |(columns, _)| usize::from(columns.0).max(NARROWEST))
+    terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(columns, _)| usize::from(columns.0).max(MIN_WIDTH))
 }
 
-/// The picture. Without `detailed` a node is one character.
-pub fn text(picture: &Picture, detailed: bool, width: usize) -> String {
-    let mut drawing = Drawing {
-        picture,
+/// The map. Without `detailed` each node is one character.
+pub fn text(map: &ClusterMap, detailed: bool, width: usize) -> String {
+    let mut text_map = TextMap {
+        map,
         width,
         text: String::new(),
     };
-    drawing.totals();
-    for group in &picture.groups {
-        drawing.heading(&group.title, group.nodes.len());
+    text_map.totals();
+    for group in &map.groups {
+        text_map.heading(&group.title, group.nodes.len());
         if detailed {
-            group.nodes.iter().for_each(|node| drawing.node(node));
+            group.nodes.iter().for_each(|node| text_map.node(node));
         } else {
-            drawing.heat(group);
+            text_map.heat_map(group);
         }
     }
-    drawing.waiting();
-    drawing.legend(detailed);
-    drawing.text
+    text_map.waiting();
+    text_map.legend(detailed);
+    text_map.text
 }
 
-struct Drawing<'p> {
-    picture: &'p Picture,
+struct TextMap<'m> {
+    map: &'m ClusterMap,
     width: usize,
     text: String,
 }
 
-impl Drawing<'_> {
+impl TextMap<'_> {
     fn line(&mut self, text: &str) {
         self.text.push_str(text.trim_end());
         self.text.push('\n');
     }
 
     fn totals(&mut self) {
-        if self.picture.groups.is_empty() {
-            self.line("no node with GPUs is to be shown");
+        if self.map.groups.is_empty() {
+            self.line("no matching nodes with GPUs");
         }
         let lines: Vec<String> = self
-            .picture
+            .map
             .totals
             .iter()
             .map(|total| {
@@ -106,42 +107,42 @@ impl Drawing<'_> {
         ));
     }
 
-    fn node(&mut self, node: &Block) {
+    fn node(&mut self, node: &MapNode) {
         let closed = node
-            .closed
+            .closed_reason
             .as_deref()
-            .map(|why| painted(DOUBTFUL, why))
+            .map(|reason| painted(DOUBTFUL, reason))
             .unwrap_or_default();
         self.line(&format!("  {}  {closed}", painted(BOLD, &node.name)));
         for problem in &node.problems {
             self.line(&format!("    {}", painted(BAD, problem)));
         }
-        for strip in &node.offers {
-            let name = strip
+        for offer in &node.offers {
+            let name = offer
                 .resource
                 .split_once('/')
-                .map_or(&*strip.resource, |(_, name)| name);
+                .map_or(&*offer.resource, |(_, name)| name);
             self.line(&format!(
                 "    {name}  {}",
-                painted(FAINT, &format!("{} of {} free", strip.free, strip.total))
+                painted(FAINT, &format!("{} of {} free", offer.free, offer.total))
             ));
-            for row in self.cells(strip) {
+            for row in self.cells(offer) {
                 self.line(&format!("    {row}"));
             }
-            self.holders(&strip.holders);
+            self.holders(&offer.holders);
         }
-        if !node.stray.is_empty() {
-            self.line(&format!("    {}", painted(BAD, "held, and offered to nobody:")));
-            self.holders(&node.stray);
+        if !node.unoffered.is_empty() {
+            self.line(&format!("    {}", painted(BAD, "held, but not offered:")));
+            self.holders(&node.unoffered);
         }
     }
 
-    /// The shares, a pair of brackets around each device, in as many rows as it takes.
-    fn cells(&self, strip: &Strip) -> Vec<String> {
-        let per_device = usize::try_from(strip.shares_per_device).unwrap_or(1).max(1);
+    /// The shares in rows, with brackets around each device.
+    fn cells(&self, offer: &MapOffer) -> Vec<String> {
+        let per_device = usize::try_from(offer.shares_per_device).unwrap_or(1).max(1);
         let room = self.width.saturating_sub(4).max(8);
         let (mut rows, mut row, mut used) = (Vec::new(), String::new(), 0);
-        for device in strip.cells().chunks(per_device) {
+        for device in offer.cells().chunks(per_device) {
             for (at, part) in device.chunks(room - 2).enumerate() {
                 let needed = part.len() + 2;
                 if used + needed > room || at > 0 {
@@ -177,24 +178,24 @@ impl Drawing<'_> {
                     holder.namespace,
                     holder.pod
                 );
-                let shown = painted(self.style(&holder.tenant), &plain);
-                (plain, shown)
+                let styled = painted(self.style(&holder.tenant), &plain);
+                (plain, styled)
             })
             .collect();
         self.flow(4, &items);
     }
 
-    /// Items beside each other as long as they fit.
+    /// Items in rows: the plain text, which has the width, and the styled text.
     fn flow(&mut self, indent: usize, items: &[(String, String)]) {
         let (mut row, mut used) = (String::new(), indent);
-        for (plain, shown) in items {
+        for (plain, styled) in items {
             let needed = plain.chars().count() + 2;
             if used > indent && used + needed > self.width {
                 let done = std::mem::take(&mut row);
                 self.line(&format!("{}{done}", " ".repeat(indent)));
                 used = indent;
             }
-            row.push_str(shown);
+            row.push_str(styled);
             row.push_str("  ");
             used += needed;
         }
@@ -203,19 +204,23 @@ impl Drawing<'_> {
         }
     }
 
-    /// A character for each node: how full it is.
-    fn heat(&mut self, group: &Group) {
+    /// A character for each node that shows how full it is.
+    fn heat_map(&mut self, group: &Group) {
         let levels: Vec<String> = group
             .nodes
             .iter()
             .map(|node| {
-                let (total, held) = node.fill();
+                let (total, held) = node.usage();
                 let level = match total {
                     0 => return painted(BAD, "!"),
-                    // Not empty is never shown as empty, and full is full.
+                    // Rounded up, so that only an empty node looks empty.
                     total => (held.saturating_mul(8)).div_ceil(total).min(8),
                 };
-                let style = if node.closed.is_some() { DOUBTFUL } else { Style::new() };
+                let style = if node.closed_reason.is_some() {
+                    DOUBTFUL
+                } else {
+                    Style::new()
+                };
                 painted(style, &LEVELS[usize::try_from(level).unwrap_or(8)].to_string())
             })
             .collect();
@@ -225,7 +230,7 @@ impl Drawing<'_> {
         let (total, held) = group
             .nodes
             .iter()
-            .map(Block::fill)
+            .map(MapNode::usage)
             .fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
         self.line(&format!(
             "  {}",
@@ -236,7 +241,7 @@ impl Drawing<'_> {
             .nodes
             .iter()
             .flat_map(|node| &node.offers)
-            .flat_map(|strip| &strip.holders)
+            .flat_map(|offer| &offer.holders)
         {
             *shares.entry(&holder.tenant).or_default() += holder.shares;
         }
@@ -246,31 +251,27 @@ impl Drawing<'_> {
             .into_iter()
             .map(|(tenant, count)| {
                 let plain = format!("{tenant} {count}");
-                let shown = painted(self.style(tenant), &plain);
-                (plain, shown)
+                let styled = painted(self.style(tenant), &plain);
+                (plain, styled)
             })
             .collect();
         self.flow(2, &items);
     }
 
     fn waiting(&mut self) {
-        if self.picture.waiting.is_empty() {
+        if self.map.waiting.is_empty() {
             return;
         }
-        self.heading_of_waiting();
-        for queue in queues(&self.picture.waiting) {
-            let name = painted(self.style(&queue.first.tenant), &queue.name());
-            self.line(&format!("  {name}  {}", queue.demand()));
-            for reason in queue.reasons() {
+        self.line("");
+        let count = counted(self.map.waiting.len(), "pod");
+        self.line(&format!("{}  {}", painted(BOLD, "Waiting"), painted(FAINT, &count)));
+        for group in grouped(&self.map.waiting) {
+            let name = painted(self.style(&group.first.tenant), &group.name());
+            self.line(&format!("  {name}  {}", group.demand()));
+            for reason in group.reasons() {
                 self.line(&format!("      {}", painted(FAINT, &reason)));
             }
         }
-    }
-
-    fn heading_of_waiting(&mut self) {
-        self.line("");
-        let count = counted(self.picture.waiting.len(), "pod");
-        self.line(&format!("{}  {}", painted(BOLD, "Waiting"), painted(FAINT, &count)));
     }
 
     fn legend(&mut self, detailed: bool) {
@@ -278,24 +279,24 @@ impl Drawing<'_> {
         if !detailed {
             self.line(&painted(
                 FAINT,
-                "A character is a node, the higher the fuller; `.` is empty, `!` offers nothing. --node, --namespace or --detail show more.",
+                "Each character is a node: the taller, the fuller; `.` is empty, `!` offers nothing. For details, set --node, --namespace or --detail.",
             ));
             return;
         }
         let items: Vec<(String, String)> = self
-            .picture
+            .map
             .tenants
             .iter()
             .map(|tenant| {
                 let plain = format!("{} {tenant}", self.letter(tenant));
-                let shown = painted(self.style(tenant), &plain);
-                (plain, shown)
+                let styled = painted(self.style(tenant), &plain);
+                (plain, styled)
             })
             .chain([(". free".to_owned(), painted(FAINT, ". free"))])
             .collect();
         self.flow(0, &items);
         let note = self
-            .picture
+            .map
             .note
             .split(": ")
             .map(|half| painted(FAINT, half))
@@ -304,10 +305,10 @@ impl Drawing<'_> {
     }
 
     fn letter(&self, tenant: &str) -> char {
-        char::from(LETTERS[self.picture.color_of(tenant) % LETTERS.len()])
+        char::from(LETTERS[self.map.color_index(tenant) % LETTERS.len()])
     }
 
     fn style(&self, tenant: &str) -> Style {
-        COLORS[self.picture.color_of(tenant) % COLORS.len()].on_default()
+        COLORS[self.map.color_index(tenant) % COLORS.len()].on_default()
     }
 }

@@ -1,30 +1,30 @@
-//! The answer as a person reads it.
+//! The report as text.
 
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, Page};
-use apportion_analysis::replay::report::{Change, Outcome, Report};
+use apportion_analysis::replay::report::{Change, ChangeKind, Report};
+use apportion_core::diagnostics::counted;
 
-/// The whole answer.
 pub fn text(report: &Report) -> String {
     let mut page = Page::default();
     page.field(
         "Pods",
-        &format!("{} with GPUs; {} stay as they are", report.pods, report.unchanged),
+        &format!("{} with GPUs; {} unchanged", report.pods, report.unchanged),
     );
-    let (mine, before): (Vec<&Change>, Vec<&Change>) = report
+    let (new, not_new): (Vec<&Change>, Vec<&Change>) = report
         .changes
         .iter()
         .partition(|change| change.same_under_old != Some(true));
-    changes(&mut page, "Denied", &mine, Outcome::Denied);
-    changes(&mut page, "Changed", &mine, Outcome::Changed);
-    changes(&mut page, "Moved", &mine, Outcome::Moved);
-    if !before.is_empty() {
+    changes(&mut page, "Denied", &new, ChangeKind::Denied);
+    changes(&mut page, "Changed", &new, ChangeKind::Changed);
+    changes(&mut page, "Moved", &new, ChangeKind::Moved);
+    if !not_new.is_empty() {
         page.gap();
         page.field(
             "Not new",
-            "the present policies would do the same if these pods were made again now",
+            "the present policies would do the same if these pods were recreated now",
         );
-        for change in before {
-            one(&mut page, "", change);
+        for change in not_new {
+            change_of_pods(&mut page, "", change);
         }
     }
     if !report.missing.is_empty() {
@@ -34,10 +34,11 @@ pub fn text(report: &Report) -> String {
             .iter()
             .map(|missing| {
                 let strategy = missing.strategy.unwrap_or("no strategy");
-                let s = if missing.pods == 1 { "" } else { "s" };
                 [format!(
-                    "{} {} ({strategy}) for {} pod{s}",
-                    missing.shares, missing.resource, missing.pods
+                    "{} {} ({strategy}) for {}",
+                    missing.shares,
+                    missing.resource,
+                    counted(missing.pods, "pod")
                 )]
             })
             .collect();
@@ -45,45 +46,47 @@ pub fn text(report: &Report) -> String {
     }
     page.gap();
     let (style, words) = match (report.is_finding(), report.changes.is_empty()) {
-        (true, _) => (BAD, "some pods would be denied, or find no place"),
+        (true, _) => (BAD, "some pods would be denied or would fit on no node"),
         (false, true) => (GOOD, "nothing changes"),
-        (false, false) => (GOOD, "all that changes fits"),
+        (false, false) => (GOOD, "all changed pods fit"),
     };
-    page.styled_field("In all", style, words);
+    page.styled_field("Summary", style, words);
     if !report.changes.is_empty() {
         page.styled_field(
             "",
             FAINT,
-            "A running pod keeps what it has until it is made again. Which pods come first, and what else arrives, is not known here.",
+            "A running pod keeps its GPUs until it is recreated. The order in which pods are recreated, and which other pods arrive, are unknown here.",
         );
     }
     page.into_text()
 }
 
-fn changes(page: &mut Page, label: &str, changes: &[&Change], outcome: Outcome) {
+fn changes(page: &mut Page, label: &str, changes: &[&Change], kind: ChangeKind) {
     let mut label = label;
-    for change in changes.iter().filter(|change| change.outcome == outcome) {
+    for change in changes.iter().filter(|change| change.kind == kind) {
         if !label.is_empty() {
             page.gap();
         }
-        one(page, label, change);
+        change_of_pods(page, label, change);
         label = "";
     }
 }
 
-fn one(page: &mut Page, label: &str, change: &Change) {
-    let s = if change.pods == 1 { "" } else { "s" };
-    let to = match (&change.to, change.outcome) {
-        (_, Outcome::Moved) => "can not stay on its node".to_owned(),
+fn change_of_pods(page: &mut Page, label: &str, change: &Change) {
+    let to = match (&change.to, change.kind) {
+        (_, ChangeKind::Moved) => "cannot stay on its node".to_owned(),
         (Some(to), _) => format!("-> {to}"),
         (None, _) => "-> denied".to_owned(),
     };
     let head = format!(
-        "{}/{} ({} pod{s}): {} {to}",
-        change.namespace, change.workload, change.pods, change.from
+        "{}/{} ({}): {} {to}",
+        change.namespace,
+        change.workload,
+        counted(change.pods, "pod"),
+        change.from
     );
-    let style = match (change.outcome, change.without_place) {
-        (Outcome::Denied, _) => BAD,
+    let style = match (change.kind, change.without_place) {
+        (ChangeKind::Denied, _) => BAD,
         (_, 0) => GOOD,
         _ => DOUBTFUL,
     };
@@ -91,11 +94,15 @@ fn one(page: &mut Page, label: &str, change: &Change) {
     page.styled_field("", FAINT, &change.because);
     match change.without_place {
         0 => {}
-        1 if change.pods == 1 => page.styled_field("", DOUBTFUL, "no place for it"),
-        lost if lost == change.pods => page.styled_field("", DOUBTFUL, "no place for any of them"),
-        lost => page.styled_field("", DOUBTFUL, &format!("no place for {lost} of them")),
+        1 if change.pods == 1 => page.styled_field("", DOUBTFUL, "would fit on no node"),
+        pods if pods == change.pods => page.styled_field("", DOUBTFUL, "none of them would fit on any node"),
+        pods => page.styled_field("", DOUBTFUL, &format!("{pods} of them would fit on no node")),
     }
     if !change.restored {
-        page.styled_field("", FAINT, "judged as it is: what its owner wrote is not known");
+        page.styled_field(
+            "",
+            FAINT,
+            "the original request is unknown, so the running one is replayed",
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What changes on a pod, as a person would see it in the manifest.
+//! The change of a pod as a unified diff of its manifest.
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -6,18 +6,15 @@ use similar::{ChangeTag, TextDiff};
 /// A line of a unified diff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// `@@ -1,7 +1,8 @@`.
+    /// For example `@@ -1,7 +1,8 @@`.
     Header(String),
-    /// Context.
-    Same(String),
-    /// Taken out.
+    Context(String),
     Removed(String),
-    /// Put in.
     Added(String),
 }
 
-/// The unified diff of two documents, as YAML. Its lines keep the order of keys that `kubectl get -o yaml` has: by name.
-pub fn unified(before: &Value, after: &Value) -> anyhow::Result<Vec<Line>> {
+/// The unified diff of two documents as YAML, with keys sorted by name as in `kubectl get -o yaml`.
+pub fn unified(before: &Value, after: &Value) -> Result<Vec<Line>, serde_saphyr::ser::Error> {
     let (before, after) = (yaml(before)?, yaml(after)?);
     let diff = TextDiff::from_lines(&before, &after);
     let mut lines = Vec::new();
@@ -26,7 +23,7 @@ pub fn unified(before: &Value, after: &Value) -> anyhow::Result<Vec<Line>> {
         for change in hunk.iter_changes() {
             let text = change.value().trim_end_matches('\n').to_owned();
             lines.push(match change.tag() {
-                ChangeTag::Equal => Line::Same(text),
+                ChangeTag::Equal => Line::Context(text),
                 ChangeTag::Delete => Line::Removed(text),
                 ChangeTag::Insert => Line::Added(text),
             });
@@ -35,10 +32,10 @@ pub fn unified(before: &Value, after: &Value) -> anyhow::Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// As `kubectl` writes it: lists at the height of their key, a string on one line however long it is.
-fn yaml(document: &Value) -> anyhow::Result<String> {
+/// YAML as kubectl writes it: lists are not indented below their key, and strings are not wrapped.
+fn yaml(document: &Value) -> Result<String, serde_saphyr::ser::Error> {
     let options = serde_saphyr::ser_options! { compact_list_indent: true, prefer_block_scalars: false };
-    Ok(serde_saphyr::to_string_with_options(document, options)?)
+    serde_saphyr::to_string_with_options(document, options)
 }
 
 #[cfg(test)]
@@ -47,7 +44,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_changes_is_shown_with_what_stands_around_it() {
+    fn shows_changed_lines_with_three_lines_of_context() {
         let pod = |count: &str| {
             json!({"spec": {
                 "containers": [{"name": "c", "resources": {"limits": {"cpu": "1", "nvidia.com/gpu": count}}}],
@@ -55,19 +52,19 @@ mod tests {
             }})
         };
         let lines = unified(&pod("4"), &pod("1")).unwrap();
-        let same = |text: &str| Line::Same(text.to_owned());
+        let context = |text: &str| Line::Context(text.to_owned());
         assert_eq!(
             lines,
             [
                 Line::Header("@@ -4,7 +4,7 @@".to_owned()),
-                same("    resources:"),
-                same("      limits:"),
-                same("        cpu: \"1\""),
+                context("    resources:"),
+                context("      limits:"),
+                context("        cpu: \"1\""),
                 Line::Removed("        nvidia.com/gpu: \"4\"".to_owned()),
                 Line::Added("        nvidia.com/gpu: \"1\"".to_owned()),
-                same("  z1: 1"),
-                same("  z2: 2"),
-                same("  z3: 3"),
+                context("  z1: 1"),
+                context("  z2: 2"),
+                context("  z3: 3"),
             ]
         );
         assert_eq!(unified(&pod("4"), &pod("4")).unwrap(), []);

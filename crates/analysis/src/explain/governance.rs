@@ -1,6 +1,6 @@
-//! Who governs a pod, in words.
+//! Says which policy governs a pod, and why.
 
-use super::report::{Governance, Governor};
+use super::report::{Governance, GovernanceKind};
 use apportion_core::diagnostics::spelling;
 use apportion_core::gpu::names::POLICY_LABEL;
 use apportion_core::inventory::Inventory;
@@ -8,7 +8,7 @@ use apportion_core::k8s::{LabelSelector, LabelSource as _, Pod};
 use apportion_core::policy::governance::is_exempt;
 use apportion_core::policy::{Governed, Policy, PolicySet};
 
-/// Why `governed` is as it is.
+/// Explains `governed`, the result for `pod`.
 pub fn governance(
     pod: &Pod<'_>,
     namespace: &str,
@@ -16,7 +16,7 @@ pub fn governance(
     policies: &PolicySet,
     inventory: &Inventory,
 ) -> Governance {
-    let nobody = |by, because: String| Governance {
+    let without_policy = |by, because: String| Governance {
         by,
         policy: None,
         mode: None,
@@ -24,56 +24,62 @@ pub fn governance(
         limits: None,
     };
     if pod.is_mirror() {
-        return nobody(Governor::Exempt, "a mirror pod runs whatever the API says".to_owned());
+        return without_policy(
+            GovernanceKind::Exempt,
+            "the kubelet runs mirror pods whatever admission decides".to_owned(),
+        );
     }
     if is_exempt(namespace) {
         let because = format!("namespace {namespace} is exempt from every policy");
-        return nobody(Governor::Exempt, because);
+        return without_policy(GovernanceKind::Exempt, because);
     }
     match governed {
-        Governed::ByNone => nobody(Governor::Nobody, why_nobody(pod, namespace, policies, inventory)),
-        Governed::ByUnknownNamespace => nobody(
-            Governor::UnknownNamespace,
+        Governed::ByNone => without_policy(
+            GovernanceKind::NoPolicy,
+            why_no_policy(pod, namespace, policies, inventory),
+        ),
+        Governed::ByUnknownNamespace => without_policy(
+            GovernanceKind::UnknownNamespace,
             match spelling::nearest(namespace, inventory.namespaces().map(|(name, _)| name)) {
-                Some(near) => format!("the cluster has no namespace {namespace}; did you mean {near}?"),
+                Some(nearest) => format!("the cluster has no namespace {namespace}; did you mean {nearest}?"),
                 None => format!("the cluster has no namespace {namespace}"),
             },
         ),
         Governed::ByUnknown(name) => {
             let label = format!("namespace {namespace} is labelled {POLICY_LABEL}={name}, which names no policy");
-            let near = spelling::nearest(name, policies.iter().map(|policy| policy.name.as_str()));
+            let nearest = spelling::nearest(name, policies.iter().map(|policy| policy.name.as_str()));
             Governance {
                 policy: Some(name.to_owned()),
-                ..nobody(
-                    Governor::UnknownPolicy,
-                    near.map_or_else(|| label.clone(), |near| format!("{label}; did you mean {near}?")),
+                ..without_policy(
+                    GovernanceKind::UnknownPolicy,
+                    nearest.map_or_else(|| label.clone(), |nearest| format!("{label}; did you mean {nearest}?")),
                 )
             }
         }
         Governed::By(policy) => Governance {
-            by: Governor::Policy,
+            by: GovernanceKind::Policy,
             policy: Some(policy.name.to_string()),
             mode: Some(policy.mode.as_str()),
-            because: why(pod, namespace, policy, policies, inventory),
+            because: why_policy(pod, namespace, policy, policies, inventory),
             limits: None,
         },
     }
 }
 
-fn why_nobody(pod: &Pod<'_>, namespace: &str, policies: &PolicySet, inventory: &Inventory) -> String {
+fn why_no_policy(pod: &Pod<'_>, namespace: &str, policies: &PolicySet, inventory: &Inventory) -> String {
     let Some(labels) = inventory.namespace(namespace) else {
-        return "there is no policy at all".to_owned();
+        return "there are no policies".to_owned();
     };
-    // Only the pod's labels can be what keeps the policies of its namespace away.
-    let missed: Vec<String> = policies
+    // These policies match the namespace, so only the pod's labels can rule them out.
+    let unmatched: Vec<String> = policies
         .iter()
         .filter(|policy| policy.namespaces.matches(labels) && !policy.pods.matches(&pod.metadata.labels))
-        .map(|policy| format!("{} wants {}", policy.name, list(&policy.pods)))
+        .map(|policy| format!("{} requires {}", policy.name, requirements(&policy.pods)))
         .collect();
-    if !missed.is_empty() {
+    if !unmatched.is_empty() {
         return format!(
             "the pod's labels match no podSelector of the namespace's policies: {}",
-            missed.join("; ")
+            unmatched.join("; ")
         );
     }
     match labels.label(POLICY_LABEL).filter(|name| !name.is_empty()) {
@@ -86,46 +92,50 @@ fn why_nobody(pod: &Pod<'_>, namespace: &str, policies: &PolicySet, inventory: &
     }
 }
 
-fn why(pod: &Pod<'_>, namespace: &str, policy: &Policy, policies: &PolicySet, inventory: &Inventory) -> String {
+fn why_policy(pod: &Pod<'_>, namespace: &str, policy: &Policy, policies: &PolicySet, inventory: &Inventory) -> String {
     let by_namespace = if policy.namespaces == Policy::default_namespaces(&policy.name) {
         format!("namespace {namespace} is labelled {POLICY_LABEL}={}", policy.name)
     } else {
-        let selector = list(&policy.namespaces);
+        let selector = requirements(&policy.namespaces);
         format!("its namespaceSelector ({selector}) matches namespace {namespace}")
     };
     let by_pod = match &policy.pods.requirements[..] {
         [] => String::new(),
-        _ => format!(", its podSelector ({}) the pod", list(&policy.pods)),
+        _ => format!(", and its podSelector ({}) matches the pod", requirements(&policy.pods)),
     };
-    let rivals: Vec<String> = policies
+    let overlapping: Vec<String> = policies
         .iter()
-        .filter(|rival| {
-            rival.name != policy.name
+        .filter(|other| {
+            other.name != policy.name
                 && inventory
                     .namespace(namespace)
-                    .is_some_and(|labels| rival.matches(labels, &pod.metadata.labels))
+                    .is_some_and(|labels| other.matches(labels, &pod.metadata.labels))
         })
-        .map(|rival| {
-            if rival.priority == policy.priority {
-                format!("{} by name, both having priority {}", rival.name, policy.priority)
+        .map(|other| {
+            if other.priority == policy.priority {
+                format!("{} by name (both have priority {})", other.name, policy.priority)
             } else {
                 format!(
-                    "{} by priority, {} over {}",
-                    rival.name, policy.priority, rival.priority
+                    "{} by priority ({} over {})",
+                    other.name, policy.priority, other.priority
                 )
             }
         })
         .collect();
-    let order = match &rivals[..] {
+    let precedence = match &overlapping[..] {
         [] => String::new(),
-        rivals => format!("; goes before {}", rivals.join(", ")),
+        overlapping => format!("; it takes precedence over {}", overlapping.join(", ")),
     };
-    format!("{by_namespace}{by_pod}{order}")
+    format!("{by_namespace}{by_pod}{precedence}")
 }
 
-fn list(selector: &LabelSelector) -> String {
+fn requirements(selector: &LabelSelector) -> String {
     match &selector.requirements[..] {
         [] => "everything".to_owned(),
-        all => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        requirements => requirements
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }

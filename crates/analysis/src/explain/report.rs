@@ -1,7 +1,8 @@
-//! What `explain` says of one pod: the structure that `--output json` prints, a list of them, and that the text is made from.
+//! What `explain` says about one pod: `--output json` prints a list of these, and the text shows
+//! them.
 //!
-//! A field that is absent here is `null` or an empty list there, never left out, so that a program can rely on all of them;
-//! docs/output-json.md says so to users.
+//! Missing values are `null` or an empty list, never left out, so that programs can rely on every
+//! key; docs/output-json.md promises that.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -9,117 +10,106 @@ use std::num::NonZeroU32;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::nodes::Nodes;
+use super::node_fit::NodeFit;
 use apportion_core::gpu::Counts;
 use apportion_core::patch::Operation;
 use apportion_core::policy::Guarantees;
 
-/// Counts by the name of the resource.
+/// Counts by resource name.
 pub type Resources = BTreeMap<String, u64>;
 
-/// What is to be said of one pod.
+/// The explanation of one pod.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The file that it was read from.
+    /// The file that holds the manifest.
     pub source: String,
-    /// What makes the pod.
     pub workload: Origin,
-    /// The pod's namespace.
     pub namespace: String,
-    /// The pod's name, with `*` for what will be generated.
+    /// The pod's name, with `*` in place of a generated part.
     pub pod: String,
-    /// Who decides.
     pub governance: Governance,
-    /// What it asks for.
-    pub demand: NodeQuery,
-    /// The ways to serve it that were considered, in order of preference.
-    pub considered: Vec<Way>,
-    /// What its policy makes of ways to GPUs that it was not given.
-    pub isolation: Isolated,
-    /// What becomes of it.
-    pub outcome: Verdict,
-    /// What an enforcing policy changes: RFC 6902, on the pod as the API server completes it.
+    pub demand: Demand,
+    /// The candidates in order of preference.
+    pub considered: Vec<Candidate>,
+    pub isolation: Isolation,
+    pub outcome: AdmissionResult,
+    /// What an enforcing policy changes, as RFC 6902 on the pod with the API server's defaults.
     pub patch: Vec<Operation>,
-    /// Where it fits once changed; `null` where no policy holds it to anything, and where it is denied.
-    pub nodes: Option<Nodes>,
-    /// The pod before and after the patch.
+    /// Where the patched pod fits; `null` if no policy constrains it, and if it is denied.
+    pub nodes: Option<NodeFit>,
+    /// The pod before and after the patch, if they differ.
     #[serde(skip)]
     pub documents: Option<(Value, Value)>,
 }
 
-/// What makes a pod.
+/// The object that creates the pod.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
-    /// `Pod`, `Deployment` and so on.
     pub kind: String,
-    /// Its name.
     pub name: String,
-    /// How many such pods run at a time, where the object says so.
+    /// How many such pods run at a time, if the object says so.
     pub replicas: Option<u64>,
 }
 
-/// Who decides on a pod.
+/// Which policy governs a pod, and why.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Governance {
-    /// Which case it is.
-    pub by: Governor,
-    /// The policy; the one that was asked for where it does not exist.
+    pub by: GovernanceKind,
+    /// The policy; for [`GovernanceKind::UnknownPolicy`] the name that does not exist.
     pub policy: Option<String>,
-    /// The policy's mode: `Enforce`, `Warn` or `Audit`.
+    /// `Enforce`, `Warn` or `Audit`.
     pub mode: Option<&'static str>,
-    /// Why.
     pub because: String,
-    /// What the policy promises, or would; `null` where no policy governs.
-    pub limits: Option<Promised>,
+    /// The limits that the policy guarantees, or would if it enforced; `null` without a policy.
+    pub limits: Option<PolicyLimits>,
 }
 
-/// What a policy promises its pods of their neighbours, in the words of its `spec.limits`.
+/// What a policy guarantees its pods about their neighbours, with the values of `spec.limits`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Promised {
-    /// At most so many shares of each GPU.
+pub struct PolicyLimits {
+    /// The most shares of each GPU that may be in use.
     #[serde(rename = "sharesPerGPU")]
     pub shares_per_gpu: Option<u32>,
     /// `Unchecked`, `Total` or `PerGPU`.
     pub memory: &'static str,
-    /// What a share counts with whose pod declares no memory, in MiB.
+    /// What a share counts for if its pod declares no memory, in MiB.
     pub undeclared_memory_mebibytes: u64,
     /// `Together` or `Apart`.
     pub tenants: &'static str,
-    /// Whose the pod is: `namespace NAME`, or `LABEL=VALUE`.
+    /// The pod's tenant: `namespace NAME`, or `LABEL=VALUE`.
     pub tenant: String,
-    /// The same in one sentence, without the tenant.
+    /// The limits in one sentence, without the tenant; `None` if there are none.
     #[serde(skip)]
-    pub words: Option<String>,
+    pub summary: Option<String>,
 }
 
-impl Promised {
-    /// What these terms promise.
-    pub fn of(terms: &Guarantees) -> Self {
-        let limits = &terms.limits;
-        Promised {
+impl PolicyLimits {
+    pub fn of(guarantees: &Guarantees) -> Self {
+        let limits = &guarantees.limits;
+        PolicyLimits {
             shares_per_gpu: limits.shares_per_gpu.map(NonZeroU32::get),
             memory: limits.memory.as_str(),
             undeclared_memory_mebibytes: limits.undeclared_memory.0,
             tenants: if limits.apart { "Apart" } else { "Together" },
-            tenant: terms.tenant.to_string(),
-            words: (!limits.is_empty()).then(|| limits.to_string()),
+            tenant: guarantees.tenant.to_string(),
+            summary: (!limits.is_empty()).then(|| limits.to_string()),
         }
     }
 }
 
-/// Which kind of governor a pod has.
+/// Whether a policy governs a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Governor {
-    /// A policy.
+pub enum GovernanceKind {
     Policy,
-    /// Nobody: no policy matches.
-    Nobody,
-    /// Nobody: the namespace, or the pod as a mirror pod, is exempt from all policies.
+    /// No policy matches.
+    #[serde(rename = "nobody")]
+    NoPolicy,
+    /// No policy applies to this namespace, or to mirror pods.
     Exempt,
     /// The namespace's label names a policy that does not exist.
     UnknownPolicy,
@@ -127,120 +117,141 @@ pub enum Governor {
     UnknownNamespace,
 }
 
-/// What a pod asks for.
+/// The GPUs that a pod requests.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NodeQuery {
-    /// The containers that ask for GPUs.
-    pub containers: Vec<ContainerAsked>,
-    /// What a node must give at the pod's busiest moment.
+pub struct Demand {
+    /// The containers that request GPUs.
+    pub containers: Vec<ContainerDemand>,
+    /// The effective request of the pod, by Kubernetes' rule for init containers.
     pub effective: Resources,
-    /// GPU memory that it declares by annotation, in MiB.
+    /// GPU memory that the pod declares by annotation, in MiB.
     pub memory_mebibytes: Option<u64>,
-    /// Why nothing of this is known: a count or an amount that can not be read.
+    /// The error, if a count or an amount cannot be parsed; nothing else is known then.
     pub unreadable: Option<String>,
 }
 
-/// What one container asks for.
+/// The GPUs that one container requests.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ContainerAsked {
-    /// Its name.
+pub struct ContainerDemand {
     pub name: String,
-    /// Its path: `spec.containers[0]`.
+    /// For example `spec.containers[0]`.
     pub field: String,
-    /// What it asks for.
     pub before: Resources,
-    /// What an enforcing policy makes of it; `null` where none does.
+    /// What an enforcing policy grants; `null` if none does.
     pub after: Option<Resources>,
 }
 
-/// One way to serve a pod.
+/// A considered way to serve a pod.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Way {
-    /// The strategy.
+pub struct Candidate {
     pub strategy: &'static str,
-    /// How nodes name it; `null` where the strategy can not serve the pod at all.
+    /// How nodes name the resource; `null` if the strategy cannot serve the pod at all.
+    #[serde(rename = "scheme")]
     pub naming: Option<String>,
-    /// What came of it.
-    pub verdict: WayVerdict,
-    /// Why it was refused.
+    #[serde(rename = "verdict")]
+    pub status: CandidateStatus,
+    /// Why the candidate was refused.
     pub reason: Option<String>,
-    /// Whether it is the one that the pod gets.
+    /// Whether the pod gets this candidate.
     pub taken: bool,
 }
 
-/// What came of a way to serve a pod.
+/// Whether a candidate can serve a pod. "Node" means one that the pod may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum WayVerdict {
-    /// The pod is so already.
+pub enum CandidateStatus {
+    /// The pod already requests it.
     Conforms,
-    /// Some node that the pod may run on has it free.
+    /// A node has enough free.
     Free,
-    /// Some node that the pod may run on has it, and all is held or awaited by others.
+    /// Nodes have it, but other pods hold or await all of it.
     Busy,
-    /// No node that the pod may run on has it.
+    /// No node has it.
     Absent,
-    /// No device plugin gives it now, and DRA may, which does not say here what is free.
+    /// No device plugin serves it now, but DRA may; how much is free is unknown.
     Delegated,
-    /// It is on nodes alone that take no pods now: not ready, cordoned, tainted, or being reconfigured.
+    /// The only nodes that have it accept no pods now: not ready, cordoned, tainted, or being
+    /// reconfigured.
     Closed,
-    /// The pod can not be served so.
+    /// The candidate cannot serve the pod.
     Refused,
 }
 
-/// What a policy makes of ways to GPUs that a pod was not given; empty where it asks for no isolation.
+/// How a policy handles GPU access that bypasses requests; empty if it does not isolate.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Isolated {
-    /// The containers that are told to see no GPU.
+pub struct Isolation {
+    /// The containers that are kept from seeing GPUs.
     pub hidden: Vec<String>,
-    /// What the pod is turned away for.
-    pub shut: Vec<Shut>,
+    #[serde(rename = "shut")]
+    pub denials: Vec<IsolationDenial>,
 }
 
-/// A way to GPUs that a policy shuts.
+/// A field that isolation rejects.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Shut {
-    /// The field to blame.
+pub struct IsolationDenial {
     pub field: String,
-    /// Why.
     pub reason: String,
     /// What to do instead.
     pub hint: String,
 }
 
-/// What becomes of a pod.
+/// The result of admission.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Verdict {
-    /// The webhook's own word for it, as its metrics have it: `rewritten`, `denied`, `would_deny` and so on.
+pub struct AdmissionResult {
+    /// The value of the webhook's metric: `rewritten`, `denied`, `would_deny` and so on.
     pub result: &'static str,
-    /// Whether the pod is admitted.
     pub admitted: bool,
-    /// The strategy that it gets, or under a policy that only watches, would get.
+    /// The strategy that the pod gets, or would get if the policy enforced.
     pub strategy: Option<&'static str>,
-    /// Why.
     pub because: String,
-    /// What the client is told as warnings.
+    /// The warnings that the client sees.
     pub warnings: Vec<String>,
 }
 
 impl Report {
-    /// Whether somebody should look at it: the pod is denied, or no node could hold it even if nothing else ran.
+    /// Whether the exit code reports a finding: the pod is denied, or fits on no node even if no
+    /// other pod ran.
     pub fn is_finding(&self) -> bool {
-        let held = self.governance.mode == Some("Enforce");
-        !self.outcome.admitted || held && self.nodes.as_ref().is_some_and(Nodes::is_hopeless)
+        let is_enforced = self.governance.mode == Some("Enforce");
+        !self.outcome.admitted || is_enforced && self.nodes.as_ref().is_some_and(NodeFit::is_hopeless)
     }
 }
 
-/// Counts by name.
 pub fn resources(counts: &Counts) -> Resources {
     counts
         .iter()
         .map(|(resource, count)| (resource.to_string(), count))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_keys_differ_from_field_names_where_programs_rely_on_them() {
+        let candidate = Candidate {
+            strategy: "mig",
+            naming: None,
+            status: CandidateStatus::Absent,
+            reason: None,
+            taken: false,
+        };
+        assert_eq!(
+            serde_json::to_value(candidate).unwrap(),
+            json!({"strategy": "mig", "scheme": null, "verdict": "absent", "reason": null, "taken": false})
+        );
+        assert_eq!(
+            serde_json::to_value(Isolation::default()).unwrap(),
+            json!({"hidden": [], "shut": []})
+        );
+        assert_eq!(serde_json::to_value(GovernanceKind::NoPolicy).unwrap(), "nobody");
+    }
 }

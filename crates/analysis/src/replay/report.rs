@@ -1,4 +1,4 @@
-//! What `replay` says: the structure that `--output json` prints and the text is made from.
+//! What `replay` says: `--output json` prints it, and the text shows it.
 
 use std::collections::BTreeMap;
 
@@ -7,60 +7,59 @@ use serde::Serialize;
 use apportion_core::gpu::names::NVIDIA_DOMAIN;
 use apportion_core::k8s::LabelSource;
 
-/// Counts by the name of the resource.
+/// Counts by resource name.
 pub type Resources = BTreeMap<String, u64>;
 
-/// The whole answer.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Pods that hold GPUs or wait for them, and are not on their way out.
+    /// Pods that hold or await GPUs, without those that are being deleted.
     pub pods: usize,
-    /// Those for which nothing changes.
+    /// Pods for which nothing changes.
     pub unchanged: usize,
-    /// The others, together where everything about them is alike.
+    /// The other pods, grouped if everything about them is the same.
     pub changes: Vec<Change>,
-    /// What is lacking for all of them to run.
-    pub missing: Vec<Missing>,
+    /// The capacity that would let all pods run.
+    pub missing: Vec<MissingCapacity>,
 }
 
 /// Pods of one workload to which the same happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// The namespace.
     pub namespace: String,
-    /// What made the pods, by the labels that controllers write.
+    /// What created the pods, according to the labels that controllers set.
     pub workload: String,
     /// How many pods.
     pub pods: usize,
-    /// What happens.
-    pub outcome: Outcome,
+    #[serde(rename = "outcome")]
+    pub kind: ChangeKind,
     /// The policy that would govern.
     pub policy: Option<String>,
-    /// What they have now.
+    /// What the pods have now.
     pub from: Share,
-    /// What they would get; `null` where they would be denied.
+    /// What the pods would get; `null` if they would be denied.
     pub to: Option<Share>,
-    /// Why, of the first of them.
+    /// The reason for the first pod.
     pub because: String,
-    /// Pods that would find no place.
+    /// Pods that would fit on no node.
     pub without_place: usize,
-    /// Whether the old policies would do the same to the pods if they were made again now; `null` where these are not known.
+    /// Whether the old policies would do the same if the pods were recreated now; `null` if there
+    /// are none to compare.
     pub same_under_old: Option<bool>,
-    /// Whether what the pods asked for before admission is known from their annotation. If not, they are judged as they are.
+    /// Whether the pods' annotation tells what they requested before admission. If not, they are
+    /// replayed as they run.
     pub restored: bool,
 }
 
-/// What happens to pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Outcome {
-    /// Once made again, they are turned away.
+pub enum ChangeKind {
+    /// When recreated, the pods are denied.
     Denied,
-    /// Once made again, they get something else.
+    /// When recreated, the pods get something else.
     Changed,
-    /// They get what they have, and can not stay where they are.
+    /// The pods get the same but cannot stay on their node.
     Moved,
 }
 
@@ -68,35 +67,32 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Share {
-    /// How it is shared; `null` for pods that wait, and where nodes do not say.
+    /// `null` for waiting pods, and where the node does not tell.
     pub strategy: Option<&'static str>,
-    /// Of what, how much.
     pub resources: Resources,
 }
 
-/// Shares that are lacking.
+/// Shares that pods need and no node has free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Missing {
+pub struct MissingCapacity {
     /// The strategy that the policy chose.
     pub strategy: Option<&'static str>,
-    /// The resource.
     pub resource: String,
-    /// How many.
     pub shares: u64,
-    /// For how many pods.
+    /// How many pods need these shares.
     pub pods: usize,
 }
 
 impl Change {
-    /// Whether it is the new policies' doing that pods can not run.
+    /// Whether the new policies keep pods from running that the old ones would let run.
     pub fn is_finding(&self) -> bool {
-        self.same_under_old != Some(true) && (self.outcome == Outcome::Denied || self.without_place > 0)
+        self.same_under_old != Some(true) && (self.kind == ChangeKind::Denied || self.without_place > 0)
     }
 }
 
 impl Report {
-    /// Whether somebody should look at it before the policies are changed.
+    /// Whether the exit code reports a finding.
     pub fn is_finding(&self) -> bool {
         self.changes.iter().any(Change::is_finding)
     }
@@ -115,8 +111,9 @@ impl std::fmt::Display for Share {
     }
 }
 
-/// What made a pod of this name, by the labels that controllers write; else the pod itself.
-pub fn workload(name: &str, labels: &impl LabelSource) -> String {
+/// The name of the object that created a pod, derived from the pod's name and the labels that
+/// controllers set; the pod's own name if they tell nothing.
+pub fn workload_name(name: &str, labels: &impl LabelSource) -> String {
     let before_last = |name: &str| name.rsplit_once('-').map(|(front, _)| front.to_owned());
     if let Some(hash) = labels.label("pod-template-hash")
         && let Some((front, _)) = name.rsplit_once(&format!("-{hash}-"))
@@ -145,7 +142,7 @@ mod tests {
     use apportion_core::k8s::text::Labels;
 
     #[test]
-    fn pods_are_traced_to_what_made_them() {
+    fn workload_name_follows_from_controller_labels() {
         for (name, labels, expected) in [
             ("api-jxj-lp9rz", vec![("pod-template-hash", "jxj")], "api"),
             ("api-other-lp9rz", vec![("pod-template-hash", "jxj")], "api-other-lp9rz"),
@@ -158,7 +155,29 @@ mod tests {
             ("plugin-abcde", vec![("controller-revision-hash", "77")], "plugin"),
             ("lone-pod", vec![], "lone-pod"),
         ] {
-            assert_eq!(workload(name, &Labels::from_iter(labels)), expected);
+            assert_eq!(workload_name(name, &Labels::from_iter(labels)), expected);
         }
+    }
+    #[test]
+    fn json_keeps_the_key_outcome() {
+        let share = Share {
+            strategy: None,
+            resources: Resources::new(),
+        };
+        let change = Change {
+            namespace: "n".to_owned(),
+            workload: "w".to_owned(),
+            pods: 1,
+            kind: ChangeKind::Moved,
+            policy: None,
+            from: share.clone(),
+            to: Some(share),
+            because: String::new(),
+            without_place: 0,
+            same_under_old: Some(false),
+            restored: false,
+        };
+        let json = serde_json::to_value(change).unwrap();
+        assert_eq!((&json["outcome"], json.get("kind")), (&"moved".into(), None));
     }
 }

@@ -1,8 +1,9 @@
-//! A pod as it was before it was admitted, as far as that can be told.
+//! Restores a pod to what it was before admission, as far as its annotation tells.
 //!
-//! A pod that runs asks for what it was rewritten to, and its owner will make the next one of a template that knows nothing of this. The
-//! annotation `apportion.dev/decision` says what was asked for before. It is no evidence, and here none is needed: it is taken where it
-//! agrees with the pod, and all that depends on it is a forecast.
+//! A running pod requests what it was rewritten to, but its controller recreates it from a template
+//! that was not rewritten. The annotation `apportion.dev/decision` tells the original request.
+//! Anyone can write that annotation, so it is used only if it agrees with the pod; and a forged one
+//! spoils nothing but a forecast.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ use apportion_core::gpu::names::{
 };
 use apportion_core::patch::DecisionRecord;
 
-/// The pod of a document, without what the server keeps about it: its status, and who wrote which field, which is most of the text.
-pub fn read(document: &str) -> serde_json::Result<Value> {
+/// Reads a pod without its status and `managedFields`, which are most of the text.
+pub(super) fn read(document: &str) -> serde_json::Result<Value> {
     let parts: BTreeMap<String, &RawValue> = serde_json::from_str(document)?;
     let mut pod = Map::new();
     for (key, part) in parts {
@@ -30,9 +31,9 @@ pub fn read(document: &str) -> serde_json::Result<Value> {
     Ok(Value::Object(pod))
 }
 
-fn without(object: &RawValue, left_out: &str) -> serde_json::Result<Value> {
+fn without(object: &RawValue, excluded: &str) -> serde_json::Result<Value> {
     let mut parts: BTreeMap<String, &RawValue> = serde_json::from_str(object.get())?;
-    parts.remove(left_out);
+    parts.remove(excluded);
     let parts = parts
         .into_iter()
         .map(|(key, part)| Ok((key, serde_json::from_str(part.get())?)));
@@ -41,21 +42,22 @@ fn without(object: &RawValue, left_out: &str) -> serde_json::Result<Value> {
         .map(Value::Object)
 }
 
-/// Takes away what scheduling and admission have added. Returns whether admission had added anything.
+/// Removes what scheduling and admission added. Returns whether the original request is known.
 ///
-/// Of node affinity all requirements on labels that the webhook writes go: one of them that the owner wrote can not be told from ours.
-pub fn restore(pod: &mut Value) -> bool {
+/// Node affinity loses every requirement on a label that the webhook uses, because a requirement
+/// that the owner wrote looks the same.
+pub(super) fn restore(pod: &mut Value) -> bool {
     if let Some(pod) = pod.as_object_mut() {
         pod.remove("status");
     }
     if let Some(spec) = pod.pointer_mut("/spec").and_then(Value::as_object_mut) {
         spec.remove("nodeName");
     }
-    let note = pod
+    let annotation = pod
         .pointer_mut("/metadata/annotations")
         .and_then(Value::as_object_mut)
         .and_then(|annotations| annotations.remove(DECISION_ANNOTATION));
-    let record = note
+    let record = annotation
         .as_ref()
         .and_then(Value::as_str)
         .and_then(|text| serde_json::from_str::<DecisionRecord>(text).ok());
@@ -63,24 +65,24 @@ pub fn restore(pod: &mut Value) -> bool {
         return false;
     };
     for list in ["containers", "initContainers"] {
-        for container in members(pod, list) {
+        for container in containers_in(pod, list) {
             let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
             if let Some(before) = record.before.get(name) {
                 let before = before.clone();
-                ask_for(container, &before);
+                set_gpu_counts(container, &before);
             }
         }
     }
-    loosen(pod);
+    remove_webhook_affinity(pod);
     true
 }
 
-fn members<'p>(pod: &'p mut Value, list: &str) -> impl Iterator<Item = &'p mut Value> {
+fn containers_in<'p>(pod: &'p mut Value, list: &str) -> impl Iterator<Item = &'p mut Value> {
     let list = pod.pointer_mut("/spec").and_then(|spec| spec.get_mut(list));
     list.and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-/// Whether every container that the record speaks of asks for what it says.
+/// Whether every container in the record requests what the record says.
 fn agrees(pod: &Value, record: &DecisionRecord) -> bool {
     record.after.iter().all(|(name, resources)| {
         let containers = ["containers", "initContainers"].into_iter().flat_map(|list| {
@@ -99,7 +101,7 @@ fn agrees(pod: &Value, record: &DecisionRecord) -> bool {
     })
 }
 
-fn ask_for(container: &mut Value, counts: &BTreeMap<String, u64>) {
+fn set_gpu_counts(container: &mut Value, counts: &BTreeMap<String, u64>) {
     for list in ["limits", "requests"] {
         let resources = container
             .pointer_mut("/resources")
@@ -113,7 +115,7 @@ fn ask_for(container: &mut Value, counts: &BTreeMap<String, u64>) {
     }
 }
 
-fn is_ours(key: &str) -> bool {
+fn is_webhook_label(key: &str) -> bool {
     let has = |suffix: &str| key.strip_suffix(suffix).is_some_and(|front| front.ends_with('.'));
     key.starts_with(NVIDIA_DOMAIN)
         && (key == gpu_label::PRODUCT
@@ -123,9 +125,9 @@ fn is_ours(key: &str) -> bool {
             || has("product"))
 }
 
-/// Takes the webhook's requirements out of the node affinity. An alternative without any would match every node, so nothing is required
-/// then.
-fn loosen(pod: &mut Value) {
+/// Removes the webhook's requirements from the node affinity. The terms are alternatives, so if one
+/// becomes empty, nothing is required any more.
+fn remove_webhook_affinity(pod: &mut Value) {
     const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
     let Some(affinity) = pod
         .pointer_mut("/spec/affinity/nodeAffinity")
@@ -136,17 +138,17 @@ fn loosen(pod: &mut Value) {
     let terms = affinity
         .get_mut(REQUIRED)
         .and_then(|required| required.get_mut("nodeSelectorTerms"));
-    let mut is_free = false;
+    let mut is_unconstrained = false;
     for term in terms.and_then(Value::as_array_mut).into_iter().flatten() {
         let Some(term) = term.as_object_mut() else { continue };
         let key = |expression: &Value| expression.get("key").and_then(Value::as_str).map(str::to_owned);
         if let Some(expressions) = term.get_mut("matchExpressions").and_then(Value::as_array_mut) {
             let before = expressions.len();
-            expressions.retain(|expression| !key(expression).is_some_and(|key| is_ours(&key)));
-            is_free |= expressions.len() < before && is_empty(term);
+            expressions.retain(|expression| !key(expression).is_some_and(|key| is_webhook_label(&key)));
+            is_unconstrained |= expressions.len() < before && is_empty(term);
         }
     }
-    if is_free {
+    if is_unconstrained {
         affinity.remove(REQUIRED);
     }
 }
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_admission_added_is_taken_away() {
+    fn removes_what_admission_added() {
         let mut restored = pod("1");
         assert!(restore(&mut restored));
         assert_eq!(
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_keeps_is_not_read() {
+    fn read_skips_status_and_managed_fields() {
         let mut document = pod("1");
         document["metadata"]["managedFields"] = json!([{"manager": "kubelet"}]);
         let mut expected = pod("1");
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_does_not_agree_is_not_believed() {
+    fn ignores_an_annotation_that_disagrees_with_the_pod() {
         let mut other = pod("3");
         assert!(!restore(&mut other));
         assert_eq!(
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_owner_selects_stays() {
+    fn keeps_the_owners_own_affinity() {
         let mut restored = pod("1");
         let terms = restored
             .pointer_mut("/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchExpressions")

@@ -1,40 +1,75 @@
-//! From manifests to the pods that they make.
+//! Reads manifests and finds the pods that their objects create.
 
-use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
 
-use apportion_core::k8s::{manifest, template};
+use apportion_core::k8s::manifest::{self, ManifestError};
+use apportion_core::k8s::template;
 
-/// An object that makes pods, and the pod that it makes.
+/// An object that creates pods, with one of the pods that it creates.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// The file that it was read from, as the user named it.
+    /// The file that holds the object, as the user named it.
     pub source: String,
-    /// Its kind.
     pub kind: String,
-    /// Its name; empty where it is still to be generated.
+    /// Empty if the name is still to be generated.
     pub name: String,
-    /// How many such pods run at a time; `None` for a lone pod, and where the cluster's size decides.
+    /// How many such pods run at a time; `None` for a bare pod, and where the number of nodes
+    /// decides.
     pub replicas: Option<u64>,
-    /// The namespace.
     pub namespace: String,
-    /// The pod, as the API server would be sent it.
+    /// The pod as its controller would send it to the API server.
     pub pod: Value,
 }
 
-/// What a text holds.
+/// The objects of a manifest.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// What makes pods.
+pub struct Manifest {
     pub workloads: Vec<Workload>,
-    /// What does not: kind and name.
+    /// Kind and name of each object that creates no pods.
     pub others: Vec<String>,
 }
 
-/// Reads every document of a text. `namespace` is the one that the user asks for.
-pub fn read(source: &str, text: &str, namespace: Option<&str>) -> anyhow::Result<Found> {
-    let documents = manifest::documents(text).with_context(|| source.to_owned())?;
-    let mut found = Found::default();
+/// Why a manifest cannot be read. `place` is the file and, if it has several, the document or item.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadError {
+    #[error("{file}: {error}")]
+    Manifest { file: String, error: ManifestError },
+    #[error("{place}: not a Kubernetes object: it has no fields")]
+    NotAnObject { place: String },
+    #[error("{place}: not a Kubernetes object: it has no kind; write `kind: Pod`, `kind: Deployment` or the like")]
+    NoKind { place: String },
+    /// The words are kubectl's.
+    #[error(
+        "{place}: {kind} {name}: the namespace from the provided object \"{own}\" does not match the namespace \"{requested}\". You must pass '--namespace={own}' to perform this operation."
+    )]
+    Namespace {
+        place: String,
+        kind: String,
+        name: String,
+        own: String,
+        requested: String,
+    },
+    #[error("{place}: {kind} {name}: metadata is not an object")]
+    Metadata { place: String, kind: String, name: String },
+    #[error("{place}: {kind} {name} contains no pod: {path} is missing or has no containers")]
+    NoPod {
+        place: String,
+        kind: String,
+        name: String,
+        path: String,
+    },
+}
+
+/// Reads every document of `text`, which comes from the file `source`.
+///
+/// As in kubectl, `namespace` applies to objects that name none, and must not contradict the
+/// others.
+pub fn read(source: &str, text: &str, namespace: Option<&str>) -> Result<Manifest, WorkloadError> {
+    let documents = manifest::documents(text).map_err(|error| WorkloadError::Manifest {
+        file: source.to_owned(),
+        error,
+    })?;
+    let mut manifest = Manifest::default();
     for (at, document) in documents.iter().enumerate() {
         let place = if documents.len() > 1 {
             format!("{source}: document {}", at + 1)
@@ -44,30 +79,32 @@ pub fn read(source: &str, text: &str, namespace: Option<&str>) -> anyhow::Result
         let mut reader = Reader {
             source,
             namespace,
-            found: &mut found,
+            manifest: &mut manifest,
         };
         reader.object(document, None, &place)?;
     }
-    Ok(found)
+    Ok(manifest)
 }
 
 struct Reader<'r> {
     source: &'r str,
     namespace: Option<&'r str>,
-    found: &'r mut Found,
+    manifest: &'r mut Manifest,
 }
 
 impl Reader<'_> {
-    /// Reads an object, or each object of a list. The items of a `PodList` need not repeat their kind.
-    fn object(&mut self, object: &Value, kind_by_list: Option<&str>, place: &str) -> anyhow::Result<()> {
+    /// Reads an object, or each object of a list. Items of a `PodList` may omit their kind.
+    fn object(&mut self, object: &Value, kind_of_item: Option<&str>, place: &str) -> Result<(), WorkloadError> {
         if !object.is_object() {
-            bail!("{place}: not a Kubernetes object: it has no fields");
+            return Err(WorkloadError::NotAnObject {
+                place: place.to_owned(),
+            });
         }
-        let kind = text(object, "/kind").or(kind_by_list).ok_or_else(|| {
-            anyhow!(
-                "{place}: not a Kubernetes object: it has no kind; write `kind: Pod`, `kind: Deployment` or the like"
-            )
-        })?;
+        let kind = string_at(object, "/kind")
+            .or(kind_of_item)
+            .ok_or_else(|| WorkloadError::NoKind {
+                place: place.to_owned(),
+            })?;
         if let Some(item_kind) = kind.strip_suffix("List")
             && let Some(items) = object.get("items").and_then(Value::as_array)
         {
@@ -77,30 +114,45 @@ impl Reader<'_> {
                 .enumerate()
                 .try_for_each(|(at, item)| self.object(item, item_kind, &format!("{place}: items[{at}]")));
         }
-        let name = text(object, "/metadata/name").unwrap_or_default();
+        let name = string_at(object, "/metadata/name").unwrap_or_default();
         let namespace = self
             .namespace(object)
-            .with_context(|| format!("{place}: {kind} {name}"))?;
+            .map_err(|(own, requested)| WorkloadError::Namespace {
+                place: place.to_owned(),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                own,
+                requested,
+            })?;
         let pods: Vec<Option<Value>> = if kind == "Pod" {
-            vec![whole(object, &namespace)]
+            vec![pod_in(object, &namespace)]
         } else {
-            let pods = template::templates(kind, object).into_iter();
-            pods.map(|template| template::pod_of(template, name, &namespace))
+            let templates = template::templates(kind, object).into_iter();
+            templates
+                .map(|template| template::pod_of(template, name, &namespace))
                 .collect()
         };
         let pods: Vec<Value> = pods
             .into_iter()
             .collect::<Option<_>>()
-            .with_context(|| format!("{place}: {kind} {name}: metadata has no fields"))?;
+            .ok_or_else(|| WorkloadError::Metadata {
+                place: place.to_owned(),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+            })?;
         if pods.is_empty() {
             if let Some(places) = template::places(kind) {
-                let path = places[0].trim_start_matches('/').replace("/*", "[*]").replace('/', ".");
-                bail!("{place}: {kind} {name} holds no pod: {path} is missing or has no containers");
+                return Err(WorkloadError::NoPod {
+                    place: place.to_owned(),
+                    kind: kind.to_owned(),
+                    name: name.to_owned(),
+                    path: places[0].trim_start_matches('/').replace("/*", "[*]").replace('/', "."),
+                });
             }
-            self.found.others.push(format!("{kind} {name}"));
+            self.manifest.others.push(format!("{kind} {name}"));
         }
         for pod in pods {
-            self.found.workloads.push(Workload {
+            self.manifest.workloads.push(Workload {
                 source: self.source.to_owned(),
                 kind: kind.to_owned(),
                 name: name.to_owned(),
@@ -112,19 +164,17 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// As `kubectl` has it: the flag fills what is missing, and contradicts nothing.
-    fn namespace(&self, object: &Value) -> anyhow::Result<String> {
-        let own = text(object, "/metadata/namespace").filter(|namespace| !namespace.is_empty());
+    /// The namespace of an object; on a contradiction, the object's own and the requested one.
+    fn namespace(&self, object: &Value) -> Result<String, (String, String)> {
+        let own = string_at(object, "/metadata/namespace").filter(|namespace| !namespace.is_empty());
         match (own, self.namespace) {
-            (Some(own), Some(asked)) if own != asked => bail!(
-                "the namespace from the provided object \"{own}\" does not match the namespace \"{asked}\". You must pass '--namespace={own}' to perform this operation."
-            ),
-            (own, asked) => Ok(own.or(asked).unwrap_or("default").to_owned()),
+            (Some(own), Some(requested)) if own != requested => Err((own.to_owned(), requested.to_owned())),
+            (own, requested) => Ok(own.or(requested).unwrap_or("default").to_owned()),
         }
     }
 }
 
-fn whole(object: &Value, namespace: &str) -> Option<Value> {
+fn pod_in(object: &Value, namespace: &str) -> Option<Value> {
     let mut pod = object.clone();
     template::metadata(pod.as_object_mut()?)?.insert("namespace".to_owned(), json!(namespace));
     Some(pod)
@@ -140,8 +190,8 @@ fn replicas(kind: &str, object: &Value) -> Option<u64> {
     }
 }
 
-fn text<'v>(object: &'v Value, path: &str) -> Option<&'v str> {
-    object.pointer(path).and_then(Value::as_str)
+fn string_at<'v>(object: &'v Value, pointer: &str) -> Option<&'v str> {
+    object.pointer(pointer).and_then(Value::as_str)
 }
 
 #[cfg(test)]
@@ -149,8 +199,8 @@ mod tests {
     use super::*;
 
     fn pods(text: &str, namespace: Option<&str>) -> Vec<String> {
-        let found = read("f", text, namespace).unwrap();
-        let one = |w: &Workload| {
+        let manifest = read("f", text, namespace).unwrap();
+        let describe = |w: &Workload| {
             let metadata = &w.pod["metadata"];
             let replicas = w.replicas.map_or(String::new(), |n| format!(" x{n}"));
             format!(
@@ -164,11 +214,11 @@ mod tests {
                 w.pod["spec"]["containers"][0]["name"].as_str().unwrap_or("?"),
             )
         };
-        found.workloads.iter().map(one).chain(found.others).collect()
+        manifest.workloads.iter().map(describe).chain(manifest.others).collect()
     }
 
     #[test]
-    fn every_kind_gives_its_pod() {
+    fn each_workload_kind_yields_its_pod_template() {
         let template = "{metadata: {labels: {a: b}}, spec: {containers: [{name: c}]}}";
         for (text, expected) in [
             (
@@ -214,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_documents_are_read_through() {
+    fn reads_nested_lists_and_several_documents() {
         let pod = |name: &str| format!("{{kind: Pod, metadata: {{name: {name}}}}}");
         let text = format!(
             "kind: List\nitems: [{}, {{kind: List, items: [{}]}}]\n---\nkind: PodList\nitems: [{{metadata: {{name: c}}}}]\n---\n",
@@ -228,11 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn the_namespace_is_the_objects_or_the_flags() {
+    fn namespace_comes_from_the_object_or_the_flag() {
         let text = "kind: Pod\nmetadata: {name: p, namespace: n}";
         assert_eq!(pods(text, Some("n")), ["Pod n/p ?"]);
         assert_eq!(pods("kind: Pod\nmetadata: {name: p}", Some("m")), ["Pod m/p ?"]);
-        let error = format!("{:#}", read("f", text, Some("m")).unwrap_err());
+        let error = read("f", text, Some("m")).unwrap_err().to_string();
         assert!(
             error.starts_with("f: Pod p: the namespace from the provided object \"n\" does not match"),
             "{error}"
@@ -240,8 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_named_with_its_place() {
-        for (text, words) in [
+    fn errors_name_file_and_place() {
+        for (text, expected) in [
             ("hello", "f: not a Kubernetes object: it has no fields"),
             ("a: b", "f: not a Kubernetes object: it has no kind"),
             ("kind: Pod\n---\n[1]", "f: document 2: not a Kubernetes object"),
@@ -251,17 +301,17 @@ mod tests {
             ),
             (
                 "kind: Deployment\nmetadata: {name: d}",
-                "f: Deployment d holds no pod: spec.template is missing",
+                "f: Deployment d contains no pod: spec.template is missing",
             ),
             (
                 "kind: Deployment\nmetadata: {name: d}\nspec: {template: 7}",
-                "f: Deployment d holds no pod: spec.template is missing or has no containers",
+                "f: Deployment d contains no pod: spec.template is missing or has no containers",
             ),
-            ("kind: Pod\nmetadata: 7", "f: Pod : metadata has no fields"),
+            ("kind: Pod\nmetadata: 7", "f: Pod : metadata is not an object"),
             ("a: [1", "f: line 1, column"),
         ] {
-            let error = format!("{:#}", read("f", text, None).unwrap_err());
-            assert!(error.starts_with(words), "{text}: {error}");
+            let error = read("f", text, None).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text}: {error}");
         }
     }
 }

@@ -1,194 +1,160 @@
-//! What is drawn: the structure that `--output json` prints, and that text and drawings are made from.
-//!
-//! Kubernetes knows on which node a pod is, and the kubelet alone which of its GPUs it holds. So shares are counted by node, never given
-//! a GPU.
+//! The map of a cluster: what nodes offer, and which pods hold or await shares.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::glob::Glob;
-use super::waiting::{Waiting, waiting};
+use super::selection::Selection;
+use super::waiting::{WaitingPod, tenant_name, waiting_pods};
 use apportion_core::gpu::Strategy;
 use apportion_core::inventory::{Inventory, NodeEntry, Offer, PodEntry};
 use apportion_core::policy::PolicySet;
-use apportion_core::policy::Tenant;
 
-/// Which nodes and pods are shown.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// Names of nodes; all where empty.
-    pub nodes: Vec<Glob>,
-    /// Namespaces; all where empty.
-    pub namespaces: Vec<Glob>,
-}
+/// What every map says about itself.
+pub const NOTE: &str = "Shares are counted per node and drawn from the left: the kubelet decides which of a node's GPUs a pod uses, and the API does not show it.";
 
-/// What every picture says of itself.
-pub const NOTE: &str = "Shares are drawn by node, from the left: which of the node's GPUs a pod is on, the kubelet decides and nobody else knows.";
-
-/// The whole picture.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Picture {
-    /// Who has shares, in the order of their colours.
+pub struct ClusterMap {
+    /// The tenants that hold shares, in the order of their colours.
     pub tenants: Vec<String>,
-    /// What there is of each strategy, on the nodes that are shown.
-    pub totals: Vec<Total>,
-    /// Nodes that offer alike.
+    /// Totals of the shown nodes, by strategy.
+    pub totals: Vec<StrategyTotal>,
     pub groups: Vec<Group>,
-    /// Pods without a node.
-    pub waiting: Vec<Waiting>,
-    /// What must be known to read it.
+    pub waiting: Vec<WaitingPod>,
+    /// [`NOTE`].
     pub note: &'static str,
 }
 
-/// What there is of one strategy.
+/// The shares of one strategy.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Total {
-    /// The strategy.
+pub struct StrategyTotal {
     pub strategy: &'static str,
-    /// Nodes that offer it.
+    /// How many nodes offer it.
     pub nodes: usize,
-    /// GPUs behind it, or MIG devices.
+    /// GPUs, or MIG devices.
     pub devices: u64,
-    /// Shares of them.
+    /// All shares of these devices, held or free.
     pub shares: u64,
-    /// Shares that pods hold.
     pub held: u64,
-    /// Shares that nobody holds.
     pub free: u64,
-    /// The number of tenants that hold some.
+    /// How many tenants hold shares.
     pub tenants: usize,
 }
 
-/// Nodes that offer alike.
+/// Nodes with the same offers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
-    /// What they offer.
+    /// What the nodes offer.
     pub title: String,
-    /// The nodes, by name.
-    pub nodes: Vec<Block>,
+    pub nodes: Vec<MapNode>,
 }
 
-/// One node.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Block {
-    /// Its name.
+pub struct MapNode {
     pub name: String,
-    /// Why it takes no new pods: cordoned, not ready or being reconfigured; `null` where it does.
-    pub closed: Option<String>,
-    /// What it offers.
-    pub offers: Vec<Strip>,
-    /// Resources that it has and that are offered to nobody, with the reason.
+    /// Why the node accepts no new pods: cordoned, not ready or being reconfigured; `null` if it
+    /// does.
+    #[serde(rename = "closed")]
+    pub closed_reason: Option<String>,
+    pub offers: Vec<MapOffer>,
+    /// Why resources of the node are not offered.
     pub problems: Vec<String>,
-    /// Pods that hold what is not offered.
-    pub stray: Vec<Holder>,
+    /// Pods that hold resources which the node does not offer.
+    #[serde(rename = "stray")]
+    pub unoffered: Vec<Holder>,
 }
 
-/// The shares of one offer.
+/// An offer of a node, and who holds its shares.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Strip {
-    /// The resource's name.
+pub struct MapOffer {
     pub resource: String,
-    /// The strategy.
     pub strategy: &'static str,
-    /// The product of the GPUs.
     pub product: Option<String>,
     /// The MIG profile.
     pub profile: Option<String>,
     /// GPUs, or MIG devices.
     pub devices: u64,
-    /// Shares that each of them is cut into.
     pub shares_per_device: u64,
-    /// Shares in all.
+    /// All shares, held or free.
     pub total: u64,
-    /// Shares that nobody holds.
     pub free: u64,
-    /// Memory of one share in MiB, where it is known; under time-slicing that of the device.
+    /// Memory of one share in MiB, if known; under time-slicing that of the device.
     pub memory_mebibytes: Option<u64>,
-    /// Who holds shares.
     pub holders: Vec<Holder>,
 }
 
-/// One pod, and what it holds.
+/// A pod and the shares of one resource that it holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
-    /// Whose it is: its namespace, or the value of the label that names tenants.
+    /// The pod's namespace, or the value of the label that names tenants.
     pub tenant: String,
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub pod: String,
-    /// The resource.
     pub resource: String,
-    /// Shares that it holds.
     pub shares: u64,
-    /// Whether it is on its way out.
+    /// Whether the pod is being deleted.
     pub leaving: bool,
 }
 
-/// The name of a tenant.
-pub fn tenant_name(tenant: &Tenant) -> String {
-    match tenant {
-        Tenant::Namespace(name) => name.to_string(),
-        Tenant::Label { value, .. } => value.to_string(),
-    }
-}
-
-impl Picture {
-    /// The picture of a cluster.
+impl ClusterMap {
     pub fn of(inventory: &Inventory, policies: &PolicySet, selection: &Selection) -> Self {
-        let mut groups: BTreeMap<(Option<Strategy>, String), Vec<Block>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Option<Strategy>, String), Vec<MapNode>> = BTreeMap::new();
         for node in inventory.nodes() {
             if !is_shown(node, selection) {
                 continue;
             }
             let strategy = node.offers.offers.iter().map(|offer| offer.strategy).min();
-            groups.entry((strategy, title(node))).or_default().push(Block::of(node));
+            groups
+                .entry((strategy, title(node)))
+                .or_default()
+                .push(MapNode::of(node));
         }
-        // What nobody can be given comes last.
-        let (clear, unclear): (Vec<_>, Vec<_>) = groups.into_iter().partition(|((strategy, _), _)| strategy.is_some());
-        let groups: Vec<Group> = clear
+        // Nodes without offers come last.
+        let (offering, others): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|((strategy, _), _)| strategy.is_some());
+        let groups: Vec<Group> = offering
             .into_iter()
-            .chain(unclear)
+            .chain(others)
             .map(|((_, title), nodes)| Group { title, nodes })
             .collect();
         let tenants = tenants(groups.iter().flat_map(|group| &group.nodes));
-        Picture {
+        ClusterMap {
             totals: totals(&groups),
-            waiting: waiting(inventory, policies, &selection.namespaces),
+            waiting: waiting_pods(inventory, policies, selection),
             tenants,
             groups,
             note: NOTE,
         }
     }
 
-    /// The number of nodes.
     pub fn node_count(&self) -> usize {
         self.groups.iter().map(|group| group.nodes.len()).sum()
     }
 
-    /// A tenant's place in the order of colours.
-    pub fn color_of(&self, tenant: &str) -> usize {
+    /// The index of a tenant in the order of colours.
+    pub fn color_index(&self, tenant: &str) -> usize {
         self.tenants.iter().position(|name| name == tenant).unwrap_or(0)
     }
 }
 
-/// Nodes without GPUs are not worth a place.
 fn is_shown(node: &NodeEntry, selection: &Selection) -> bool {
     let has_gpus = node.offers.has_gpus() || !node.pods.is_empty();
-    let is_of = |pod: &PodEntry| Glob::any(&selection.namespaces, &pod.record.namespace);
     has_gpus
-        && Glob::any(&selection.nodes, &node.name)
-        && (selection.namespaces.is_empty() || node.pods.iter().any(|pod| is_of(pod)))
+        && selection.has_node(&node.name)
+        && (selection.has_all_namespaces()
+            || node
+                .pods
+                .iter()
+                .any(|pod| selection.has_namespace(&pod.record.namespace)))
 }
 
-/// What a node offers, each product named once.
+/// The offers of a node, with each product named once.
 fn title(node: &NodeEntry) -> String {
     let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
     for offer in &node.offers.offers {
@@ -196,14 +162,14 @@ fn title(node: &NodeEntry) -> String {
             .product
             .as_ref()
             .map_or_else(|| "GPU".to_owned(), ToString::to_string);
-        let kind = kind_of(offer);
+        let kind = offer_kind(offer);
         match kinds.iter_mut().find(|(known, _)| *known == product) {
             Some((_, kinds)) => kinds.push(kind),
             None => kinds.push((product, vec![kind])),
         }
     }
     if kinds.is_empty() {
-        return "Offered to nobody".to_owned();
+        return "Not offered".to_owned();
     }
     let parts: Vec<String> = kinds
         .into_iter()
@@ -212,7 +178,7 @@ fn title(node: &NodeEntry) -> String {
     parts.join("; ")
 }
 
-fn kind_of(offer: &Offer) -> String {
+fn offer_kind(offer: &Offer) -> String {
     let profile = offer.profile.map(|profile| format!("{profile} ")).unwrap_or_default();
     match offer.strategy {
         Strategy::Exclusive => "whole".to_owned(),
@@ -221,9 +187,9 @@ fn kind_of(offer: &Offer) -> String {
     }
 }
 
-impl Block {
+impl MapNode {
     fn of(node: &NodeEntry) -> Self {
-        let closed = match &node.offers.paused {
+        let closed_reason = match &node.offers.paused {
             Some(pause) => Some(pause.to_string()),
             None if node.cordoned => Some("cordoned".to_owned()),
             None if !node.open => Some("not ready".to_owned()),
@@ -233,16 +199,16 @@ impl Block {
             let mut names = node.offers.offers.iter().map(|offer| offer.resource.to_string());
             names.any(|name| name == holder.resource)
         };
-        let (held, stray): (Vec<Holder>, Vec<Holder>) =
+        let (held, unoffered): (Vec<Holder>, Vec<Holder>) =
             node.pods.iter().flat_map(|pod| holders(pod)).partition(is_offered);
-        Block {
+        MapNode {
             name: node.name.to_string(),
-            closed,
+            closed_reason,
             offers: node
                 .offers
                 .offers
                 .iter()
-                .map(|offer| Strip::of(node, offer, &held))
+                .map(|offer| MapOffer::of(node, offer, &held))
                 .collect(),
             problems: node
                 .offers
@@ -253,19 +219,19 @@ impl Block {
                     None => problem.short.to_owned(),
                 })
                 .collect(),
-            stray,
+            unoffered,
         }
     }
 
-    /// Shares in all, and those that are held.
-    pub fn fill(&self) -> (u64, u64) {
-        let total: u64 = self.offers.iter().map(|strip| strip.total).sum();
-        let free: u64 = self.offers.iter().map(|strip| strip.free).sum();
+    /// Total and held shares.
+    pub fn usage(&self) -> (u64, u64) {
+        let total: u64 = self.offers.iter().map(|offer| offer.total).sum();
+        let free: u64 = self.offers.iter().map(|offer| offer.free).sum();
         (total, total - free)
     }
 }
 
-impl Strip {
+impl MapOffer {
     fn of(node: &NodeEntry, offer: &Offer, held: &[Holder]) -> Self {
         let resource = offer.resource.to_string();
         let mut holders: Vec<Holder> = held
@@ -274,7 +240,7 @@ impl Strip {
             .cloned()
             .collect();
         holders.sort();
-        Strip {
+        MapOffer {
             strategy: offer.strategy.as_str(),
             product: offer.product.as_ref().map(ToString::to_string),
             profile: offer.profile.map(|profile| profile.to_string()),
@@ -288,7 +254,8 @@ impl Strip {
         }
     }
 
-    /// The holder of each share in turn, `None` for those that are free. A device that was lost may leave more held than there are.
+    /// The holder of each share, with `None` for free ones. If the node lost a device, there may be
+    /// more of these than [`MapOffer::total`].
     pub fn cells(&self) -> Vec<Option<&Holder>> {
         let held = self
             .holders
@@ -310,32 +277,37 @@ fn holders(pod: &PodEntry) -> impl Iterator<Item = Holder> {
     })
 }
 
-fn tenants<'b>(blocks: impl Iterator<Item = &'b Block>) -> Vec<String> {
-    let names: BTreeSet<&String> = blocks
-        .flat_map(|block| block.offers.iter().flat_map(|strip| &strip.holders).chain(&block.stray))
+fn tenants<'n>(nodes: impl Iterator<Item = &'n MapNode>) -> Vec<String> {
+    let names: BTreeSet<&String> = nodes
+        .flat_map(|node| {
+            node.offers
+                .iter()
+                .flat_map(|offer| &offer.holders)
+                .chain(&node.unoffered)
+        })
         .map(|holder| &holder.tenant)
         .collect();
     names.into_iter().cloned().collect()
 }
 
-fn totals(groups: &[Group]) -> Vec<Total> {
-    let blocks = || groups.iter().flat_map(|group| &group.nodes);
+fn totals(groups: &[Group]) -> Vec<StrategyTotal> {
+    let nodes = || groups.iter().flat_map(|group| &group.nodes);
     Strategy::ALL
         .into_iter()
         .filter_map(|strategy| {
-            let strips = |block: &'_ Block| -> Vec<Strip> {
-                let own = block.offers.iter().filter(|strip| strip.strategy == strategy.as_str());
-                own.cloned().collect()
+            let of_strategy = |node: &'_ MapNode| -> Vec<MapOffer> {
+                let offers = node.offers.iter().filter(|offer| offer.strategy == strategy.as_str());
+                offers.cloned().collect()
             };
-            let each: Vec<Vec<Strip>> = blocks().map(strips).filter(|strips| !strips.is_empty()).collect();
-            let sum = |of: fn(&Strip) -> u64| each.iter().flatten().map(of).sum::<u64>();
-            let holders = each.iter().flatten().flat_map(|strip| &strip.holders);
+            let by_node: Vec<Vec<MapOffer>> = nodes().map(of_strategy).filter(|offers| !offers.is_empty()).collect();
+            let sum = |count: fn(&MapOffer) -> u64| by_node.iter().flatten().map(count).sum::<u64>();
+            let holders = by_node.iter().flatten().flat_map(|offer| &offer.holders);
             let tenants: BTreeSet<&String> = holders.map(|holder| &holder.tenant).collect();
-            let (shares, free) = (sum(|strip| strip.total), sum(|strip| strip.free));
-            (!each.is_empty()).then(|| Total {
+            let (shares, free) = (sum(|offer| offer.total), sum(|offer| offer.free));
+            (!by_node.is_empty()).then(|| StrategyTotal {
                 strategy: strategy.as_str(),
-                nodes: each.len(),
-                devices: sum(|strip| strip.devices),
+                nodes: by_node.len(),
+                devices: sum(|offer| offer.devices),
                 shares,
                 held: shares - free,
                 free,
@@ -343,4 +315,55 @@ fn totals(groups: &[Group]) -> Vec<Total> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_keys_differ_from_field_names_where_programs_rely_on_them() {
+        let node = MapNode {
+            name: "n".to_owned(),
+            closed_reason: None,
+            offers: Vec::new(),
+            problems: Vec::new(),
+            unoffered: Vec::new(),
+        };
+        assert_eq!(
+            serde_json::to_value(node).unwrap(),
+            json!({"name": "n", "closed": null, "offers": [], "problems": [], "stray": []})
+        );
+    }
+
+    #[test]
+    fn lost_device_leaves_more_held_cells_than_shares() {
+        let holder = Holder {
+            tenant: "t".to_owned(),
+            namespace: "t".to_owned(),
+            pod: "p".to_owned(),
+            resource: "nvidia.com/gpu".to_owned(),
+            shares: 3,
+            leaving: false,
+        };
+        let offer = |total, free, holders: &[Holder]| MapOffer {
+            resource: "nvidia.com/gpu".to_owned(),
+            strategy: "exclusive",
+            product: None,
+            profile: None,
+            devices: total,
+            shares_per_device: 1,
+            total,
+            free,
+            memory_mebibytes: None,
+            holders: holders.to_vec(),
+        };
+        let cells = |offer: &MapOffer| offer.cells().iter().map(Option::is_some).collect::<Vec<_>>();
+        assert_eq!(
+            cells(&offer(4, 1, std::slice::from_ref(&holder))),
+            [true, true, true, false]
+        );
+        assert_eq!(cells(&offer(2, 0, &[holder])), [true; 3]);
+    }
 }

@@ -1,6 +1,5 @@
-//! What a pod gets: asked of the webhook's own function, as the API server would ask it.
+//! Admits a pod without a server: the webhook's own function, called as the API server would.
 
-use anyhow::Context as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
@@ -8,33 +7,41 @@ use apportion_core::admission::review::Request;
 use apportion_core::admission::{AdmissionContext, AdmissionOutcome, admit};
 use apportion_core::inventory::{Inventory, PendingAdmissions, PodRecord};
 use apportion_core::k8s::Pod;
-use apportion_core::patch;
+use apportion_core::patch::{self, ApplyError};
 use apportion_core::policy::PolicySet;
 use apportion_core::policy::governance::OnUnknown;
 
-/// What a pod gets.
+/// What admission makes of a pod.
 #[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The webhook's word for it.
+pub struct DryRun {
     pub outcome: AdmissionOutcome,
-    /// The strategy, where one was chosen; also by a policy that only watches.
+    /// The chosen strategy, also under a policy that does not enforce.
     pub strategy: Option<&'static str>,
-    /// The policy.
+    /// The name of the governing policy.
     pub policy: Option<String>,
-    /// Why; of a denial, what the user reads.
+    /// The reason; for a denial, the message that the user sees.
     pub because: String,
-    /// What the pod is told.
     pub warnings: Vec<String>,
-    /// Whether it is turned away.
     pub denied: bool,
-    /// The pod, changed.
+    /// The pod after the patch.
     pub pod: Value,
 }
 
-impl Verdict {
-    /// That of `pod` when it is created now.
-    pub fn of(pod: &Value, namespace: &str, policies: &PolicySet, inventory: &Inventory) -> anyhow::Result<Self> {
-        let raw = to_raw_value(pod)?;
+/// Why a dry run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DryRunError {
+    #[error(transparent)]
+    Serialize(serde_json::Error),
+    #[error("the patch does not apply")]
+    Patch(#[source] ApplyError),
+    #[error("the patched pod cannot be read")]
+    PatchedPod(#[source] serde_json::Error),
+}
+
+impl DryRun {
+    /// Admits `pod` as if it were created now.
+    pub fn of(pod: &Value, namespace: &str, policies: &PolicySet, inventory: &Inventory) -> Result<Self, DryRunError> {
+        let raw = to_raw_value(pod).map_err(DryRunError::Serialize)?;
         let request = Request::trial(&raw, namespace);
         let pending = PendingAdmissions::default();
         let admission = admit(
@@ -49,9 +56,9 @@ impl Verdict {
             },
         );
         let mut pod = pod.clone();
-        // Under a policy that only watches the answer holds no patch.
-        patch::apply(&mut pod, &admission.response.patch).context("the patch does not apply")?;
-        Ok(Verdict {
+        // The patch is empty under a policy that does not enforce.
+        patch::apply(&mut pod, &admission.response.patch).map_err(DryRunError::Patch)?;
+        Ok(DryRun {
             outcome: admission.outcome,
             strategy: admission.strategy.map(apportion_core::gpu::Strategy::as_str),
             policy: admission.policy.map(|policy| policy.name.to_string()),
@@ -65,10 +72,10 @@ impl Verdict {
         })
     }
 
-    /// What the inventory would remember of the pod.
-    pub fn record(&self) -> anyhow::Result<Option<PodRecord>> {
+    /// What the inventory would keep of the patched pod; `None` if it requests no GPU.
+    pub fn record(&self) -> Result<Option<PodRecord>, DryRunError> {
         let text = self.pod.to_string();
-        let pod: Pod<'_> = serde_json::from_str(&text).context("the patched pod can not be read")?;
+        let pod: Pod<'_> = serde_json::from_str(&text).map_err(DryRunError::PatchedPod)?;
         Ok(PodRecord::of(&pod))
     }
 }
