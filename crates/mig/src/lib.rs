@@ -1,8 +1,9 @@
 //! MIG profiles of NVIDIA GPUs: which fit on one GPU together, and the fewest GPUs for a demand.
 //!
-//! [`model`] describes GPU models and finds them by name, [`tables`] holds their data,
-//! [`placement`] places instances on the memory slots of one GPU, [`alternatives`] suggests what
-//! fits instead, and [`packing`] finds the fewest GPUs for a demand.
+//! [`model`] describes GPU models and finds them by name, and [`tables`] holds their data.
+//! [`placement`] places instances on the memory slots of one GPU, [`fit`] explains why instances do
+//! not fit, and [`alternatives`] finds what fits instead. [`packing`] finds the fewest GPUs for a
+//! demand.
 //!
 //! ```
 //! use apportion_mig::{find_model, parse_instances};
@@ -21,6 +22,7 @@
 //! ```
 
 pub mod alternatives;
+pub mod fit;
 pub mod instances;
 pub mod memory;
 pub mod model;
@@ -30,6 +32,7 @@ pub mod product;
 pub mod profile;
 pub mod tables;
 
+pub use fit::{Alternative, AlternativeKind, FitError, FitReport};
 pub use instances::{InstanceSpec, ParseInstancesError, ProfileRef, parse as parse_instances};
 pub use memory::MiB;
 pub use model::{FindModelError, Model, ProfileInfo, find as find_model};
