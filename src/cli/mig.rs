@@ -1,4 +1,5 @@
-//! `apportion mig`: the MIG profiles of products, whether instances fit, and geometries for a demand.
+//! `apportion mig`: the MIG profiles of products, whether instances fit, and geometries for a
+//! demand.
 
 pub mod check;
 pub mod drawing;
@@ -31,7 +32,8 @@ enum Command {
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct Printing {
-    /// What to print: text for people, JSON for programs, or a configuration file for NVIDIA's mig-parted and its MIG manager.
+    /// What to print: text for people, JSON for programs, or a configuration file for NVIDIA's
+    /// mig-parted and its MIG manager.
     #[arg(long, value_enum, default_value_t)]
     output: Format,
     /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.

@@ -19,7 +19,8 @@ pub struct Args {
     /// The product, such as A100-80GB or a node's `nvidia.com/gpu.product`.
     #[arg(long, value_name = "PRODUCT")]
     product: String,
-    /// The instances of one GPU, by profile or ID: 9,9 or 7x1g.10gb or 1g.10gb=7,3g.40gb. With start slots: 9:4,14:0.
+    /// The instances of one GPU, by profile or ID: 9,9 or 7x1g.10gb or 1g.10gb=7,3g.40gb. With
+    /// start slots: 9:4,14:0.
     #[arg(value_name = "INSTANCES", required = true)]
     instances: Vec<String>,
     #[command(flatten)]

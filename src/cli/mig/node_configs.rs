@@ -50,8 +50,8 @@ pub(super) fn by_node(batches: &[Batch], per_node: u64) -> Vec<NodeConfig> {
     configs.collect()
 }
 
-/// Nodes that one geometry fills come first. The remaining GPUs of each geometry then fill nodes one
-/// by one.
+/// Nodes that one geometry fills come first. The remaining GPUs of each geometry then fill nodes
+/// one by one.
 fn node_groups(batches: &[Batch], per_node: u64) -> Vec<NodeGroup> {
     let mut groups: Vec<NodeGroup> = Vec::new();
     for batch in batches.iter().filter(|batch| batch.gpus >= per_node) {

@@ -23,19 +23,22 @@ const MAX_INSTANCES: u64 = 10_000_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The product, such as A100-80GB or a node's `nvidia.com/gpu.product`. Without it, the GPUs that each product needs are listed.
+    /// The product, such as A100-80GB or a node's `nvidia.com/gpu.product`. Without it, the GPUs
+    /// that each product needs are listed.
     #[arg(long, value_name = "PRODUCT")]
     product: Option<String>,
     /// The required instances, such as 1g.10gb=9,3g.40gb=2.
     #[arg(long, value_name = "INSTANCES", required_unless_present = "cluster")]
     demand: Option<String>,
-    /// Add the demand of pending pods, from the output of `kubectl get nodes,namespaces,pods -A -o json`.
+    /// Add the demand of pending pods, from the output of `kubectl get nodes,namespaces,pods -A -o
+    /// json`.
     #[arg(long, value_name = "FILE")]
     cluster: Option<PathBuf>,
     /// The number of available GPUs. If more are needed, the exit status is 1.
     #[arg(long, value_name = "COUNT", requires = "product")]
     gpus: Option<u64>,
-    /// The number of GPUs of a node. The output then has a mig-parted configuration for each kind of node instead of each geometry.
+    /// The number of GPUs of a node. The output then has a mig-parted configuration for each kind
+    /// of node instead of each geometry.
     #[arg(long, value_name = "COUNT", requires = "product", value_parser = clap::value_parser!(u64).range(1..=64))]
     gpus_per_node: Option<u64>,
     #[command(flatten)]

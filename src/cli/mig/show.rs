@@ -14,7 +14,8 @@ use apportion_mig::{MODELS, Model, ProfileInfo, find_model};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A product, such as A100-80GB or a node's `nvidia.com/gpu.product`. Without it, all products are listed.
+    /// A product, such as A100-80GB or a node's `nvidia.com/gpu.product`. Without it, all products
+    /// are listed.
     #[arg(long, value_name = "PRODUCT")]
     product: Option<String>,
     /// List every geometry of the product to which no instance can be added.

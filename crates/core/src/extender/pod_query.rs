@@ -122,7 +122,7 @@ impl<'c> PodQuery<'c> {
 
     /// Whether a node fits the pod; `None` is a node that the inventory does not have.
     ///
-    /// A rejected pod fits known nodes here; callers reject it before they ask.
+    /// A rejected pod passes on known nodes: callers handle `Reject` themselves.
     pub fn check(&self, node: Option<&NodeEntry>) -> Result<(), UnfitReason> {
         match (self, node) {
             (PodQuery::NoGpu | PodQuery::NotEnforced(_), None) | (PodQuery::NoGpu | PodQuery::Reject(_), Some(_)) => {
