@@ -1,8 +1,10 @@
-//! `apportion mig`: what MIG profiles products have, whether a geometry fits, and geometries for a demand.
+//! `apportion mig`: the MIG profiles of products, whether instances fit, and geometries for a
+//! demand.
 
-pub mod answer;
 pub mod check;
 pub mod drawing;
+pub mod geometry;
+mod node_configs;
 pub mod plan;
 pub mod show;
 
@@ -11,18 +13,17 @@ use clap::Subcommand;
 use super::exit::Exit;
 use super::output::Color;
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Command {
     /// Show products, or one product's profiles, IDs and slots.
     Show(show::Args),
-    /// Say whether instances fit on one GPU, and what to type.
+    /// Check whether instances fit on one GPU, and print the command that creates them.
     Check(check::Args),
     /// Find geometries for a demand, on the fewest GPUs.
     Plan(plan::Args),
@@ -31,7 +32,8 @@ enum Verb {
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, clap::Args)]
 struct Printing {
-    /// What to print: text for people, JSON for programs, or a configuration file for NVIDIA's mig-parted and its MIG manager.
+    /// What to print: text for people, JSON for programs, or a configuration file for NVIDIA's
+    /// mig-parted and its MIG manager.
     #[arg(long, value_enum, default_value_t)]
     output: Format,
     /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
@@ -50,11 +52,10 @@ enum Format {
     MigParted,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    match &args.verb {
-        Verb::Show(args) => show::run(args),
-        Verb::Check(args) => check::run(args),
-        Verb::Plan(args) => plan::run(args),
+    match &args.command {
+        Command::Show(args) => show::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Plan(args) => plan::run(args),
     }
 }

@@ -1,19 +1,48 @@
-//! MIG profiles of NVIDIA GPUs, and which of them fit on a GPU together.
+//! MIG profiles of NVIDIA GPUs: which fit on one GPU together, and the fewest GPUs for a demand.
 //!
-//! [`geometry`] has the tables, [`placement`] places profiles on the memory slices of one GPU, and [`packing`] finds the fewest
-//! GPUs for a demand. The tables come from NVIDIA's MIG user guide, the vGPU documentation and the defaults of mig-parted and
-//! the GPU Operator; each row names its source.
+//! [`model`] describes GPU models and finds them by name, and [`tables`] holds their data.
+//! [`placement`] places instances on the memory slots of one GPU, [`fit`] explains why instances do
+//! not fit, and [`alternatives`] finds what fits instead. [`packing`] finds the fewest GPUs for a
+//! demand.
+//!
+//! ```
+//! use apportion_mig::{find_model, parse_instances};
+//!
+//! let a100 = find_model("A100-80GB")?;
+//! let requests: Vec<_> = parse_instances("2x3g.40gb,1g.10gb")?
+//!     .into_iter()
+//!     .filter_map(|spec| a100.request(&spec))
+//!     .collect();
+//! let reasons = a100.check(&requests).unwrap_err();
+//! assert_eq!(
+//!     reasons[0].to_string(),
+//!     "together they need 9 memory slots, but the GPU has 8: 2 x 3g.40gb take 4 each, 1 x 1g.10gb take 1",
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub mod catalog;
-pub mod geometry;
+pub mod alternatives;
+pub mod fit;
 pub mod instances;
 pub mod memory;
-pub mod misfit;
+pub mod model;
 pub mod packing;
 pub mod placement;
 pub mod product;
 pub mod profile;
+pub mod tables;
 
+pub use fit::{Alternative, AlternativeKind, FitError, FitReport};
+pub use instances::{InstanceSpec, ParseInstancesError, ProfileRef, parse as parse_instances};
 pub use memory::MiB;
-pub use product::{Product, ProductLabel, ProductPattern};
-pub use profile::MigProfile;
+pub use model::{FindModelError, Model, ProfileInfo, find as find_model};
+pub use packing::Batch;
+pub use placement::{Instance, InstanceRequest, Placement, PlacementError};
+pub use product::{ParseProductError, Product, ProductLabel, ProductPattern};
+pub use profile::{MigProfile, ParseProfileError};
+pub use tables::MODELS;
+
+/// Compiles and runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

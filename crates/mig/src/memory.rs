@@ -9,14 +9,14 @@ pub struct MiB(pub u64);
 
 impl MiB {
     /// The share of each of `replicas`, rounded down as the MPS control daemon does
-    /// (`cmd/mps-control-daemon/mps/daemon.go`).
+    /// (k8s-device-plugin `cmd/mps-control-daemon/mps/daemon.go`). Zero replicas change nothing.
     #[must_use]
     pub fn split(self, replicas: u64) -> MiB {
         MiB(self.0.checked_div(replicas).unwrap_or(self.0))
     }
 }
 
-/// Reads a label's value, a bare number of MiB.
+/// Reads the value of a `nvidia.com/gpu.memory` label: a bare number of MiB.
 impl FromStr for MiB {
     type Err = std::num::ParseIntError;
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_t4_in_four_gives_3840_mib() {
+    fn split_divides_memory_among_replicas() {
         assert_eq!(MiB(15360).split(4), MiB(3840));
         assert_eq!(MiB(15360).split(0), MiB(15360));
     }

@@ -1,37 +1,37 @@
-//! GPU products, as GPU feature discovery names them.
+//! GPU product names, as GPU feature discovery writes them to node labels.
 
 use std::fmt;
 
 use super::profile::MigProfile;
 
-/// A product's name without what sharing adds: `NVIDIA-A100-SXM4-80GB`, `Tesla-T4`.
+/// A product name without the suffixes that MIG and sharing add: `NVIDIA-A100-SXM4-80GB`,
+/// `Tesla-T4`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Product(Box<str>);
 
-/// The value of a `product` label, taken apart (k8s-device-plugin `internal/lm/resource.go`, `getProductName`).
+/// The parts of a `nvidia.com/gpu.product` label (k8s-device-plugin `internal/lm/resource.go`,
+/// `getProductName`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProductLabel {
-    /// The product.
     pub product: Product,
-    /// What stands behind `-MIG-`.
-    pub mig: MigPart,
-    /// Whether it ends in `-SHARED`: shared, and the resource not renamed.
+    pub mig: MigSuffix,
+    /// Whether the label ends in `-SHARED`: replicas are configured and the resource is not
+    /// renamed.
     pub shared: bool,
 }
 
-/// What a `product` label says of MIG.
+/// The `-MIG-...` suffix of a `nvidia.com/gpu.product` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MigPart {
-    /// A GPU, not a MIG device.
+pub enum MigSuffix {
+    /// The resource is a GPU, not a MIG device.
     None,
-    /// A MIG device.
     Profile(MigProfile),
-    /// `MIG-INVALID`, or a profile that has no resource: strategy `single` on GPUs that do not allow it.
+    /// `MIG-INVALID`, or a profile without a resource: MIG strategy `single` on GPUs whose
+    /// partitions do not allow it.
     Invalid,
 }
 
 impl Product {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -50,16 +50,15 @@ impl fmt::Display for Product {
 }
 
 impl ProductLabel {
-    /// Takes a label's value apart.
     pub fn parse(label: &str) -> Self {
         let (rest, shared) = match label.strip_suffix("-SHARED") {
             Some(rest) => (rest, true),
             None => (label, false),
         };
         let (product, mig) = match rest.split_once("-MIG-") {
-            None => (rest, MigPart::None),
+            None => (rest, MigSuffix::None),
             Some((product, profile)) => {
-                let mig = MigProfile::from_resource_name(profile).map_or(MigPart::Invalid, MigPart::Profile);
+                let mig = MigProfile::from_resource_name(profile).map_or(MigSuffix::Invalid, MigSuffix::Profile);
                 (product, mig)
             }
         };
@@ -71,47 +70,54 @@ impl ProductLabel {
     }
 }
 
-/// A product as a policy names it: `A100`, `H100-NVL`, `NVIDIA-A100-SXM4-80GB`.
+/// A part of product names: `A100`, `H100-NVL`, `NVIDIA-A100-SXM4-80GB`.
 ///
-/// It stands for every product whose name, split at dashes, holds these words one after the other, whatever their case.
-/// So `A100` is neither `A10` nor `A100X`, and `H200` is not `GH200`.
+/// Matches every product whose dash-separated words contain those of the pattern in sequence,
+/// ignoring case. So `A100` matches neither `A10` nor `A100X`, and `H200` does not match `GH200`.
+///
+/// ```
+/// use apportion_mig::{Product, ProductPattern};
+///
+/// let pattern = ProductPattern::parse("a100-sxm4")?;
+/// assert!(pattern.matches(&Product::from("NVIDIA-A100-SXM4-80GB")));
+/// assert!(!pattern.matches(&Product::from("NVIDIA-A100-PCIE-40GB")));
+/// # Ok::<(), apportion_mig::ParseProductError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProductPattern(Box<str>);
 
-/// A text that can not be a part of a product's name.
+/// The text cannot be part of a product name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` can not be a GPU product; write letters, digits and dashes, such as A100 or H100-NVL")]
-pub struct NotAProduct(pub String);
+#[error("`{0}` is not a valid GPU product name; use letters, digits and dashes, such as A100 or H100-NVL")]
+pub struct ParseProductError(pub String);
 
 impl ProductPattern {
-    /// Checks that `text` can be a part of a product's name.
-    pub fn parse(text: &str) -> Result<Self, NotAProduct> {
-        let word = |word: &str| {
+    pub fn parse(text: &str) -> Result<Self, ParseProductError> {
+        let is_word = |word: &str| {
             !word.is_empty()
                 && word
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'_')
         };
-        if text.split('-').all(word) {
+        if text.split('-').all(is_word) {
             Ok(ProductPattern(text.into()))
         } else {
-            Err(NotAProduct(text.to_owned()))
+            Err(ParseProductError(text.to_owned()))
         }
     }
 
-    /// Whether `product` is one of those meant.
     pub fn matches(&self, product: &Product) -> bool {
-        // Asked for each node of a filter call, so nothing is allocated here.
+        // Called for each node of a filter request, so it must not allocate.
         let (name, words) = (product.0.as_bytes(), self.0.as_bytes());
         let starts = || std::iter::once(0).chain((1..name.len()).filter(|at| name[at - 1] == b'-'));
-        starts().any(|at| {
-            let ends = at + words.len();
-            name.get(at..ends).is_some_and(|part| part.eq_ignore_ascii_case(words))
-                && name.get(ends).is_none_or(|next| *next == b'-')
+        starts().any(|start| {
+            let end = start + words.len();
+            name.get(start..end)
+                .is_some_and(|part| part.eq_ignore_ascii_case(words))
+                && name.get(end).is_none_or(|next| *next == b'-')
         })
     }
 
-    /// The text as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -123,8 +129,8 @@ impl fmt::Display for ProductPattern {
     }
 }
 
-/// Names by which data centre and workstation GPUs are called, to tell a typing error from a new product. The MIG-capable
-/// ones come from [`super::geometry`]; these have no MIG.
+/// Short names of data centre and workstation GPUs without MIG. Together with
+/// [`MODELS`](super::MODELS) they tell a typing error from a new product.
 pub const WITHOUT_MIG: &[&str] = &[
     "V100", "V100S", "T4", "T4G", "P100", "P40", "P4", "A2", "A10", "A10G", "A16", "A40", "L4", "L20", "L40", "L40S",
     "L40G",
@@ -135,11 +141,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_taken_apart() {
-        let mig = |text: &str| MigPart::Profile(text.parse().unwrap());
+    fn product_labels_are_parsed() {
+        let mig = |text: &str| MigSuffix::Profile(text.parse().unwrap());
         for (label, product, part, shared) in [
-            ("Tesla-T4", "Tesla-T4", MigPart::None, false),
-            ("Tesla-T4-SHARED", "Tesla-T4", MigPart::None, true),
+            ("Tesla-T4", "Tesla-T4", MigSuffix::None, false),
+            ("Tesla-T4-SHARED", "Tesla-T4", MigSuffix::None, true),
             ("NVIDIA-H100-NVL-MIG-1g.12gb", "NVIDIA-H100-NVL", mig("1g.12gb"), false),
             (
                 "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb-SHARED",
@@ -153,7 +159,7 @@ mod tests {
                 mig("1g.10gb+me"),
                 false,
             ),
-            ("NVIDIA-A30-MIG-INVALID", "NVIDIA-A30", MigPart::Invalid, false),
+            ("NVIDIA-A30-MIG-INVALID", "NVIDIA-A30", MigSuffix::Invalid, false),
         ] {
             let parsed = ProductLabel::parse(label);
             assert_eq!(

@@ -5,10 +5,9 @@ use std::str::FromStr;
 
 use super::memory::MiB;
 
-/// What a profile has or lacks besides compute and memory.
+/// What a profile has or lacks in addition to compute and memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
-    /// Nothing special.
     Plain,
     /// `+me`: with media engines.
     Media,
@@ -21,7 +20,6 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Every variant.
     pub const ALL: [Variant; 5] = [
         Variant::Plain,
         Variant::Media,
@@ -30,8 +28,8 @@ impl Variant {
         Variant::NoMedia,
     ];
 
-    /// As NVIDIA writes it behind the memory, and as resource names do, where `+` is illegal and `.` stands for it
-    /// (k8s-device-plugin `internal/rm/rm.go`).
+    /// The suffix after the memory as NVIDIA writes it, and in resource names, where `.` replaces
+    /// the illegal `+` (k8s-device-plugin `internal/rm/rm.go`).
     fn suffixes(self) -> (&'static str, &'static str) {
         match self {
             Variant::Plain => ("", ""),
@@ -43,12 +41,14 @@ impl Variant {
     }
 }
 
-/// A profile whose compute instance is as large as its GPU instance. Others (`1c.3g.20gb`) have no Kubernetes resource.
+/// A profile whose compute instance is as large as its GPU instance. Others (`1c.3g.20gb`) have no
+/// Kubernetes resource.
 ///
-/// The same name can be different shares of different products: `1g.10gb` is a seventh of an A100 80GB and a quarter of an
-/// A100 40GB. What a profile costs is the product's to say ([`super::geometry`]).
+/// One name can mean different fractions of different GPUs: `1g.10gb` is a seventh of an A100 80GB
+/// and a quarter of an A100 40GB. See [`Model::gpu_fraction`](super::Model::gpu_fraction).
 ///
-/// Ordered by memory first: "the smallest that holds" is the first in order that holds.
+/// Profiles are ordered by memory first, so the first in order that is large enough is the
+/// smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MigProfile {
     memory_gb: u16,
@@ -56,13 +56,13 @@ pub struct MigProfile {
     variant: Variant,
 }
 
-/// A text that is not a profile.
+/// The text is not the name of a MIG profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a MIG profile; write one as NVIDIA does, such as 1g.10gb or 1g.10gb+me")]
-pub struct NotAProfile(pub String);
+pub struct ParseProfileError(pub String);
 
 impl MigProfile {
-    /// Compute slices.
+    /// Compute slices: the number before `g`.
     pub fn compute(self) -> u8 {
         self.compute
     }
@@ -72,36 +72,36 @@ impl MigProfile {
         self.memory_gb
     }
 
-    /// Whether media engines, graphics or their absence are part of it.
     pub fn variant(self) -> Variant {
         self.variant
     }
 
-    /// Memory that a device of this profile has on every product, for when no node's label tells the true amount.
+    /// A lower bound of the memory that a device of this profile has on any GPU, for when no node
+    /// label gives the true amount.
     ///
-    /// Seen devices hold from 88.3 % (H100 NVL `1g.12gb`, 10.6 GiB) to 97.5 % (A100 80GB `1g.10gb`, 9.75 GiB) of their name
-    /// in GiB; 88 % is never too much.
+    /// Published listings range from 88.3 % of the nominal GiB (H100 NVL `1g.12gb`, 10.6 GiB) to
+    /// 97.5 % (A100 80GB `1g.10gb`, 9.75 GiB). 88 % is below all of them.
     pub fn assured_memory(self) -> MiB {
         MiB(u64::from(self.memory_gb) * 1024 * 88 / 100)
     }
 
-    /// The part of a resource name that stands for the profile: `1g.10gb.me` for `1g.10gb+me`.
+    /// The profile as resource names spell it: `1g.10gb.me` for `1g.10gb+me`.
     pub fn in_resource_name(self) -> String {
         format!("{}g.{}gb{}", self.compute, self.memory_gb, self.variant.suffixes().1)
     }
 
-    /// Reads the part of a resource name that stands for the profile.
-    pub fn from_resource_name(text: &str) -> Result<Self, NotAProfile> {
+    /// Reads a profile as resource names spell it.
+    pub fn from_resource_name(text: &str) -> Result<Self, ParseProfileError> {
         Self::parse(text, |variant| variant.suffixes().1)
     }
 
-    fn parse(text: &str, suffix: impl Fn(Variant) -> &'static str) -> Result<Self, NotAProfile> {
-        let read = || {
+    fn parse(text: &str, suffix: impl Fn(Variant) -> &'static str) -> Result<Self, ParseProfileError> {
+        let parsed = || {
             let (compute, rest) = text.split_once("g.")?;
             let (memory, rest) = rest.split_once("gb")?;
             let variant = Variant::ALL.into_iter().find(|variant| suffix(*variant) == rest)?;
-            let plain = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-            if !plain(compute) || !plain(memory) {
+            let is_number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+            if !is_number(compute) || !is_number(memory) {
                 return None;
             }
             Some(MigProfile {
@@ -110,12 +110,12 @@ impl MigProfile {
                 variant,
             })
         };
-        read().ok_or_else(|| NotAProfile(text.to_owned()))
+        parsed().ok_or_else(|| ParseProfileError(text.to_owned()))
     }
 }
 
 impl FromStr for MigProfile {
-    type Err = NotAProfile;
+    type Err = ParseProfileError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text, |variant| variant.suffixes().0)
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_spellings_of_each_variant_are_read_back() {
+    fn each_variant_round_trips_in_both_spellings() {
         for (nvidia, resource) in [
             ("1g.10gb", "1g.10gb"),
             ("1g.10gb+me", "1g.10gb.me"),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_profile_is_refused() {
+    fn invalid_profiles_are_rejected() {
         for text in [
             "",
             "1g",
@@ -172,32 +172,23 @@ mod tests {
         ] {
             assert!(text.parse::<MigProfile>().is_err(), "{text}");
         }
-        // `+` is illegal in a resource name, so what holds one is no profile there.
+        // `+` is illegal in a resource name.
         assert!(MigProfile::from_resource_name("1g.10gb+me").is_err());
     }
 
     #[test]
-    fn the_smaller_memory_comes_first() {
+    fn profiles_sort_by_memory_first() {
         let mut profiles: Vec<MigProfile> = ["7g.80gb", "1g.20gb", "2g.20gb", "1g.10gb"]
             .iter()
-            .map(|p| p.parse().unwrap())
+            .map(|name| name.parse().unwrap())
             .collect();
         profiles.sort();
-        assert_eq!(profiles.map_to_string(), ["1g.10gb", "1g.20gb", "2g.20gb", "7g.80gb"]);
-    }
-
-    trait MapToString {
-        fn map_to_string(&self) -> Vec<String>;
-    }
-
-    impl MapToString for Vec<MigProfile> {
-        fn map_to_string(&self) -> Vec<String> {
-            self.iter().map(ToString::to_string).collect()
-        }
+        let names: Vec<String> = profiles.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["1g.10gb", "1g.20gb", "2g.20gb", "7g.80gb"]);
     }
 
     #[test]
-    fn assured_memory_is_below_every_amount_seen() {
+    fn assured_memory_is_below_published_device_sizes() {
         for (profile, seen_mib) in [
             ("1g.10gb", 9728),
             ("1g.12gb", 10854),

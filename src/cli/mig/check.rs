@@ -1,4 +1,4 @@
-//! `apportion mig check`: whether instances fit on one GPU, and what to type.
+//! `apportion mig check`: whether instances fit on one GPU, and the command that creates them.
 
 use std::io::Write as _;
 
@@ -6,234 +6,118 @@ use anstyle::Style;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::answer::{self, Geometry};
+use super::geometry::{self, GeometryJson, Starts};
 use super::{Format, Printing};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::page::{BAD, GOOD, Page};
-use apportion_mig::catalog;
-use apportion_mig::geometry::{Model, models_with};
-use apportion_mig::instances;
-use apportion_mig::instances::{Name, Term};
-use apportion_mig::misfit::Wanted;
-use apportion_mig::placement::Placement;
-use apportion_mig::profile::MigProfile;
+use apportion_mig::{Alternative, FitReport, InstanceSpec, Model, ProfileRef, find_model, parse_instances};
 use apportion_nvidia::mig_parted;
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The product, such as A100-80GB or a node's `nvidia.com/gpu.product`.
     #[arg(long, value_name = "PRODUCT")]
     product: String,
-    /// The instances of one GPU: profiles or IDs, as 9,9 or 7x1g.10gb or 1g.10gb=7,3g.40gb or, with places, 9:4,14:0.
+    /// The instances of one GPU, by profile or ID: 9,9 or 7x1g.10gb or 1g.10gb=7,3g.40gb. With
+    /// start slots: 9:4,14:0.
     #[arg(value_name = "INSTANCES", required = true)]
     instances: Vec<String>,
     #[command(flatten)]
     printing: Printing,
 }
 
-/// Something else that fits.
-struct Instead {
-    what: &'static str,
-    geometry: Vec<Placement>,
-}
-
-/// What came of it.
-struct Verdict {
-    /// The instances, if they fit.
-    geometry: Option<Vec<Placement>>,
-    /// Why they do not.
-    because: Vec<String>,
-    /// What would.
-    instead: Vec<Instead>,
-    /// GPUs that hold them all, and where that is no answer, nothing.
-    gpus: Option<u64>,
-}
-
-/// Runs the verb.
 pub fn run(args: &Args) -> Result<Exit> {
-    let model = catalog::find(&args.product)?;
-    let terms = instances::parse(&args.instances.join(" "))?;
-    let verdict = judge(model, &terms);
+    let model = find_model(&args.product)?;
+    let specs = parse_instances(&args.instances.join(" "))?;
+    let report = model.fit(&specs);
     match args.printing.output {
-        Format::Text => output::print(&text(model, &terms, &verdict), args.printing.color)?,
-        Format::Json => output::print_json(&Shown::of(model, &verdict))?,
+        Format::Text => output::print(&text(model, &specs, &report), args.printing.color)?,
+        Format::Json => output::print_json(&ReportJson::of(model, &report))?,
         Format::MigParted => {
-            let Some(geometry) = &verdict.geometry else {
-                // Standard output is for the file alone.
-                let because = verdict.because.join("; ");
-                writeln!(anstream::stderr(), "apportion: {}: {because}", model.name)?;
+            let Some(geometry) = &report.geometry else {
+                // Standard output is for the configuration file alone.
+                let reasons = reasons(&report).join("; ");
+                writeln!(anstream::stderr(), "apportion: {}: {reasons}", model.name)?;
                 return Ok(Exit::Findings);
             };
-            output::print(&mig_parted::document(&[answer::config(geometry)]), args.printing.color)?;
+            output::print(
+                &mig_parted::document(&[geometry::config(geometry)]),
+                args.printing.color,
+            )?;
         }
     }
-    Ok(if verdict.geometry.is_some() {
+    Ok(if report.geometry.is_some() {
         Exit::Fine
     } else {
         Exit::Findings
     })
 }
 
-fn judge(model: &'static Model, terms: &[Term]) -> Verdict {
-    let rows: Vec<_> = terms.iter().map(|term| (term, model.row_named(term.name))).collect();
-    let strangers: Vec<String> = rows
-        .iter()
-        .filter(|(_, row)| row.is_none())
-        .map(|(term, _)| stranger(model, term.name))
-        .collect();
-    // What the product does not have is read as the profile of the same ID on a product that has it: that is what was meant by the
-    // one who copied it from there.
-    let meant: Vec<Wanted> = rows
-        .iter()
-        .filter_map(|(term, row)| {
-            let row = row.or_else(|| sibling(model, term.name))?;
-            Some(Wanted {
-                row,
-                count: term.count,
-                start: term.start,
-            })
-        })
-        .collect();
-    let complete = meant.len() == terms.len();
-    let mut instead = Vec::new();
-    let mut because = strangers;
-    match model.judge(&meant) {
-        Ok(geometry) if because.is_empty() => {
-            return Verdict {
-                geometry: Some(geometry),
-                because,
-                instead,
-                gpus: None,
-            };
-        }
-        Ok(geometry) if complete => instead.push(Instead {
-            what: "the same on this product",
-            geometry,
-        }),
-        Ok(_) => {}
-        Err(misfits) => {
-            because.extend(misfits.iter().map(ToString::to_string));
-            if complete {
-                let mut offer = |what, geometry: Option<Vec<Placement>>| {
-                    instead.extend(geometry.map(|geometry| Instead { what, geometry }));
-                };
-                let free: Vec<Wanted> = meant.iter().map(|wanted| Wanted { start: None, ..*wanted }).collect();
-                let elsewhere = model.judge(&free).ok().filter(|_| meant != free);
-                if elsewhere.is_some() {
-                    offer("the same, at other places", elsewhere);
-                } else {
-                    let smaller = model.smaller(&free).or_else(|| model.shrunk(&free));
-                    offer("as many, but smaller", smaller);
-                    offer("what of it fits", model.first_fitting(&free));
-                }
-            }
-        }
-    }
-    let demand: Option<Vec<(MigProfile, u64)>> = meant
-        .iter()
-        .map(|wanted| Some((wanted.row.profile.parse().ok()?, wanted.count)))
-        .collect();
-    let gpus = demand.filter(|_| complete).and_then(|demand| model.gpus_for(&demand));
-    Verdict {
-        geometry: None,
-        because,
-        instead,
-        gpus: gpus.filter(|gpus| *gpus > 1),
-    }
+fn reasons(report: &FitReport) -> Vec<String> {
+    report.errors.iter().map(ToString::to_string).collect()
 }
 
-/// The row that has the ID which a name has on another product.
-fn sibling(model: &'static Model, name: Name) -> Option<&'static apportion_mig::geometry::Row> {
-    let Name::Profile(profile) = name else {
-        return None;
-    };
-    // Only products of one family share IDs: that of A30 says nothing on an A100.
-    let other = models_with(profile).find(|other| other.slots == model.slots)?;
-    model.row_named(Name::Id(other.row(profile)?.id))
-}
-
-/// Why a name means nothing on a product.
-fn stranger(model: &'static Model, name: Name) -> String {
-    let own: Vec<String> = model
-        .rows
-        .iter()
-        .map(|row| format!("{} ({})", row.profile, row.id))
-        .collect();
-    let own = own.join(", ");
-    match name {
-        Name::Id(id) => format!("{} has no profile with ID {id}; it has {own}", model.name),
-        Name::Profile(profile) => {
-            let elsewhere = catalog::names(models_with(profile));
-            let of = match elsewhere.as_str() {
-                "" => "no known product has it".to_owned(),
-                elsewhere => format!("it is one of {elsewhere}"),
-            };
-            format!("{} has no {profile}: {of}. {} has {own}", model.name, model.name)
+/// The requested instances: `7 x 3g.40gb (ID 9)`.
+fn summary(model: &'static Model, specs: &[InstanceSpec]) -> String {
+    let mut totals: Vec<(ProfileRef, u64)> = Vec::new();
+    for spec in specs {
+        match totals.iter_mut().find(|(profile, _)| *profile == spec.profile) {
+            Some((_, count)) => *count = count.saturating_add(spec.count),
+            None => totals.push((spec.profile, spec.count)),
         }
     }
-}
-
-/// The instances as they were meant: `7 x 3g.40gb (ID 9)`.
-fn asked(model: &'static Model, terms: &[Term]) -> String {
-    let mut sums: Vec<(Name, u64)> = Vec::new();
-    for term in terms {
-        match sums.iter_mut().find(|(name, _)| *name == term.name) {
-            Some((_, count)) => *count = count.saturating_add(term.count),
-            None => sums.push((term.name, term.count)),
-        }
-    }
-    let part = |(name, count): &(Name, u64)| {
-        let which = match (name, model.row_named(*name)) {
-            (Name::Id(id), Some(row)) => format!("{} (ID {id})", row.profile),
-            (Name::Id(id), None) => format!("ID {id}"),
-            (Name::Profile(profile), _) => profile.to_string(),
+    let part = |(profile, count): &(ProfileRef, u64)| {
+        let name = match (profile, model.resolve(*profile)) {
+            (ProfileRef::Id(id), Some(info)) => format!("{} (ID {id})", info.name),
+            (ProfileRef::Id(id), None) => format!("ID {id}"),
+            (ProfileRef::Profile(profile), _) => profile.to_string(),
         };
-        if *count == 1 {
-            which
-        } else {
-            format!("{count} x {which}")
-        }
+        if *count == 1 { name } else { format!("{count} x {name}") }
     };
-    sums.iter().map(part).collect::<Vec<_>>().join(" + ")
+    totals.iter().map(part).collect::<Vec<_>>().join(" + ")
 }
 
-fn text(model: &'static Model, terms: &[Term], verdict: &Verdict) -> String {
+fn text(model: &'static Model, specs: &[InstanceSpec], report: &FitReport) -> String {
     let mut page = Page::default();
     page.field("product", model.name);
-    if let Some(geometry) = &verdict.geometry {
-        page.styled_field("fits", GOOD, &answer::sum(geometry));
+    if let Some(geometry) = &report.geometry {
+        page.styled_field("fits", GOOD, &geometry::summary(geometry));
         page.gap();
-        answer::put(&mut page, "slots", model, geometry);
+        geometry::draw(&mut page, "slots", model, geometry);
         page.gap();
-        page.raw("nvidia-smi", Style::new(), &answer::command(model, geometry, false));
-        let pinned = terms.iter().any(|term| term.start.is_some());
-        if pinned || mig_parted::counted(geometry).len() > 1 && model.evidence.starts() {
-            page.raw("as drawn", Style::new(), &answer::command(model, geometry, true));
+        let command = |starts| geometry::command(model, geometry, starts);
+        page.raw("nvidia-smi", Style::new(), &command(Starts::Free));
+        let has_starts = specs.iter().any(|spec| spec.start.is_some());
+        if has_starts || mig_parted::counted(geometry).len() > 1 && model.evidence.starts_seen() {
+            page.raw("as drawn", Style::new(), &command(Starts::Fixed));
         }
         page.raw(
             "mig-parted",
             Style::new(),
-            &mig_parted::document(&[answer::config(geometry)]),
+            &mig_parted::document(&[geometry::config(geometry)]),
         );
-        page.fields("mind", &answer::notes(model, geometry));
+        page.fields("note", &geometry::notes(model, geometry));
         return page.into_text();
     }
-    page.styled_field("does not fit", BAD, &asked(model, terms));
-    page.fields("because", &verdict.because);
-    for Instead { what, geometry } in &verdict.instead {
+    page.styled_field("does not fit", BAD, &summary(model, specs));
+    page.fields("because", &reasons(report));
+    for Alternative { kind, geometry } in &report.alternatives {
         page.gap();
-        page.styled_field("instead", GOOD, &format!("{what}: {}", answer::sum(geometry)));
-        answer::put(&mut page, "", model, geometry);
-        page.raw("nvidia-smi", Style::new(), &answer::command(model, geometry, false));
+        page.styled_field("instead", GOOD, &format!("{kind}: {}", geometry::summary(geometry)));
+        geometry::draw(&mut page, "", model, geometry);
+        page.raw(
+            "nvidia-smi",
+            Style::new(),
+            &geometry::command(model, geometry, Starts::Free),
+        );
         page.raw(
             "mig-parted",
             Style::new(),
-            &mig_parted::document(&[answer::config(geometry)]),
+            &mig_parted::document(&[geometry::config(geometry)]),
         );
     }
-    if let Some(gpus) = verdict.gpus {
+    if let Some(gpus) = report.min_gpus {
         page.gap();
         let all = format!(
             "all of it takes {gpus} GPUs: apportion mig plan --product {} shows how",
@@ -244,52 +128,55 @@ fn text(model: &'static Model, terms: &[Term], verdict: &Verdict) -> String {
     page.gap();
     page.field(
         "-C",
-        "also makes the compute instances; without it nothing can run in what was made",
+        "also creates the compute instances, without which no workload can run",
     );
-    page.fields("mind", &Vec::from_iter(answer::doubts(model)));
+    page.fields("note", &Vec::from_iter(geometry::assumptions(model)));
     page.into_text()
 }
 
-/// The verdict, for programs.
+/// The report in JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown<'v> {
+struct ReportJson {
     product: &'static str,
     fits: bool,
-    geometry: Option<Geometry>,
-    because: &'v [String],
-    instead: Vec<Alternative>,
-    /// GPUs that hold all of it; `null` where one does, or none ever will.
-    gpus_for_all: Option<u64>,
+    geometry: Option<GeometryJson>,
+    #[serde(rename = "because")]
+    reasons: Vec<String>,
+    #[serde(rename = "instead")]
+    alternatives: Vec<AlternativeJson>,
+    /// `null` if one GPU holds all instances, or no number does.
+    #[serde(rename = "gpusForAll")]
+    min_gpus: Option<u64>,
     notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Alternative {
-    what: &'static str,
-    geometry: Geometry,
+struct AlternativeJson {
+    #[serde(rename = "what")]
+    kind: &'static str,
+    geometry: GeometryJson,
 }
 
-impl<'v> Shown<'v> {
-    fn of(model: &'static Model, verdict: &'v Verdict) -> Self {
-        let alternative = |instead: &Instead| Alternative {
-            what: instead.what,
-            geometry: Geometry::of(model, &instead.geometry),
+impl ReportJson {
+    fn of(model: &'static Model, report: &FitReport) -> Self {
+        let alternative = |alternative: &Alternative| AlternativeJson {
+            kind: alternative.kind.as_str(),
+            geometry: GeometryJson::of(model, &alternative.geometry),
         };
-        Shown {
+        ReportJson {
             product: model.name,
-            fits: verdict.geometry.is_some(),
-            geometry: verdict
+            fits: report.geometry.is_some(),
+            geometry: report
                 .geometry
                 .as_deref()
-                .map(|geometry| Geometry::of(model, geometry)),
-            because: &verdict.because,
-            instead: verdict.instead.iter().map(alternative).collect(),
-            gpus_for_all: verdict.gpus,
-            notes: match &verdict.geometry {
-                Some(geometry) => answer::notes(model, geometry),
-                None => answer::doubts(model).into_iter().collect(),
+                .map(|geometry| GeometryJson::of(model, geometry)),
+            reasons: reasons(report),
+            alternatives: report.alternatives.iter().map(alternative).collect(),
+            min_gpus: report.min_gpus,
+            notes: match &report.geometry {
+                Some(geometry) => geometry::notes(model, geometry),
+                None => geometry::assumptions(model).into_iter().collect(),
             },
         }
     }

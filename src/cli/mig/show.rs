@@ -4,47 +4,45 @@ use anstyle::Style;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::answer::{self, Geometry};
 use super::drawing;
+use super::geometry::{self, GeometryJson};
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, Format, Printing};
 use crate::cli::page::{FAINT, Page, painted};
 use apportion_core::gpu::GpuResource;
-use apportion_mig::catalog;
-use apportion_mig::geometry::{MODELS, Model, Row};
+use apportion_mig::{MODELS, Model, ProfileInfo, find_model};
 
-/// Flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A product, such as A100-80GB or a node's `nvidia.com/gpu.product`. Without it, all products are listed.
+    /// A product, such as A100-80GB or a node's `nvidia.com/gpu.product`. Without it, all products
+    /// are listed.
     #[arg(long, value_name = "PRODUCT")]
     product: Option<String>,
-    /// List every geometry of the product to which nothing can be added.
+    /// List every geometry of the product to which no instance can be added.
     #[arg(long, requires = "product")]
     geometries: bool,
     #[command(flatten)]
     printing: Printing,
 }
 
-/// Runs the verb.
 pub fn run(args: &Args) -> Result<Exit> {
     let Some(name) = &args.product else {
         match args.printing.output {
             Format::Text => output::print(&products(), args.printing.color)?,
-            Format::Json => output::print_json(&MODELS.iter().map(Shown::of).collect::<Vec<_>>())?,
+            Format::Json => output::print_json(&MODELS.iter().map(ProductJson::of).collect::<Vec<_>>())?,
         }
         return Ok(Exit::Fine);
     };
-    let model = catalog::find(name)?;
+    let model = find_model(name)?;
     match args.printing.output {
         Format::Text => output::print(&product(model, args.geometries), args.printing.color)?,
         Format::Json => {
-            let mut shown = Shown::of(model);
+            let mut json = ProductJson::of(model);
             if args.geometries {
                 let all = model.geometries();
-                shown.geometries = Some(all.iter().map(|geometry| Geometry::of(model, geometry)).collect());
+                json.geometries = Some(all.iter().map(|geometry| GeometryJson::of(model, geometry)).collect());
             }
-            output::print_json(&shown)?;
+            output::print_json(&json)?;
         }
     }
     Ok(Exit::Fine)
@@ -54,90 +52,90 @@ fn products() -> String {
     let mut page = Page::default();
     let mut families: Vec<Vec<&'static Model>> = Vec::new();
     for model in MODELS {
-        match families.iter_mut().find(|family| alike(family[0], model)) {
+        match families.iter_mut().find(|family| is_same_family(family[0], model)) {
             Some(family) => family.push(model),
             None => families.push(vec![model]),
         }
     }
     for family in &families {
-        page.raw("", Style::new(), &block(family));
+        page.raw("", Style::new(), &family_table(family));
         page.gap();
     }
-    if MODELS.iter().any(|model| !model.evidence.ids()) {
+    if MODELS.iter().any(|model| !model.evidence.ids_seen()) {
         page.field(
             "*",
-            "IDs and slots are assumed to be those of its siblings: no listing of it was seen",
+            "IDs and slots are assumed to be those of similar products, because no listing was found",
         );
     }
     if MODELS
         .iter()
-        .any(|model| model.evidence.ids() && !model.evidence.starts())
+        .any(|model| model.evidence.ids_seen() && !model.evidence.starts_seen())
     {
-        page.field("+", "slots are assumed to be those of its siblings");
+        page.field("+", "slots are assumed to be those of similar products");
     }
     page.field(
         "memory",
-        "is what the name of a profile says, in GB; a device has up to an eighth less",
+        "is the number before gb in a profile's name, in GB; a device has up to an eighth less",
     );
     page.field("next", "apportion mig show --product A100-80GB");
     page.into_text()
 }
 
-/// Whether two models differ by the names of their profiles alone.
-fn alike(a: &Model, b: &Model) -> bool {
+/// Whether two models differ only in the names of their profiles.
+fn is_same_family(a: &Model, b: &Model) -> bool {
     let shape = |model: &Model| -> Vec<_> {
-        let of = |row: &Row| (row.id, row.slots, row.starts, row.max);
-        model.rows.iter().map(of).collect()
+        let of = |profile: &ProfileInfo| (profile.id, profile.slots, profile.starts, profile.max);
+        model.profiles.iter().map(of).collect()
     };
     shape(a) == shape(b)
 }
 
-/// What a line says of each profile.
-type Value<'v> = &'v dyn Fn(&Row) -> String;
+/// The cell of a table line for each profile.
+type Cell<'c> = &'c dyn Fn(&ProfileInfo) -> String;
 
-/// Models that are alike: a column for each profile, or where these are too many, a line for each.
-fn block(family: &[&'static Model]) -> String {
-    let name = |model: &Model| match (model.evidence.ids(), model.evidence.starts()) {
+/// The table of a family: a column for each profile, or a line for each if there are too many.
+fn family_table(family: &[&'static Model]) -> String {
+    let name = |model: &Model| match (model.evidence.ids_seen(), model.evidence.starts_seen()) {
         (true, true) => model.name.to_owned(),
         (true, false) => format!("{} +", model.name),
         _ => format!("{} *", model.name),
     };
-    let rows = family[0].rows;
-    let starts = |row: &Row| match row.starts {
-        [first, .., last] if usize::from(last - first) + 1 == row.starts.len() => format!("{first}-{last}"),
+    let profiles = family[0].profiles;
+    let starts = |profile: &ProfileInfo| match profile.starts {
+        [first, .., last] if usize::from(last - first) + 1 == profile.starts.len() => format!("{first}-{last}"),
         starts => starts.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
     };
-    let about: [(&str, Value<'_>); 4] = [
-        ("ID", &|row| row.id.to_string()),
-        ("most on a GPU", &|row| row.max.to_string()),
-        ("slots", &|row| row.slots.to_string()),
+    let lines: [(&str, Cell<'_>); 4] = [
+        ("ID", &|profile| profile.id.to_string()),
+        ("most on a GPU", &|profile| profile.max.to_string()),
+        ("slots", &|profile| profile.slots.to_string()),
         ("starts at", &starts),
     ];
-    let head = |(title, value): &(&str, Value<'_>)| -> Vec<String> {
-        let values = rows.iter().map(value);
-        std::iter::once((*title).to_owned()).chain(values).collect()
+    let line = |(title, cell): &(&str, Cell<'_>)| -> Vec<String> {
+        let cells = profiles.iter().map(cell);
+        std::iter::once((*title).to_owned()).chain(cells).collect()
     };
-    let mut table: Vec<Vec<String>> = about.iter().map(head).collect();
-    if family.len() == 1 && rows.len() > 7 {
+    let mut table: Vec<Vec<String>> = lines.iter().map(line).collect();
+    if family.len() == 1 && profiles.len() > 7 {
         table.insert(
             0,
             std::iter::once(name(family[0]))
-                .chain(rows.iter().map(|row| row.profile.to_owned()))
+                .chain(profiles.iter().map(|profile| profile.name.to_owned()))
                 .collect(),
         );
-        table = (0..=rows.len())
-            .map(|at| table.iter().map(|line| line[at].clone()).collect())
+        table = (0..=profiles.len())
+            .map(|column| table.iter().map(|line| line[column].clone()).collect())
             .collect();
     } else {
         table.extend(family.iter().map(|model| {
-            let profiles = model.rows.iter().map(|row| row.profile.to_owned());
-            std::iter::once(name(model)).chain(profiles).collect()
+            let names = model.profiles.iter().map(|profile| profile.name.to_owned());
+            std::iter::once(name(model)).chain(names).collect()
         }));
     }
     aligned(&table)
 }
 
-/// Columns under each other.
+/// Pads cells so that columns are aligned.
 fn aligned(table: &[Vec<String>]) -> String {
     let columns = table.iter().map(Vec::len).max().unwrap_or_default();
     let width = |at: usize| {
@@ -164,65 +162,70 @@ fn product(model: &'static Model, geometries: bool) -> String {
             "{}: {} memory slots, {} profiles",
             model.name,
             model.slots,
-            model.rows.len()
+            model.profiles.len()
         ),
     );
     page.gap();
-    let width = model.rows.iter().map(|row| row.profile.len()).max().unwrap_or_default();
+    let lengths = model.profiles.iter().map(|profile| profile.name.len());
+    let width = lengths.max().unwrap_or_default();
     let head = format!("{:width$}  ID  MAX  SLOTS  {}", "PROFILE", drawing::ruler(model));
     page.raw("", FAINT, &head);
-    for row in model.rows {
-        let places = painted(drawing::style_of(model, row), &drawing::places(model, row));
-        let line = format!(
-            "{:width$}  {:>2}  {:>3}  {:>5}  {places}",
-            row.profile, row.id, row.max, row.slots
-        );
+    for profile in model.profiles {
+        let positions = painted(drawing::style_of(model, profile), &drawing::positions(model, profile));
+        let ProfileInfo {
+            name, id, max, slots, ..
+        } = profile;
+        let line = format!("{name:width$}  {id:>2}  {max:>3}  {slots:>5}  {positions}");
         page.raw("", Style::new(), &line);
     }
     if geometries {
         let all = model.geometries();
         page.gap();
-        page.field("geometries", &format!("{} to which nothing can be added", all.len()));
+        page.field(
+            "geometries",
+            &format!("{} to which no instance can be added", all.len()),
+        );
         for geometry in &all {
-            page.raw("", Style::new(), &answer::sum(geometry));
+            page.raw("", Style::new(), &geometry::summary(geometry));
         }
     }
     page.gap();
-    let first = model.rows.first().map(resource).unwrap_or_default();
+    let first = model.profiles.first().map(resource).unwrap_or_default();
     page.field(
         "in a pod",
-        &format!("{first} and so on, under the device plugin's MIG strategy `mixed`"),
+        &format!("such as {first}, with the device plugin's MIG strategy `mixed`"),
     );
-    if let Some(doubt) = answer::doubts(model) {
-        page.field("mind", &doubt);
+    if let Some(assumptions) = geometry::assumptions(model) {
+        page.field("note", &assumptions);
     }
     page.into_text()
 }
 
-/// The resource by which a pod asks for a profile.
-fn resource(row: &Row) -> String {
-    row.profile
+/// The resource that a pod requests to get a profile.
+fn resource(profile: &ProfileInfo) -> String {
+    profile
+        .name
         .parse()
         .map(|profile| GpuResource::Mig(profile).to_string())
         .unwrap_or_default()
 }
 
-/// A product, for programs.
+/// A product in JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct ProductJson {
     product: &'static str,
     slots: u8,
     ids_assumed: bool,
     slots_assumed: bool,
-    profiles: Vec<Profile>,
+    profiles: Vec<ProfileJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    geometries: Option<Vec<Geometry>>,
+    geometries: Option<Vec<GeometryJson>>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Profile {
+struct ProfileJson {
     #[serde(rename = "profile")]
     name: &'static str,
     resource: String,
@@ -232,22 +235,22 @@ struct Profile {
     starts: &'static [u8],
 }
 
-impl Shown {
+impl ProductJson {
     fn of(model: &'static Model) -> Self {
-        let profile = |row: &'static Row| Profile {
-            name: row.profile,
-            resource: resource(row),
-            id: row.id,
-            max: row.max,
-            slots: row.slots,
-            starts: row.starts,
+        let profile = |profile: &'static ProfileInfo| ProfileJson {
+            name: profile.name,
+            resource: resource(profile),
+            id: profile.id,
+            max: profile.max,
+            slots: profile.slots,
+            starts: profile.starts,
         };
-        Shown {
+        ProductJson {
             product: model.name,
             slots: model.slots,
-            ids_assumed: !model.evidence.ids(),
-            slots_assumed: !model.evidence.starts(),
-            profiles: model.rows.iter().map(profile).collect(),
+            ids_assumed: !model.evidence.ids_seen(),
+            slots_assumed: !model.evidence.starts_seen(),
+            profiles: model.profiles.iter().map(profile).collect(),
             geometries: None,
         }
     }

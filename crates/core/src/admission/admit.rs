@@ -1,12 +1,11 @@
-//! From a request to its answer: what it is about, and whether that is ours to judge.
+//! From a request to its answer: what the request is about, and whether a policy can apply.
 
 use serde_json::value::RawValue;
 
-use super::change::change;
-use super::judge::judge;
 use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
+use super::pod::{admit_creation, admit_update};
 use super::review::Request;
-use super::workload;
+use super::workload::{is_workload, warn_about_pods};
 use crate::k8s::Pod;
 use crate::k8s::text::Labels;
 use crate::policy::governance::is_exempt;
@@ -14,26 +13,27 @@ use crate::policy::{Governed, PolicySet};
 
 /// Answers a request.
 pub fn admit<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> Admission<'c> {
-    let is_workload = workload::is_workload(request);
-    let is_change = request.changes_pod();
-    if !is_workload && !is_change && !request.creates_pod() {
-        return Admission::passed(AdmissionOutcome::Skipped, "not the creation of a pod");
+    let is_workload = is_workload(request);
+    let is_update = request.updates_pod();
+    if !is_workload && !is_update && !request.creates_pod() {
+        return Admission::allowed(AdmissionOutcome::Skipped, "not a pod creation");
     }
     let namespace = request.namespace.as_deref().unwrap_or_default();
     if is_exempt(namespace) || context.own_namespace == Some(namespace) {
-        return Admission::passed(AdmissionOutcome::Ungoverned, format!("namespace {namespace} is exempt"));
+        return Admission::allowed(AdmissionOutcome::Ungoverned, format!("namespace {namespace} is exempt"));
     }
     if is_workload {
-        return workload::advise(request, context);
+        return warn_about_pods(request, context);
     }
-    let answered = pod_of(request.object).and_then(|pod| {
-        let admission = if is_change {
-            let before = request
-                .old_object
-                .map_or(Ok(Pod::default()), |_| pod_of(request.old_object))?;
-            change(&pod, &before, namespace, context)
+    let admitted = parse_pod(request.object).and_then(|pod| {
+        let admission = if is_update {
+            let old = match request.old_object {
+                Some(_) => parse_pod(request.old_object)?,
+                None => Pod::default(),
+            };
+            admit_update(&pod, &old, namespace, context)
         } else {
-            judge(&pod, namespace, request.dry_run.unwrap_or(false), context)
+            admit_creation(&pod, namespace, request.dry_run.unwrap_or(false), context)
         };
         Ok(Admission {
             pod: format!("{namespace}/{}", pod.metadata.display_name()),
@@ -41,29 +41,38 @@ pub fn admit<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> A
         })
     });
     let labels = context.inventory.namespace(namespace);
-    let mut admission = match answered {
+    let mut admission = match admitted {
         Ok(admission) => return admission,
-        // Not ours to refuse where no policy can apply; a patch on what was not understood is never sent.
-        Err(_) if !may_be_governed(labels, context.policies) => Admission::passed(
+        // An unreadable pod is denied only where a policy can apply. It is never patched.
+        Err(_) if !may_be_governed(labels, context.policies) => Admission::allowed(
             AdmissionOutcome::Ungoverned,
             "unreadable pod in a namespace that no policy governs",
         ),
-        Err(_) if is_change && !context.policies.isolates() => Admission::passed(
+        Err(_) if is_update && !context.policies.isolates() => Admission::allowed(
             AdmissionOutcome::Skipped,
-            "a change, where no policy asks for isolation",
+            "a pod update, and no policy requires isolation",
         ),
         Err(error) => {
-            let message = format!("apportion: the pod can not be read: {error}");
-            Admission::refused(AdmissionOutcome::Denied, 422, "Invalid", message)
+            let message = format!("apportion: the pod cannot be read: {error}");
+            Admission::denied(AdmissionOutcome::Denied, 422, "Invalid", message)
         }
     };
     admission.pod = format!("{namespace}/?");
     admission
 }
 
-fn pod_of(object: Option<&RawValue>) -> Result<Pod<'_>, String> {
-    let object = object.ok_or("the request holds no object")?;
-    serde_json::from_str(object.get()).map_err(|error| error.to_string())
+/// Why the pod of a request cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum PodError {
+    #[error("the request has no object")]
+    Missing,
+    #[error(transparent)]
+    Malformed(#[from] serde_json::Error),
+}
+
+fn parse_pod(object: Option<&RawValue>) -> Result<Pod<'_>, PodError> {
+    let object = object.ok_or(PodError::Missing)?;
+    Ok(serde_json::from_str(object.get())?)
 }
 
 fn may_be_governed(labels: Option<&Labels>, policies: &PolicySet) -> bool {

@@ -1,10 +1,9 @@
-//! The webhook's answer to an `AdmissionReview`: bytes in, bytes out, nothing else.
+//! The webhook's answer to an `AdmissionReview`, as a pure function.
 
 pub mod admit;
-mod answer;
-mod change;
-mod judge;
+mod enforcement;
 pub mod outcome;
+mod pod;
 mod quota_warnings;
 pub mod response;
 pub mod review;

@@ -1,4 +1,4 @@
-//! What an answer depends on, and what came of it.
+//! The state that an answer depends on, and the answer with its outcome.
 
 use super::response::{Rejection, Response};
 use crate::gpu::Strategy;
@@ -6,50 +6,46 @@ use crate::inventory::{Inventory, PendingAdmission, PendingAdmissions};
 use crate::policy::governance::OnUnknown;
 use crate::policy::{Policy, PolicySet};
 
-/// What an answer depends on besides the request.
+/// The state that an answer depends on, in addition to the request.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionContext<'c, 'k> {
-    /// The policies.
     pub policies: &'c PolicySet,
-    /// The cluster.
     pub inventory: &'c Inventory,
-    /// What was promised a moment ago.
+    /// Admissions whose pods the inventory does not have yet.
     pub pending: &'k PendingAdmissions,
-    /// What to do where the cluster is not known well enough.
+    /// What to do with pods of unknown namespaces and policies.
     pub on_unknown: OnUnknown,
-    /// Our own namespace, whose pods pass: we would wait for ourselves.
+    /// The namespace of Apportion itself. Its pods are allowed, because otherwise Apportion could
+    /// not start without Apportion.
     pub own_namespace: Option<&'c str>,
-    /// The scheduler that governed GPU pods are given to.
+    /// The value of `spec.schedulerName` for governed GPU pods; unchanged if `None`.
     pub scheduler_name: Option<&'c str>,
 }
 
-/// What was done with a pod, for logs and metrics.
+/// What happened to a pod, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AdmissionOutcome {
-    /// Not the creation of a pod, nor a change of one that a policy has a say in.
+    /// Neither a pod creation nor a pod update that a policy can restrict.
     Skipped,
-    /// A workload, whose pods were spoken of.
+    /// A workload. Its user was warned about its pods.
     Advised,
-    /// No policy governs it, or it asks for no GPU.
+    /// No policy governs the pod, or it requests no GPU.
     Ungoverned,
-    /// It was as its policy wants it.
+    /// The pod already complies with its policy.
     Unchanged,
-    /// It was rewritten.
     Rewritten,
-    /// It was turned away.
     Denied,
-    /// It would have been rewritten: mode Warn or Audit.
+    /// The policy is in mode `Warn` or `Audit`.
     WouldRewrite,
-    /// It would have been turned away: mode Warn or Audit.
+    /// The policy is in mode `Warn` or `Audit`.
     WouldDeny,
-    /// Its namespace or policy is not known, and it was turned away.
+    /// Denied because the namespace or its policy is unknown.
     UnknownRefused,
-    /// Its namespace or policy is not known, and it passed.
+    /// Allowed although the namespace or its policy is unknown.
     UnknownAdmitted,
 }
 
 impl AdmissionOutcome {
-    /// Every outcome.
     pub const ALL: [AdmissionOutcome; 10] = [
         AdmissionOutcome::Skipped,
         AdmissionOutcome::Advised,
@@ -63,7 +59,7 @@ impl AdmissionOutcome {
         AdmissionOutcome::UnknownAdmitted,
     ];
 
-    /// The value of the metric's label.
+    /// The value of the metric's `outcome` label.
     pub fn as_str(self) -> &'static str {
         match self {
             AdmissionOutcome::Skipped => "skipped",
@@ -80,50 +76,47 @@ impl AdmissionOutcome {
     }
 }
 
-/// The answer, and what is to be known of it here.
+/// The answer, and what the webhook itself records about it.
 #[derive(Debug)]
 pub struct Admission<'c> {
-    /// What goes back.
     pub response: Response,
-    /// What was done.
     pub outcome: AdmissionOutcome,
-    /// The policy that governs.
+    /// The governing policy.
     pub policy: Option<&'c Policy>,
-    /// The strategy chosen.
     pub strategy: Option<Strategy>,
-    /// Why, for the log.
-    pub because: String,
+    /// For the log.
+    pub reason: String,
     /// `namespace/name`, for the log.
     pub pod: String,
-    /// What was promised, to be counted until the pod is seen.
+    /// Counts as taken until the inventory has the pod.
     pub pending_admission: Option<PendingAdmission>,
 }
 
 impl Admission<'_> {
-    pub(super) fn passed(outcome: AdmissionOutcome, because: impl Into<String>) -> Self {
+    pub(super) fn allowed(outcome: AdmissionOutcome, reason: impl Into<String>) -> Self {
         Admission {
             response: Response::default(),
             outcome,
             policy: None,
             strategy: None,
-            because: because.into(),
+            reason: reason.into(),
             pod: String::new(),
             pending_admission: None,
         }
     }
 
-    /// A refusal, in a sentence that the user reads.
-    pub(super) fn refused(outcome: AdmissionOutcome, code: u16, reason: &'static str, message: String) -> Self {
+    /// `message` is for the user; `status_reason` is a `metav1.StatusReason`.
+    pub(super) fn denied(outcome: AdmissionOutcome, code: u16, status_reason: &'static str, message: String) -> Self {
         Admission {
             response: Response {
                 denial: Some(Rejection {
                     code,
-                    reason,
+                    reason: status_reason,
                     message: message.clone(),
                 }),
                 ..Response::default()
             },
-            ..Admission::passed(outcome, message)
+            ..Admission::allowed(outcome, message)
         }
     }
 }

@@ -1,56 +1,64 @@
-//! What else in a namespace has a say about GPUs and does not know that they are shared: quotas and limit ranges.
+//! Warnings about quotas and limit ranges that do not account for shared GPUs.
 //!
-//! A quota counts a pod as it was rewritten, so one that names `nvidia.com/gpu` alone counts nothing of what tenants get. A limit
-//! range's default gives GPUs to pods that want none (`LimitRanger` runs before us and, when we changed the pod, again).
+//! A quota counts the rewritten pod, so a quota on `nvidia.com/gpu` alone counts nothing of what
+//! tenants get. A default of a limit range gives GPUs to pods that request none: `LimitRanger` runs
+//! before the webhook and again after the webhook has changed a pod.
 
 use crate::decision::Grant;
 use crate::gpu::GpuResource;
 use crate::inventory::{Inventory, QuotaKind};
 
-/// What to know of the quotas and limit ranges of a namespace, for a pod that gets this.
-pub(super) fn traps(inventory: &Inventory, namespace: &str, grant: &Grant) -> Vec<String> {
-    let mut got: Vec<GpuResource> = grant.targets.iter().map(|target| target.resource).collect();
-    got.sort_unstable();
-    got.dedup();
-    // What a pod asks for by its own name slips past nothing that it would not have slipped past without us.
-    let asked = |resource: GpuResource| grant.targets.iter().any(|t| t.container.counts.get(resource) > 0);
-    let counted_somewhere = |resource: GpuResource| {
+/// The warnings for a pod in a namespace that gets this grant.
+pub(super) fn quota_warnings(inventory: &Inventory, namespace: &str, grant: &Grant) -> Vec<String> {
+    let mut granted: Vec<GpuResource> = grant.targets.iter().map(|target| target.resource).collect();
+    granted.sort_unstable();
+    granted.dedup();
+    // A resource that the pod itself requests evades no quota because of us.
+    let requested = |resource: GpuResource| {
+        let mut targets = grant.targets.iter();
+        targets.any(|target| target.container.counts.get(resource) > 0)
+    };
+    let is_counted = |resource: GpuResource| {
         inventory
             .quotas(namespace)
             .any(|quota| matches!(&quota.says, QuotaKind::Counts(counted) if counted.contains(&resource)))
     };
-    let mut traps = Vec::new();
+    let mut warnings = Vec::new();
     for quota in inventory.quotas(namespace) {
         let name = &quota.name;
         match &quota.says {
             QuotaKind::Counts(counted) => {
-                let Some(before) = counted.iter().find(|resource| asked(**resource)).or(counted.first()) else {
+                let Some(before) = counted
+                    .iter()
+                    .find(|resource| requested(**resource))
+                    .or(counted.first())
+                else {
                     continue;
                 };
-                for after in got
+                for after in granted
                     .iter()
-                    .filter(|after| !asked(**after) && !counted_somewhere(**after))
+                    .filter(|after| !requested(**after) && !is_counted(**after))
                 {
-                    traps.push(format!(
+                    warnings.push(format!(
                         "quota {name} counts {before}, not {after}: add requests.{after}"
                     ));
                 }
             }
             QuotaKind::Limits { given, bounded } => {
                 for resource in given {
-                    traps.push(format!(
+                    warnings.push(format!(
                         "limit range {name} gives {resource} to containers that ask for none: remove it there"
                     ));
                 }
-                for before in bounded.iter().filter(|bounded| !got.contains(bounded)) {
-                    traps.push(format!(
+                for before in bounded.iter().filter(|bounded| !granted.contains(bounded)) {
+                    warnings.push(format!(
                         "limit range {name} refuses containers without {before}: remove its max and min"
                     ));
                 }
             }
         }
     }
-    traps
+    warnings
 }
 
 #[cfg(test)]
@@ -84,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_slips_past_is_named_with_its_remedy() {
+    fn each_warning_names_the_object_and_the_fix() {
         const GPU: &str = "nvidia.com/gpu";
         const MIG: &str = "nvidia.com/mig-1g.10gb";
         let quota = |hard: &str| {
@@ -99,19 +107,20 @@ mod tests {
                 format!(r#"{{"metadata":{{"name":"l"}},"spec":{{"limits":[{{"type":"Container",{item}}}]}}}}"#),
             )
         };
-        let slips = "quota q counts nvidia.com/gpu, not nvidia.com/mig-1g.10gb: add requests.nvidia.com/mig-1g.10gb";
+        let not_counted =
+            "quota q counts nvidia.com/gpu, not nvidia.com/mig-1g.10gb: add requests.nvidia.com/mig-1g.10gb";
         let gives = "limit range l gives nvidia.com/gpu to containers that ask for none: remove it there";
         let refuses = "limit range l refuses containers without nvidia.com/gpu: remove its max and min";
-        for (case, objects, before, after, told) in [
+        for (case, objects, before, after, expected) in [
             (
-                "slips past",
+                "the granted resource is not counted",
                 vec![quota(r#""requests.nvidia.com/gpu":"4""#)],
                 GPU,
                 MIG,
-                vec![slips],
+                vec![not_counted],
             ),
             (
-                "counted too",
+                "both resources are counted",
                 vec![quota(
                     r#""requests.nvidia.com/gpu":4,"requests.nvidia.com/mig-1g.10gb":7"#,
                 )],
@@ -120,71 +129,77 @@ mod tests {
                 vec![],
             ),
             (
-                "stays",
+                "the resource is not rewritten",
                 vec![quota(r#""requests.nvidia.com/gpu":"4""#)],
                 GPU,
                 GPU,
                 vec![],
             ),
             (
-                "asked for by its author",
+                "requested by the pod itself",
                 vec![quota(r#""requests.nvidia.com/gpu":"4""#)],
                 MIG,
                 MIG,
                 vec![],
             ),
             (
-                "no GPU's",
+                "a quota without GPUs",
                 vec![quota(r#""requests.cpu":"4","pods":"9""#)],
                 GPU,
                 MIG,
                 vec![],
             ),
             (
-                "null",
+                "hard is null",
                 vec![("resourcequotas", r#"{"spec":{"hard":null}}"#.to_owned())],
                 GPU,
                 MIG,
                 vec![],
             ),
             (
-                "gives",
+                "a default",
                 vec![range(r#""default":{"nvidia.com/gpu":1,"cpu":"1"}"#)],
                 GPU,
                 MIG,
                 vec![gives],
             ),
             (
-                "gives requests",
+                "a default request",
                 vec![range(r#""defaultRequest":{"nvidia.com/gpu":"1"}"#)],
                 GPU,
                 GPU,
                 vec![gives],
             ),
             (
-                "bounds",
+                "a maximum",
                 vec![range(r#""max":{"nvidia.com/gpu":"2"}"#)],
                 GPU,
                 MIG,
                 vec![refuses],
             ),
             (
-                "bounds what stays",
+                "a maximum on a resource that is not rewritten",
                 vec![range(r#""max":{"nvidia.com/gpu":"2"}"#)],
                 GPU,
                 GPU,
                 vec![],
             ),
-            ("cpu", vec![range(r#""default":{"cpu":"1"}"#)], GPU, MIG, vec![]),
             (
-                "both",
+                "a default for CPU",
+                vec![range(r#""default":{"cpu":"1"}"#)],
+                GPU,
+                MIG,
+                vec![],
+            ),
+            (
+                "a default and a quota",
                 vec![
                     range(r#""default":{"nvidia.com/gpu":1}"#),
                     quota(r#""requests.nvidia.com/gpu":"4""#),
                 ],
                 GPU,
                 MIG,
-                vec![gives, slips],
+                vec![gives, not_counted],
             ),
         ] {
             let mut ledger = Ledger::default();
@@ -193,7 +208,7 @@ mod tests {
                     "limitranges" => NamespaceQuota::of_limit_range(&serde_json::from_str(json).unwrap()),
                     _ => NamespaceQuota::of_quota(&serde_json::from_str(json).unwrap()),
                 };
-                // Neighbours by name are not meant.
+                // Namespaces with similar names must not be affected.
                 for namespace in ["n", "n-1", "m"] {
                     ledger.put_quota(plural, &format!("{namespace}/x"), quota.clone());
                 }
@@ -201,13 +216,13 @@ mod tests {
             for namespace in ["n-1", "m"] {
                 ledger.put_quota("limitranges", &format!("{namespace}/x"), None);
             }
-            let found = traps(ledger.inventory(), "n", &grant(before, after));
-            assert_eq!(found, told, "{case}");
+            let found = quota_warnings(ledger.inventory(), "n", &grant(before, after));
+            assert_eq!(found, expected, "{case}");
             assert!(
                 found.iter().all(|text| text.len() <= 120 - "apportion (dev): ".len()),
                 "{case}"
             );
-            assert!(traps(ledger.inventory(), "other", &grant(before, after)).is_empty());
+            assert!(quota_warnings(ledger.inventory(), "other", &grant(before, after)).is_empty());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The answer of a webhook.
+//! The wire format of `admission.k8s.io/v1` answers.
 
 use base64::Engine as _;
 use serde::Serialize;
@@ -9,29 +9,29 @@ use crate::patch::Operation;
 /// An `AdmissionResponse`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Response {
-    /// Whether the request may go on.
+    /// `None` if the request is allowed.
     pub denial: Option<Rejection>,
-    /// What is changed.
     pub patch: Vec<Operation>,
-    /// What the user is told, as HTTP Warning headers.
+    /// For the user, as HTTP Warning headers.
     pub warnings: Vec<String>,
-    /// What the audit log keeps, under keys without `/`: the API server puts the webhook's name in front.
+    /// Audit annotations. Keys have no `/`, because the API server prefixes them with the webhook's
+    /// name.
     pub audit: Vec<(&'static str, String)>,
 }
 
-/// Why a request may not go on: a `metav1.Status`.
+/// Why a request is denied: a `metav1.Status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The HTTP status, 400 or above.
     pub code: u16,
     /// A `metav1.StatusReason`.
     pub reason: &'static str,
-    /// The sentence that the user reads.
+    /// For the user.
     pub message: String,
 }
 
 impl Response {
-    /// The whole `AdmissionReview` for the request with this uid.
+    /// The `AdmissionReview` for the request with this UID.
     pub fn to_json(&self, uid: &str) -> Vec<u8> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -47,7 +47,7 @@ impl Response {
             allowed: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
             status: Option<Status<'r>>,
-            // One without the other is an error to the API server.
+            // The API server rejects one without the other.
             #[serde(skip_serializing_if = "Option::is_none")]
             patch_type: Option<&'static str>,
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ impl Response {
             message: &'r str,
             reason: &'r str,
         }
-        // Operations hold strings and trees of strings, which always serialize.
+        // Operations contain only strings and trees of strings, which always serialize.
         let patch = (!self.patch.is_empty())
             .then(|| serde_json::to_vec(&self.patch).ok())
             .flatten()

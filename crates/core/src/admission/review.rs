@@ -1,51 +1,50 @@
-//! The wire format of `admission.k8s.io/v1`, as far as we read it.
+//! The wire format of `admission.k8s.io/v1` requests, as far as it is read.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::k8s::Text;
 
-/// The one version that we speak; `v1beta1` left Kubernetes with 1.22.
+/// The only supported version. Kubernetes 1.22 removed `v1beta1`.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
-/// The kind of request and answer alike.
+/// The kind of both request and answer.
 pub const KIND: &str = "AdmissionReview";
 
 /// An `AdmissionRequest`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request<'a> {
-    /// Goes back in the answer.
+    /// Repeated in the answer.
     #[serde(borrow)]
     pub uid: Text<'a>,
-    /// The kind of the object that was sent.
     #[serde(borrow)]
     pub kind: Kind<'a>,
-    /// The resource that it was sent to.
     #[serde(borrow)]
     pub resource: Resource<'a>,
-    /// `status`, `resize`, `ephemeralcontainers` and so on; absent or empty for the resource itself.
+    /// Such as `status`, `resize` or `ephemeralcontainers`; absent or empty for the resource
+    /// itself.
     #[serde(default, borrow)]
     pub sub_resource: Option<Text<'a>>,
-    /// The namespace; the one in the object may be missing.
+    /// The object itself may lack it.
     #[serde(default, borrow)]
     pub namespace: Option<Text<'a>>,
     /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
     #[serde(borrow)]
     pub operation: Text<'a>,
-    /// Whether nothing will be stored.
+    /// Whether the API server will store nothing.
     #[serde(default)]
     pub dry_run: Option<bool>,
-    /// The object, still as bytes: most of it is never looked at.
+    /// Raw, because most of it is never read.
     #[serde(default, borrow)]
     pub object: Option<&'a RawValue>,
-    /// What it was before, on an update.
+    /// The object before an update.
     #[serde(default, borrow)]
     pub old_object: Option<&'a RawValue>,
 }
 
 impl<'a> Request<'a> {
-    /// What the API server would ask about a pod that is created in a namespace and not to be stored.
-    pub fn trial(pod: &'a RawValue, namespace: &'a str) -> Self {
+    /// The request that the API server sends for the dry-run creation of a pod.
+    pub fn dry_run_creation(pod: &'a RawValue, namespace: &'a str) -> Self {
         Request {
             uid: "".into(),
             kind: Kind {
@@ -72,7 +71,6 @@ pub struct Kind<'a> {
     /// Empty for the core group.
     #[serde(default, borrow)]
     pub group: Text<'a>,
-    /// The kind.
     #[serde(default, borrow)]
     pub kind: Text<'a>,
 }
@@ -88,26 +86,19 @@ pub struct Resource<'a> {
     pub resource: Text<'a>,
 }
 
-/// Why a body can not be answered with a review.
+/// Why a body cannot be answered with a review.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
-    /// Not JSON, or not of this shape.
     #[error("the body is not an AdmissionReview: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Another kind or version.
     #[error("the body is `{kind}` of `{api_version}`; this endpoint takes {KIND} of {API_VERSION}")]
-    Other {
-        /// Its version.
-        api_version: String,
-        /// Its kind.
-        kind: String,
-    },
-    /// A review without a request, or a request without a uid: an answer, perhaps.
+    Other { api_version: String, kind: String },
+    /// The body may be an answer.
     #[error("the AdmissionReview has no request with a uid")]
     NoRequest,
 }
 
-/// Reads a body.
+/// Parses a request body.
 pub fn read(body: &[u8]) -> Result<Request<'_>, ReviewError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -116,7 +107,7 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, ReviewError> {
         api_version: Text<'a>,
         #[serde(default, borrow)]
         kind: Text<'a>,
-        // Parsed after the head: another kind of document may hold anything under this name.
+        // Parsed after kind and version: other documents may have anything under this name.
         #[serde(default, borrow)]
         request: Option<&'a RawValue>,
     }
@@ -136,18 +127,19 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, ReviewError> {
 }
 
 impl Request<'_> {
-    /// Whether this is the creation of a pod, and not an update or one of its subresources: resize, ephemeral containers, eviction and
-    /// binding refuse any change to resources.
+    /// Whether the request creates a pod. Requests for subresources do not: resize, ephemeral
+    /// containers, eviction and binding do not allow changes to extended resources.
     pub fn creates_pod(&self) -> bool {
-        &*self.operation == "CREATE" && self.is_of_pod() && self.subresource().is_empty()
+        &*self.operation == "CREATE" && self.is_for_pod() && self.subresource().is_empty()
     }
 
-    /// Whether this changes a pod that is there, in a way that could open a way to GPUs: by an annotation or an ephemeral container.
-    pub fn changes_pod(&self) -> bool {
-        &*self.operation == "UPDATE" && self.is_of_pod() && matches!(self.subresource(), "" | "ephemeralcontainers")
+    /// Whether the request updates a pod in a way that can add access to GPUs: with an annotation
+    /// or an ephemeral container.
+    pub fn updates_pod(&self) -> bool {
+        &*self.operation == "UPDATE" && self.is_for_pod() && matches!(self.subresource(), "" | "ephemeralcontainers")
     }
 
-    fn is_of_pod(&self) -> bool {
+    fn is_for_pod(&self) -> bool {
         self.resource.group.is_empty()
             && &*self.resource.resource == "pods"
             && self.kind.group.is_empty()
@@ -164,11 +156,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_that_are_no_review_are_told_so() {
+    fn bodies_that_are_not_reviews_are_rejected() {
         for (body, words) in [
             ("", "not an AdmissionReview"),
             ("[7]", "not an AdmissionReview"),
-            // serde reads a list as a struct without names.
+            // serde reads a list as a struct without field names.
             ("[]", "takes AdmissionReview"),
             ("{}", "takes AdmissionReview of admission.k8s.io/v1"),
             (

@@ -1,18 +1,19 @@
-//! What the pods of a workload will be told, told to the person who applies it.
+//! Warnings about the pods of a workload, for the user who applies the workload.
 //!
-//! A warning on a pod reaches the controller that made it, and nobody reads that. So Deployments, Jobs and their like are looked at too:
-//! warned about, never changed, never refused.
+//! A warning about a pod reaches only the controller that created it. So users also get warnings
+//! when they apply a Deployment, a Job or another workload. Workloads are never changed and never
+//! denied.
 
 use serde_json::Value;
 
-use super::judge::judge;
 use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
+use super::pod::admit_creation;
 use super::response::Response;
 use super::review::Request;
 use crate::k8s::defaults::fill_requests;
 use crate::k8s::{Pod, template};
 
-/// Whether this is a workload being created or changed, and not one of its subresources.
+/// Whether the request creates or updates a workload, and not one of its subresources.
 pub(super) fn is_workload(request: &Request<'_>) -> bool {
     matches!(&*request.operation, "CREATE" | "UPDATE")
         && request.sub_resource.as_deref().unwrap_or_default().is_empty()
@@ -20,22 +21,22 @@ pub(super) fn is_workload(request: &Request<'_>) -> bool {
         && template::places(&request.kind.kind).is_some()
 }
 
-/// The warnings that the pods of a workload would get.
-pub(super) fn advise<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> Admission<'c> {
+/// Allows a workload, with the warnings and denials that its pods would get.
+pub(super) fn warn_about_pods<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> Admission<'c> {
     let kind = &*request.kind.kind;
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let object: Value = request
         .object
         .and_then(|object| serde_json::from_str(object.get()).ok())
         .unwrap_or_default();
-    let mut admission = Admission::passed(AdmissionOutcome::Advised, format!("the pods of a {kind}"));
+    let mut admission = Admission::allowed(AdmissionOutcome::Advised, format!("a {kind}, checked for its pods"));
     let owner = object
         .pointer("/metadata/name")
         .or_else(|| object.pointer("/metadata/generateName"));
     let owner = owner.and_then(Value::as_str).unwrap_or_default();
     admission.pod = format!("{namespace}/{owner} ({kind})");
     if is_controlled(&object) {
-        // Its own controller would be told, which reads no warnings.
+        // The warnings would go to its controller, which does not show them.
         return admission;
     }
     let mut warnings: Vec<String> = Vec::new();
@@ -48,16 +49,17 @@ pub(super) fn advise<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '
         let Ok(pod) = serde_json::from_str::<Pod<'_>>(&text) else {
             continue;
         };
-        let told = judge(&pod, namespace, true, context);
-        warnings.extend(told.response.warnings);
+        let of_pod = admit_creation(&pod, namespace, true, context);
+        warnings.extend(of_pod.response.warnings);
         warnings.extend(
-            told.response
+            of_pod
+                .response
                 .denial
                 .map(|denial| format!("its pods will be refused: {}", denial.message)),
         );
-        admission.policy = told.policy.or(admission.policy);
+        admission.policy = of_pod.policy.or(admission.policy);
     }
-    // Roles of one job often say the same.
+    // The pod templates of one job often cause equal warnings.
     let mut seen = std::collections::BTreeSet::new();
     warnings.retain(|warning| seen.insert(warning.clone()));
     Admission {
@@ -120,17 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn what_pods_would_be_told_is_told_to_the_person() {
-        let told = warnings("Deployment", "CREATE", &deployment("4"));
+    fn users_are_warned_about_the_pods_of_a_workload() {
+        let given = warnings("Deployment", "CREATE", &deployment("4"));
         assert!(
-            told[0]
+            given[0]
                 .starts_with("apportion (dev): nvidia.com/gpu 4 -> nvidia.com/gpu.shared 1: time-slicing; more shares"),
-            "{told:?}"
+            "{given:?}"
         );
-        let told = warnings("Deployment", "UPDATE", &deployment("half"));
+        let given = warnings("Deployment", "UPDATE", &deployment("half"));
         assert!(
-            told[0].starts_with("its pods will be refused: apportion (dev): spec.containers[0].resources.limits"),
-            "{told:?}"
+            given[0].starts_with("its pods will be refused: apportion (dev): spec.containers[0].resources.limits"),
+            "{given:?}"
         );
         let mut owned = deployment("4");
         owned["metadata"]["ownerReferences"] = json!([{"kind": "Deployment", "controller": true}]);
@@ -140,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn roles_that_say_the_same_say_it_once() {
+    fn equal_warnings_are_given_once() {
         let role = deployment("2")["spec"].clone();
         let job = json!({"metadata": {"name": "t"}, "spec": {"pytorchReplicaSpecs": {"Master": role, "Worker": role}}});
-        let told = warnings("PyTorchJob", "CREATE", &job);
+        let given = warnings("PyTorchJob", "CREATE", &job);
         assert_eq!(
-            told.iter().filter(|warning| warning.contains("gpu 2 ->")).count(),
+            given.iter().filter(|warning| warning.contains("gpu 2 ->")).count(),
             1,
-            "{told:?}"
+            "{given:?}"
         );
     }
 }

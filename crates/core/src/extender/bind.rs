@@ -1,28 +1,27 @@
 //! Whether a pod may be bound to the node that the scheduler chose.
 //!
-//! The scheduler decides on a node and binds later, while it already places the next pod: between a filter's answer and the binding the
-//! node may have filled up by what Kubernetes does not count. So it is judged again here, with everything that was decided since.
+//! The scheduler binds a pod while it already schedules the next one. Between the answer to a
+//! filter call and the binding, the node can fill up in ways that Kubernetes does not count. So the
+//! node is checked again here, against everything decided since.
 
 use serde::{Deserialize, Serialize};
 
-use super::pod_query::{ExtenderContext, PodQuery};
-use crate::inventory::{PodRecord, PodRequest, Reservations};
+use super::context::ExtenderContext;
+use super::pod_query::{PodQuery, RejectReason};
+use crate::inventory::{PodRecord, PodRequest, Reservations, UnfitReason};
 use crate::k8s::Text;
 
 /// `ExtenderBindingArgs`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct BindingArgs<'a> {
-    /// The pod.
     #[serde(borrow)]
     pub pod_name: Text<'a>,
-    /// Its namespace.
     #[serde(borrow)]
     pub pod_namespace: Text<'a>,
-    /// Its UID: the name may be another pod's by now.
+    /// Identifies the pod: the name may belong to another pod by now.
     #[serde(borrow, rename = "PodUID")]
     pub pod_uid: Text<'a>,
-    /// The node.
     #[serde(borrow)]
     pub node: Text<'a>,
 }
@@ -31,20 +30,29 @@ pub struct BindingArgs<'a> {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct BindingResult {
-    /// Why not; empty where it is bound.
+    /// Why the pod is not bound; empty if it is.
     pub error: String,
 }
 
-/// What the pod will hold on the node, or why it may not go there. `None` where it holds nothing that is ours to count.
-pub fn judge(
+/// Why a pod may not be bound to a node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BindingError {
+    #[error(transparent)]
+    Rejected(#[from] RejectReason),
+    #[error("{0}")]
+    Unfit(UnfitReason),
+}
+
+/// What the pod will use on the node; `None` if it uses nothing that is counted.
+pub fn check_binding(
     pod: &PodRecord,
     node: &str,
     context: &ExtenderContext<'_>,
     reservations: &Reservations,
-) -> Result<Option<PodRequest>, String> {
-    let ask = PodQuery::of_record(pod, context);
-    if let PodQuery::Refuse(reason) = &ask {
-        return Err(reason.clone());
+) -> Result<Option<PodRequest>, BindingError> {
+    let query = PodQuery::of_record(pod, context);
+    if let PodQuery::Reject(reason) = &query {
+        return Err(reason.clone().into());
     }
     let known = context.inventory.node(node);
     let reserved = reservations.against(node, &pod.summary.uid, pod.priority);
@@ -52,8 +60,6 @@ pub fn judge(
         (Some(known), Some(reserved)) => Some(known.with(&reserved)),
         (known, _) => known.cloned(),
     };
-    match ask.check(entry.as_ref()) {
-        Ok(()) => Ok(ask.pod_request().cloned()),
-        Err(unfit_reason) => Err(unfit_reason.to_string()),
-    }
+    query.check(entry.as_ref()).map_err(BindingError::Unfit)?;
+    Ok(query.pod_request().cloned())
 }

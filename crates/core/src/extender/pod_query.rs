@@ -1,117 +1,97 @@
-//! What is asked about a pod, once policies and namespaces have been looked up.
+//! What a pod requires of a node, given its policy and its namespace.
 
-use std::ops::Deref;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::context::ExtenderContext;
 use crate::gpu::demand::DemandError;
 use crate::gpu::{Counts, PodDemand, demand};
-use crate::inventory::{DeviceClasses, Inventory, NodeEntry, PodRecord, PodRequest, Reserved, UnfitReason};
+use crate::inventory::dra::is_left_to_dra;
+use crate::inventory::{DeviceClasses, NodeEntry, NodeOffers, PodRecord, PodRequest, PodRequestRef, UnfitReason};
 use crate::k8s::{LabelSource, Pod};
 use crate::policy::Guarantees;
 use crate::policy::governance::OnUnknown;
-use crate::policy::{Governed, Mode, Policy, PolicySet};
-use apportion_mig::memory::MiB;
+use crate::policy::{Governed, Mode, Policy};
+use apportion_mig::MiB;
 
-/// What an answer depends on besides the question.
-#[derive(Clone, Copy, Debug)]
-pub struct ExtenderContext<'c> {
-    /// The policies.
-    pub policies: &'c PolicySet,
-    /// The cluster.
-    pub inventory: &'c Inventory,
-    /// What is decided and not yet in the inventory.
-    pub reserved: &'c Reserved,
-    /// What to do where the cluster is not known well enough.
-    pub on_unknown: OnUnknown,
-}
-
-impl<'c> ExtenderContext<'c> {
-    /// A node, as a pod of this UID and priority finds it.
-    pub fn node(&self, name: &str, uid: &str, priority: i32) -> Option<NodeRef<'c>> {
-        let node = self.inventory.node(name)?;
-        let reserved = if self.reserved.is_empty() {
-            None
-        } else {
-            self.reserved.on(name, uid, priority)
-        };
-        Some(match reserved {
-            Some(reserved) => NodeRef::Made(Box::new(node.with(&reserved))),
-            None => NodeRef::Known(node),
-        })
-    }
-}
-
-/// A node that is asked about. Small, because a question names hundreds, and nearly all are just looked up.
-#[derive(Debug)]
-pub enum NodeRef<'c> {
-    /// As the inventory has it.
-    Known(&'c NodeEntry),
-    /// With what is reserved there, or as the scheduler sent it.
-    Made(Box<NodeEntry>),
-}
-
-impl Deref for NodeRef<'_> {
-    type Target = NodeEntry;
-
-    fn deref(&self) -> &NodeEntry {
-        match self {
-            NodeRef::Known(node) => node,
-            NodeRef::Made(node) => node,
-        }
-    }
-}
-
-/// What a pod means to the extender.
+/// What a pod requires of a node.
 #[derive(Debug)]
 pub enum PodQuery<'c> {
-    /// Nothing: it asks for no GPU.
-    Nothing,
-    /// It can not be judged, and is not to pass.
-    Refuse(String),
-    /// No policy holds it to anything, or one that only watches; what its neighbours were promised does.
-    Guest(PodRequest),
-    /// It is to be held to its policy.
-    Hold {
-        /// The policy.
+    /// Nothing: the pod requests no GPU.
+    NoGpu,
+    /// No node is allowed.
+    Reject(RejectReason),
+    /// No policy governs the pod, or its policy is in mode `Warn` or `Audit`. Only what its
+    /// neighbours were guaranteed limits it.
+    NotEnforced(PodRequest),
+    /// A policy in mode `Enforce` governs the pod.
+    Enforced {
         policy: &'c Policy,
-        /// What it would hold.
         pod_request: PodRequest,
-        /// What may be left to DRA.
+        /// The resources that may be left to DRA.
         classes: &'c DeviceClasses,
     },
 }
 
+/// Why no node is allowed for a pod.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RejectReason {
+    #[error("namespace {0} not known to apportion yet")]
+    UnknownNamespace(String),
+    #[error("policy {0} does not exist")]
+    UnknownPolicy(String),
+    #[error(transparent)]
+    InvalidDemand(#[from] DemandError),
+}
+
+/// What the containers of a pod declare, or why it cannot be read.
+type Declared = Result<DeclaredDemand, DemandError>;
+
+#[derive(Clone, Copy)]
+struct DeclaredDemand {
+    is_empty: bool,
+    memory: Option<MiB>,
+}
+
 impl<'c> PodQuery<'c> {
-    /// What this pod means.
+    /// For a pod from a request.
     pub fn of(pod: &Pod<'_>, context: &ExtenderContext<'c>) -> Self {
-        let (demand, read) = (demand::effective_demand(pod), PodDemand::of(pod));
+        let declared = PodDemand::of(pod).map(|demand| DeclaredDemand {
+            is_empty: demand.is_empty(),
+            memory: demand.memory,
+        });
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
-        let read = read.map(|read| (read.is_empty(), read.memory));
-        Self::about(namespace, &pod.metadata.labels, &demand, read, context)
+        let demand = demand::effective_demand(pod);
+        Self::new(namespace, &pod.metadata.labels, &demand, declared, context)
     }
 
-    /// What a pod means that is known already.
+    /// For a pod from the inventory.
     pub fn of_record(pod: &PodRecord, context: &ExtenderContext<'c>) -> Self {
-        let read = match (&pod.summary.demand, &pod.declared) {
-            (Ok(wished), Ok(memory)) => Ok((wished.is_empty(), *memory)),
+        let declared = match (&pod.summary.demand, &pod.declared) {
+            (Ok(demand), Ok(memory)) => Ok(DeclaredDemand {
+                is_empty: demand.is_empty(),
+                memory: *memory,
+            }),
             (Err(error), _) | (_, Err(error)) => Err((**error).clone()),
         };
-        Self::about(&pod.namespace, &pod.summary.labels, &pod.demand, read, context)
+        Self::new(&pod.namespace, &pod.summary.labels, &pod.demand, declared, context)
     }
 
-    /// `read` is whether the containers ask for nothing, and the memory that they declare.
-    fn about(
+    fn new(
         namespace: &str,
         labels: &impl LabelSource,
         demand: &Counts,
-        read: Result<(bool, Option<MiB>), DemandError>,
+        declared: Declared,
         context: &ExtenderContext<'c>,
     ) -> Self {
-        // A demand that can not be read is not an empty one.
-        if demand.is_empty() && read.as_ref().is_ok_and(|(is_empty, _)| *is_empty) {
-            return PodQuery::Nothing;
+        // A demand that cannot be read is not an empty one.
+        if demand.is_empty() && declared.as_ref().is_ok_and(|declared| declared.is_empty) {
+            return PodQuery::NoGpu;
         }
-        let pod_request = |policy: Option<&Policy>, memory| PodRequest {
+        // A demand that cannot be read declares no memory.
+        let memory = declared.as_ref().map_or(None, |declared| declared.memory);
+        let pod_request = |policy: Option<&Policy>| PodRequest {
             demand: demand.clone(),
             memory,
             terms: Arc::new(Guarantees::under(
@@ -120,40 +100,38 @@ impl<'c> PodQuery<'c> {
                 context.inventory.namespace(namespace),
             )),
         };
-        // What can not be read declares nothing that anybody could be held to.
-        let declared = read.as_ref().map_or(None, |(_, memory)| *memory);
-        let unknown = |message: String| match context.on_unknown {
-            OnUnknown::Refuse => PodQuery::Refuse(message),
-            OnUnknown::Admit => PodQuery::Guest(pod_request(None, declared)),
+        let unknown = |reason: RejectReason| match context.on_unknown {
+            OnUnknown::Refuse => PodQuery::Reject(reason),
+            OnUnknown::Admit => PodQuery::NotEnforced(pod_request(None)),
         };
         match context.inventory.governing(context.policies, namespace, labels) {
-            Governed::ByUnknownNamespace => unknown(format!("namespace {namespace} not known to apportion yet")),
-            Governed::ByUnknown(name) => unknown(format!("policy {name} does not exist")),
-            Governed::ByNone => PodQuery::Guest(pod_request(None, declared)),
-            Governed::By(policy) if policy.mode != Mode::Enforce => {
-                PodQuery::Guest(pod_request(Some(policy), declared))
-            }
-            Governed::By(policy) => match read {
-                Ok((_, memory)) => PodQuery::Hold {
+            Governed::ByUnknownNamespace => unknown(RejectReason::UnknownNamespace(namespace.to_owned())),
+            Governed::ByUnknown(name) => unknown(RejectReason::UnknownPolicy(name.to_owned())),
+            Governed::ByNone => PodQuery::NotEnforced(pod_request(None)),
+            Governed::By(policy) if policy.mode != Mode::Enforce => PodQuery::NotEnforced(pod_request(Some(policy))),
+            Governed::By(policy) => match declared {
+                Ok(_) => PodQuery::Enforced {
                     policy,
-                    pod_request: pod_request(Some(policy), memory),
+                    pod_request: pod_request(Some(policy)),
                     classes: context.inventory.device_classes(),
                 },
-                Err(error) => PodQuery::Refuse(error.to_string()),
+                Err(error) => PodQuery::Reject(error.into()),
             },
         }
     }
 
-    /// Whether a node can hold the pod.
+    /// Whether a node fits the pod; `None` is a node that the inventory does not have.
+    ///
+    /// A rejected pod passes on known nodes: callers handle `Reject` themselves.
     pub fn check(&self, node: Option<&NodeEntry>) -> Result<(), UnfitReason> {
         match (self, node) {
-            (PodQuery::Nothing | PodQuery::Guest(_), None) | (PodQuery::Nothing | PodQuery::Refuse(_), Some(_)) => {
+            (PodQuery::NoGpu | PodQuery::NotEnforced(_), None) | (PodQuery::NoGpu | PodQuery::Reject(_), Some(_)) => {
                 Ok(())
             }
-            (PodQuery::Hold { .. } | PodQuery::Refuse(_), None) => Err(UnfitReason::UnknownNode),
-            (PodQuery::Guest(pod_request), Some(node)) => node.check_neighbours(&pod_request.request()),
+            (PodQuery::Enforced { .. } | PodQuery::Reject(_), None) => Err(UnfitReason::UnknownNode),
+            (PodQuery::NotEnforced(pod_request), Some(node)) => node.check_neighbours(&pod_request.request()),
             (
-                PodQuery::Hold {
+                PodQuery::Enforced {
                     policy,
                     pod_request,
                     classes,
@@ -163,11 +141,59 @@ impl<'c> PodQuery<'c> {
         }
     }
 
-    /// What the pod would hold, if it is anybody's concern.
+    /// What the pod would use on its node, if that counts.
     pub fn pod_request(&self) -> Option<&PodRequest> {
         match self {
-            PodQuery::Guest(pod_request) | PodQuery::Hold { pod_request, .. } => Some(pod_request),
-            PodQuery::Nothing | PodQuery::Refuse(_) => None,
+            PodQuery::NotEnforced(pod_request) | PodQuery::Enforced { pod_request, .. } => Some(pod_request),
+            PodQuery::NoGpu | PodQuery::Reject(_) => None,
+        }
+    }
+}
+
+/// Checks one pod on many nodes.
+///
+/// Whether a node's offers suit the pod is the same for all nodes with equal offers, so it is
+/// computed once for each kind of node. Only the usage is checked node by node.
+#[derive(Debug)]
+pub(super) struct SuitabilityCache<'q> {
+    query: &'q PodQuery<'q>,
+    /// Keyed by the address of the offers: the ledger stores equal offers once, and the nodes
+    /// outlive the cache.
+    by_offers: HashMap<*const NodeOffers, Result<(), UnfitReason>, foldhash::fast::RandomState>,
+}
+
+impl<'q> SuitabilityCache<'q> {
+    pub(super) fn new(query: &'q PodQuery<'q>) -> Self {
+        SuitabilityCache {
+            query,
+            by_offers: HashMap::default(),
+        }
+    }
+
+    /// Same result as [`PodQuery::check`].
+    pub(super) fn check(&mut self, node: Option<&'q NodeEntry>) -> Result<(), Cow<'_, UnfitReason>> {
+        let (
+            PodQuery::Enforced {
+                policy,
+                pod_request,
+                classes,
+            },
+            Some(node),
+        ) = (self.query, node)
+        else {
+            return self.query.check(node).map_err(Cow::Owned);
+        };
+        let pod_request: PodRequestRef<'_> = pod_request.request();
+        let suitability = self
+            .by_offers
+            .entry(std::ptr::from_ref(&*node.offers))
+            .or_insert_with(|| node.offers.suit(&pod_request, policy.sharing_rules()));
+        match suitability {
+            Ok(()) => node.has_room(&pod_request).map_err(Cow::Owned),
+            Err(unfit_reason) if is_left_to_dra(unfit_reason, classes) => node
+                .leave(&pod_request, policy.sharing_rules(), classes)
+                .map_err(Cow::Owned),
+            Err(unfit_reason) => Err(Cow::Borrowed(unfit_reason)),
         }
     }
 }

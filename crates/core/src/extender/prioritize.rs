@@ -1,11 +1,11 @@
-//! Which of the nodes that fit are better.
+//! The prioritize call: how well each node fits a pod.
 //!
-//! Shares and partitions are packed, so that whole GPUs and whole nodes stay free; whole GPUs go where they leave the fewest behind, so
-//! that a job for eight still finds eight; and shares of one tenant go together, so that a node is left for the next.
+//! Shares and partitions are packed, so that whole GPUs and whole nodes stay free. Whole GPUs are
+//! placed best-fit, so that a job for eight GPUs still finds eight. Shares of one tenant are placed
+//! together, so that other nodes stay free for other tenants.
 
-use super::node_query::NodeQuery;
-use super::pod_query::{ExtenderContext, PodQuery};
-use super::suitability_cache::SuitabilityCache;
+use super::context::{CandidateNodes, ExtenderArgsError, ExtenderContext};
+use super::pod_query::{PodQuery, SuitabilityCache};
 use super::wire::{Args, HostPriority};
 use crate::gpu::Counts;
 use crate::inventory::{NodeEntry, Offer, PodRequest};
@@ -13,57 +13,51 @@ use crate::inventory::{NodeEntry, Offer, PodRequest};
 /// `MaxExtenderPriority` of k8s.io/kube-scheduler/extender/v1.
 pub const MAX_SCORE: i64 = 10;
 
-/// Scores every node that is asked about, and calls `write` with the answer.
+/// Scores every node of the call, and calls `write` with the answer. Nodes that do not fit score 0.
+///
+/// kube-scheduler multiplies the score, from 0 to 10, by the extender's weight and by 10 again.
+/// With weight 5 a full node is 500 points ahead of an empty one. In-tree, `NodeResourcesFit` and
+/// `NodeResourcesBalancedAllocation` spread pods by at most 200 points, and each preference in a
+/// pod or node counts 200 to 300 (`pkg/scheduler/apis/config/v1/default_plugins.go`).
 pub fn prioritize<T>(
     args: &Args<'_>,
     context: &ExtenderContext<'_>,
     write: impl FnOnce(&[HostPriority<'_>]) -> T,
-) -> Result<T, String> {
-    let ask = PodQuery::of(&args.pod, context);
-    let nodes = NodeQuery::of(args, context)?;
-    let mut survey = SuitabilityCache::new(&ask);
+) -> Result<T, ExtenderArgsError> {
+    let query = PodQuery::of(&args.pod, context);
+    let nodes = CandidateNodes::of(args, context)?;
+    let mut suitability = SuitabilityCache::new(&query);
+    let mut score = |node| match (&query, node) {
+        (PodQuery::Enforced { pod_request, .. }, Some(node)) if suitability.check(Some(node)).is_ok() => {
+            node_score(node, pod_request)
+        }
+        _ => 0.0,
+    };
     let scores: Vec<HostPriority<'_>> = nodes
         .iter()
         .map(|(name, node)| HostPriority {
             host: name,
-            score: scaled(score(&ask, &mut survey, node)),
+            score: scaled(score(node)),
         })
         .collect();
     Ok(write(&scores))
 }
 
-/// How good a node is, from 0 to 1; what can not hold the pod is worth nothing.
-///
-/// kube-scheduler multiplies ten times this by the extender's weight and by 10 again: with weight 5 a full node is 500 points ahead of an
-/// empty one, beside at most 200 by which `NodeResourcesFit` and `NodeResourcesBalancedAllocation` spread pods, and 200 to 300 of each
-/// preference that somebody wrote into the pod or the node (`pkg/scheduler/apis/config/v1/default_plugins.go`).
-fn score<'q>(ask: &PodQuery<'_>, survey: &mut SuitabilityCache<'q>, node: Option<&'q NodeEntry>) -> f64 {
-    match (ask, node) {
-        (PodQuery::Hold { pod_request, .. }, Some(node)) if survey.check(Some(node)).is_ok() => {
-            worth(node, pod_request)
-        }
-        _ => 0.0,
-    }
-}
-
-/// How good a node is that can hold the pod, from 0 to 1.
-pub fn worth(node: &NodeEntry, pod_request: &PodRequest) -> f64 {
-    let full = fullness(node, &pod_request.demand);
+/// The score of a node that fits the pod, from 0 to 1.
+pub fn node_score(node: &NodeEntry, pod_request: &PodRequest) -> f64 {
+    let usage = usage_with(node, &pod_request.demand);
     if is_shared(node, pod_request) {
-        let company = if is_among_its_own(node, pod_request) {
-            COMPANY
-        } else {
-            0.0
-        };
-        (1.0 - COMPANY) * full + company
+        let same_tenant = f64::from(u8::from(has_only_same_tenant(node, pod_request)));
+        (1.0 - SAME_TENANT_WEIGHT) * usage + SAME_TENANT_WEIGHT * same_tenant
     } else {
-        full
+        usage
     }
 }
 
-/// How much it counts to be among pods of one's own tenant, beside how full the node will be. Little: a node that strangers share is still
-/// better than an empty one, unless somebody is promised to be apart, and then it does not fit at all.
-const COMPANY: f64 = 0.1;
+/// How much pods of the same tenant count, compared with usage. Little: a node shared with other
+/// tenants is still better than an empty one. Where tenants must be apart, the node does not fit at
+/// all.
+const SAME_TENANT_WEIGHT: f64 = 0.1;
 
 fn is_shared(node: &NodeEntry, pod_request: &PodRequest) -> bool {
     let mut offers = pod_request
@@ -73,8 +67,8 @@ fn is_shared(node: &NodeEntry, pod_request: &PodRequest) -> bool {
     offers.any(Offer::is_shared)
 }
 
-/// Whether there are pods on the wanted offers, and all of the same tenant.
-fn is_among_its_own(node: &NodeEntry, pod_request: &PodRequest) -> bool {
+/// Whether the requested offers are in use, and only by pods of the same tenant.
+fn has_only_same_tenant(node: &NodeEntry, pod_request: &PodRequest) -> bool {
     let mut by_key = pod_request
         .demand
         .iter()
@@ -83,19 +77,19 @@ fn is_among_its_own(node: &NodeEntry, pod_request: &PodRequest) -> bool {
     by_key.peek().is_some() && by_key.all(|(usage_key, _)| usage_key.terms.tenant == pod_request.terms.tenant)
 }
 
-/// How full the wanted offers will be: the mean over them. For whole GPUs that is the best fit: of two nodes of a size the one that is left
-/// with fewer, so that a job for all GPUs of a node still finds one.
+/// The mean usage of the requested offers with the pod on the node, from 0 to 1. For whole GPUs
+/// that is best fit: of two nodes of equal size, the one with fewer free GPUs scores higher.
 #[allow(
     clippy::cast_precision_loss,
     reason = "counts of devices on one node are far below 2^52"
 )]
-fn fullness(node: &NodeEntry, demand: &Counts) -> f64 {
-    let full = demand.iter().filter_map(|(resource, needs)| {
+fn usage_with(node: &NodeEntry, demand: &Counts) -> f64 {
+    let usage = demand.iter().filter_map(|(resource, needs)| {
         let offer = node.offers.get(resource)?;
         let left = node.free(offer).saturating_sub(needs);
         Some(1.0 - left as f64 / offer.total.max(1) as f64)
     });
-    let (sum, count) = full.fold((0.0, 0.0), |(sum, count), part| (sum + part, count + 1.0));
+    let (sum, count) = usage.fold((0.0, 0.0), |(sum, count), part| (sum + part, count + 1.0));
     if count > 0.0 { sum / count } else { 0.0 }
 }
 

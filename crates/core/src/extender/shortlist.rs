@@ -1,31 +1,31 @@
-//! The few of the nodes that fit which the scheduler is left to choose from.
+//! The best of the fitting nodes, from which the scheduler chooses.
 //!
-//! The scheduler decodes and scores what it is answered, so a short answer is a fast one; and what is not in it can not be chosen, so the
-//! answer packs, without a second call to `/prioritize`.
+//! The scheduler decodes and scores every node that it receives, so a short answer is a fast one.
+//! It cannot choose a node that is not in the answer, so the answer also packs, without a second
+//! call to `/prioritize`.
 
-use super::prioritize::worth;
+use super::prioritize::node_score;
 use crate::inventory::{NodeEntry, PodRequest};
 use crate::k8s::{Pod, Toleration};
 
-/// How much worse than the best a node may be that a pod is given to choose from, where it prefers some nodes to others: beside
-/// `/prioritize` at weight 5, in-tree preferences of 200 to 300 points would tip as much of its 500.
-const CHOICE: f64 = 0.5;
+/// How far below the best score a node may be for a pod with preferences. With `/prioritize` at
+/// weight 5, in-tree preferences of 200 to 300 points would outweigh as much of its 500.
+const PREFERENCE_MARGIN: f64 = 0.5;
 
-/// The nodes that fit, and how good they are.
 #[derive(Debug)]
 pub(super) struct Shortlist<'q> {
     pod_request: &'q PodRequest,
     tolerations: &'q [Toleration<'q>],
-    /// How much worse than the best a node may be.
-    choice: f64,
-    fits: Vec<Fit>,
+    /// How far below the best score a node may be.
+    margin: f64,
+    scored: Vec<ScoredNode>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Fit {
-    worth: f64,
-    /// Its place in the question.
-    at: usize,
+struct ScoredNode {
+    score: f64,
+    /// Index in the call.
+    index: usize,
 }
 
 impl<'q> Shortlist<'q> {
@@ -33,33 +33,41 @@ impl<'q> Shortlist<'q> {
         Shortlist {
             pod_request,
             tolerations: &pod.spec.tolerations,
-            choice: if pod.spec.has_preferences() { CHOICE } else { 0.0 },
-            fits: Vec::with_capacity(capacity),
+            margin: if pod.spec.has_preferences() {
+                PREFERENCE_MARGIN
+            } else {
+                0.0
+            },
+            scored: Vec::with_capacity(capacity),
         }
     }
 
-    /// A node that fits.
-    pub(super) fn add(&mut self, at: usize, node: &NodeEntry) {
+    /// Adds a node that fits.
+    pub(super) fn add(&mut self, index: usize, node: &NodeEntry) {
         let discouraged = node.spared && {
             let mut taints = node.taints.iter().filter(|taint| taint.discourages());
             taints.any(|taint| !self.tolerations.iter().any(|toleration| toleration.tolerates(taint)))
         };
-        // Those that somebody would have spared come last.
-        let worth = worth(node, self.pod_request) - f64::from(u8::from(discouraged));
-        self.fits.push(Fit { worth, at });
+        // Nodes with an untolerated `PreferNoSchedule` taint come last.
+        let score = node_score(node, self.pod_request) - f64::from(u8::from(discouraged));
+        self.scored.push(ScoredNode { score, index });
     }
 
-    /// The best by their places, the best first: as good as the best, or nearly where the pod has preferences, and `most` of them. Among
-    /// equals the scheduler's own rotation is kept.
+    /// The indices of at most `most` nodes within the margin, the best first. Equal nodes keep the
+    /// scheduler's order, which rotates.
     pub(super) fn best(mut self, most: usize) -> Vec<usize> {
-        let best = self.fits.iter().map(|fit| fit.worth).fold(f64::NEG_INFINITY, f64::max);
-        self.fits.retain(|fit| fit.worth >= best - self.choice);
-        let better = |a: &Fit, b: &Fit| b.worth.total_cmp(&a.worth).then(a.at.cmp(&b.at));
-        if self.fits.len() > most {
-            self.fits.select_nth_unstable_by(most, better);
-            self.fits.truncate(most);
+        let best = self
+            .scored
+            .iter()
+            .map(|node| node.score)
+            .fold(f64::NEG_INFINITY, f64::max);
+        self.scored.retain(|node| node.score >= best - self.margin);
+        let order = |a: &ScoredNode, b: &ScoredNode| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index));
+        if self.scored.len() > most {
+            self.scored.select_nth_unstable_by(most, order);
+            self.scored.truncate(most);
         }
-        self.fits.sort_unstable_by(better);
-        self.fits.into_iter().map(|fit| fit.at).collect()
+        self.scored.sort_unstable_by(order);
+        self.scored.into_iter().map(|node| node.index).collect()
     }
 }

@@ -1,63 +1,76 @@
-//! Who has to leave a node for a pod: the least important, and no more than it takes.
+//! Which pods must leave a node to make room for another: the least important, and no more than
+//! necessary.
 //!
-//! As kube-scheduler's default preemption does it: all that are less important go, then as many as possible come back, the most important
-//! first. A pod that leaves anyway is the least important of all: to wait for it harms nobody.
+//! The algorithm is that of kube-scheduler's default preemption: remove all less important pods
+//! hypothetically, then add back as many as possible, the most important first. Terminating pods
+//! are the least important of all, because waiting for them costs nothing.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use super::context::ExtenderContext;
 use super::pod_query::PodQuery;
 use crate::inventory::{NodeEntry, PodEntry};
 
-/// Who has to leave beside those that are `gone` in any case, so that a pod of this priority `fits`; the most important first. `None` where
-/// not even all would do.
+/// The victims in addition to the pods that are `gone` in any case, so that a pod of this priority
+/// `fits`; the most important first. `None` if removing all candidates is not enough.
 ///
-/// `fits` must not mind an emptier node. Then none of the answer can be spared, and nobody in it could be spared for less important ones.
-pub fn victims(
+/// `fits` must stay true when pods are removed. Then every victim is necessary, and none can be
+/// spared in favour of less important ones.
+pub fn select_victims(
     node: &NodeEntry,
     priority: i32,
     gone: impl Fn(&PodEntry) -> bool,
     fits: impl Fn(&NodeEntry) -> bool,
 ) -> Option<Vec<Arc<PodEntry>>> {
-    let mut left = without(node, &gone);
-    if fits(&left) {
+    let mut remaining = without(node, &gone);
+    if fits(&remaining) {
         return Some(Vec::new());
     }
-    let may_go = |pod: &PodEntry| pod.record.priority < priority && !pod.record.summary.is_mirror && !gone(pod);
-    let mut lower: Vec<&Arc<PodEntry>> = node.pods.iter().filter(|pod| may_go(pod)).collect();
-    for pod in &lower {
-        left.held.subtract(&pod.request());
+    let is_candidate = |pod: &PodEntry| pod.record.priority < priority && !pod.record.summary.is_mirror && !gone(pod);
+    let mut candidates: Vec<&Arc<PodEntry>> = node.pods.iter().filter(|pod| is_candidate(pod)).collect();
+    for pod in &candidates {
+        remaining.held.subtract(&pod.request());
     }
-    if lower.is_empty() || !fits(&left) {
+    if candidates.is_empty() || !fits(&remaining) {
         return None;
     }
-    lower.sort_by_cached_key(|pod| importance(pod));
+    candidates.sort_by_cached_key(|pod| importance(pod));
     let mut victims = Vec::new();
-    for pod in lower {
-        left.held.add(&pod.request());
-        if !fits(&left) {
-            left.held.subtract(&pod.request());
+    for pod in candidates {
+        remaining.held.add(&pod.request());
+        if !fits(&remaining) {
+            remaining.held.subtract(&pod.request());
             victims.push(Arc::clone(pod));
         }
     }
     Some(victims)
 }
 
-/// Whether the pod could have the node as soon as those have left that are on their way out and less important.
-pub(super) fn waits_for_leavers(ask: &PodQuery<'_>, node: &NodeEntry, priority: i32) -> bool {
-    let leaves = |pod: &PodEntry| pod.record.leaving && pod.record.priority < priority;
-    node.pods.iter().any(|pod| leaves(pod)) && ask.check(Some(&without(node, leaves))).is_ok()
+/// Whether the pod will fit the node once its less important terminating pods are gone.
+pub(super) fn fits_after_termination(query: &PodQuery<'_>, node: &NodeEntry, priority: i32) -> bool {
+    let goes = |pod: &PodEntry| pod.record.leaving && pod.record.priority < priority;
+    node.pods.iter().any(|pod| goes(pod)) && query.check(Some(&without(node, goes))).is_ok()
+}
+
+/// Whether room is being made for the pod: it will fit a node that keeps room for it.
+pub(super) fn awaits_kept_room(query: &PodQuery<'_>, uid: &str, priority: i32, context: &ExtenderContext<'_>) -> bool {
+    context.reserved.kept_for(uid).any(|name| {
+        let node = context.node(name, uid, priority);
+        node.is_some_and(|node| node.open && fits_after_termination(query, &node, priority))
+    })
 }
 
 fn without(node: &NodeEntry, gone: impl Fn(&PodEntry) -> bool) -> NodeEntry {
-    let mut left = node.clone();
+    let mut remaining = node.clone();
     for pod in node.pods.iter().filter(|pod| gone(pod)) {
-        left.held.subtract(&pod.request());
+        remaining.held.subtract(&pod.request());
     }
-    left
+    remaining
 }
 
-/// Who stays first: of equals the smaller, so that fewer have to go; then by name, so that the answer does not waver.
+/// The order in which pods stay. Of equal priority, smaller pods first, so that fewer have to go;
+/// then by name, so that the answer is stable.
 fn importance(pod: &PodEntry) -> (bool, Reverse<i32>, u64, String) {
     let size = pod.record.demand.iter().map(|(_, count)| count).sum();
     (pod.record.leaving, Reverse(pod.record.priority), size, pod.key())

@@ -1,6 +1,7 @@
 //! The wire format of `k8s.io/kube-scheduler/extender/v1`.
 //!
-//! Its Go structs have no JSON tags: keys are Go's field names, and what is absent is sent as `null`.
+//! Its Go structs have no JSON tags: keys are Go's field names, and absent values are sent as
+//! `null`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,25 +12,24 @@ use serde_json::value::RawValue;
 use crate::inventory::UnfitReasonKind;
 use crate::k8s::{Pod, Text};
 
-/// `ExtenderArgs`: the question of filter and prioritize.
+/// `ExtenderArgs`: the arguments of filter and prioritize.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Args<'a> {
-    /// The pod, without kind and `apiVersion`.
+    /// Has no `kind` and no `apiVersion`.
     #[serde(borrow)]
     pub pod: Pod<'a>,
-    /// Whole nodes, from a scheduler with `nodeCacheCapable: false`.
+    /// Set by a scheduler with `nodeCacheCapable: false`.
     #[serde(default, borrow)]
     pub nodes: Option<NodeList<'a>>,
-    /// Names of nodes, from one with `nodeCacheCapable: true`.
+    /// Set by a scheduler with `nodeCacheCapable: true`.
     #[serde(default, borrow)]
     pub node_names: Option<Vec<Text<'a>>>,
 }
 
-/// A `v1.NodeList`, its items still as bytes: those that fit go back as they came.
+/// A `v1.NodeList` whose items stay raw: those that fit are returned unchanged.
 #[derive(Debug, Deserialize)]
 pub struct NodeList<'a> {
-    /// The nodes.
     #[serde(default, borrow)]
     pub items: Option<Vec<&'a RawValue>>,
 }
@@ -38,31 +38,33 @@ pub struct NodeList<'a> {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FilterResult<'a> {
-    /// Nodes that fit, when nodes were asked about.
+    /// The nodes that fit, if the call has `Nodes`.
     pub nodes: Option<Nodes<'a>>,
-    /// Names that fit, when names were asked about. Never `null` then: the scheduler reads `null` as no node at all.
+    /// The names that fit, if the call has `NodeNames`. Never `null` then: the scheduler reads
+    /// `null` as no node at all.
     pub node_names: Option<Vec<&'a str>>,
-    /// Why others do not, where an eviction would help.
+    /// Why nodes do not fit, where an eviction would help.
     pub failed_nodes: BTreeMap<&'a str, String>,
-    /// Why others do not, where none would.
+    /// Why nodes do not fit, where no eviction would help.
     pub failed_and_unresolvable_nodes: BTreeMap<&'a str, String>,
-    /// Why there is no answer.
+    /// Why there is no answer; empty if there is one.
     pub error: String,
-    /// How many nodes were left out for each kind of lack, by [`UnfitReasonKind::index`]. For counting; not sent.
+    /// How many nodes do not fit for each reason, by [`UnfitReasonKind::index`]. For metrics; not
+    /// sent.
     #[serde(skip)]
     pub unfit_reasons: [u64; UnfitReasonKind::ALL.len()],
-    /// Whether a node has no share free by our count, with nothing reserved there. The scheduler counts shares as well, and asks about
-    /// nodes alone where it found enough: so what we know is behind, or what it knows. Not sent.
+    /// Whether a node has no free share by our count although nothing is reserved there. The
+    /// scheduler counts shares too and asks only about nodes with enough, so its state or ours is
+    /// stale. Not sent.
     #[serde(skip)]
-    pub behind: bool,
+    pub stale: bool,
 }
 
 /// A `v1.NodeList` to send.
 #[derive(Debug, Serialize)]
 pub struct Nodes<'a> {
-    /// `ListMeta` is not optional in Go, so an empty one is sent.
+    /// `ListMeta` is not optional in Go, so it is sent empty.
     pub metadata: Empty,
-    /// The nodes.
     pub items: Vec<&'a RawValue>,
 }
 
@@ -70,27 +72,28 @@ pub struct Nodes<'a> {
 #[derive(Debug, Default, Serialize)]
 pub struct Empty {}
 
-/// `HostPriority`: one entry of prioritize's answer, which is a bare list.
+/// `HostPriority`: an entry of the answer to prioritize, which is a bare list.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct HostPriority<'a> {
-    /// The node.
     pub host: &'a str,
-    /// From 0 to 10. The scheduler multiplies it by the extender's weight and by 10, without a limit.
+    /// From 0 to 10. The scheduler multiplies it by the extender's weight and by 10, without an
+    /// upper limit.
     pub score: i64,
 }
 
-/// `ExtenderPreemptionArgs`: nodes that the scheduler's own preemption could make room on, and whom it would evict there.
+/// `ExtenderPreemptionArgs`: the nodes on which the scheduler's own preemption would make room, and
+/// its victims there.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PreemptionArgs<'a> {
-    /// The pod that is to have the room.
+    /// The preemptor.
     #[serde(borrow)]
     pub pod: Pod<'a>,
-    /// Whole pods, from a scheduler with `nodeCacheCapable: false`.
+    /// Set by a scheduler with `nodeCacheCapable: false`.
     #[serde(default, borrow)]
     pub node_name_to_victims: Option<BTreeMap<Text<'a>, Option<Victims<'a>>>>,
-    /// UIDs of pods, from one with `nodeCacheCapable: true`.
+    /// Set by a scheduler with `nodeCacheCapable: true`.
     #[serde(default, borrow)]
     pub node_name_to_meta_victims: Option<BTreeMap<Text<'a>, Option<MetaVictims<'a>>>>,
 }
@@ -98,26 +101,24 @@ pub struct PreemptionArgs<'a> {
 /// `Victims`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Victims<'a> {
-    /// Those to be evicted, the most important first.
+    /// The most important first.
     #[serde(default, rename = "Pods", borrow)]
     pub pods: Option<Vec<VictimPod<'a>>>,
-    /// How many evictions break a `PodDisruptionBudget`.
+    /// How many victims violate a `PodDisruptionBudget`.
     #[serde(default, rename = "NumPDBViolations")]
     pub pdb_violations: i64,
 }
 
-/// A `v1.Pod` that is to be evicted, as far as it is read here: who it is.
+/// The part of a victim's `v1.Pod` that is read.
 #[derive(Debug, Deserialize)]
 pub struct VictimPod<'a> {
-    /// Its metadata.
     #[serde(borrow)]
     pub metadata: VictimMetadata<'a>,
 }
 
-/// Its `metav1.ObjectMeta`.
+/// The part of a victim's `metav1.ObjectMeta` that is read.
 #[derive(Debug, Deserialize)]
 pub struct VictimMetadata<'a> {
-    /// Its UID.
     #[serde(borrow)]
     pub uid: Text<'a>,
 }
@@ -125,10 +126,10 @@ pub struct VictimMetadata<'a> {
 /// `MetaVictims`.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct MetaVictims<'a> {
-    /// Those to be evicted, the most important first. An empty list fails the scheduler's whole preemption.
+    /// The most important first. An empty list fails the scheduler's whole preemption.
     #[serde(default, rename = "Pods", borrow)]
     pub pods: Option<Vec<MetaPod<'a>>>,
-    /// How many evictions break a `PodDisruptionBudget`.
+    /// How many victims violate a `PodDisruptionBudget`.
     #[serde(default, rename = "NumPDBViolations")]
     pub pdb_violations: i64,
 }
@@ -136,15 +137,14 @@ pub struct MetaVictims<'a> {
 /// `MetaPod`.
 #[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MetaPod<'a> {
-    /// The pod's UID.
     #[serde(rename = "UID", borrow)]
     pub uid: Cow<'a, str>,
 }
 
-/// `ExtenderPreemptionResult`: UIDs, whatever was asked with.
+/// `ExtenderPreemptionResult`: UIDs, whichever form the call has.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PreemptionResult<'a> {
-    /// The nodes that are left, and who is to be evicted there. None at all is an answer: nobody is evicted then.
+    /// The nodes that remain, and the victims there. An empty map is valid: no pod is evicted then.
     pub node_name_to_meta_victims: BTreeMap<&'a str, MetaVictims<'a>>,
 }
