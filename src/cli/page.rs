@@ -43,11 +43,13 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 /// Lays out rows in columns that are two spaces apart. A cell with several lines makes its row as
 /// many lines high.
-pub fn columns(rows: impl IntoIterator<Item = Vec<String>>, right_aligned: Range<usize>) -> Vec<String> {
+pub fn columns(rows: &[Vec<String>], right_aligned: Range<usize>) -> Vec<String> {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).add_rows(rows);
+    table.load_style(presets::NOTHING).add_rows(rows.iter().cloned());
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        // comfy-table makes an empty column one space wide.
+        let empty = rows.iter().all(|row| row[index].is_empty());
+        column.set_padding((0, if empty { 1 } else { 2 }));
         if right_aligned.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -121,7 +123,7 @@ impl Page {
             cells.push(row);
         }
         let mut label = label;
-        for (line, style) in columns(cells, 0..0).into_iter().zip(line_styles) {
+        for (line, style) in columns(&cells, 0..0).into_iter().zip(line_styles) {
             self.labelled(label, &painted(style, &line));
             label = "";
         }
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn columns_align_left_or_right() {
         let rows = [["a", "1", "x"], ["long", "10", "  y\nz"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(columns(rows, 1..2), ["a      1  x", "long  10    y", "          z"]);
+        assert_eq!(columns(&rows, 1..2), ["a      1  x", "long  10    y", "          z"]);
     }
 
     #[test]

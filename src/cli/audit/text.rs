@@ -101,7 +101,7 @@ fn table(head: Vec<String>, rows: impl Iterator<Item = Vec<String>>, total: usiz
     lines.push(String::new());
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let shown = rows.len() - 1;
-    for (index, line) in columns(rows, 2..7).iter().enumerate() {
+    for (index, line) in columns(&rows, 2..7).iter().enumerate() {
         lines.push(if index == 0 { painted(BOLD, line) } else { line.clone() });
     }
     if total > shown {
