@@ -236,7 +236,7 @@ fn seconds(text: &str) -> Result<u64, FlagError> {
 }
 
 fn percent(text: &str) -> Result<f64, FlagError> {
-    let number = text.parse().ok();
+    let number: Option<f64> = text.parse().ok();
     number
         .filter(|number| (0.0..=100.0).contains(number))
         .ok_or_else(|| FlagError::Percentage(text.to_owned()))

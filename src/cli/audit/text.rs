@@ -1,5 +1,7 @@
 //! The report for a terminal.
 
+use std::fmt::Write as _;
+
 use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, columns, painted, wrapped};
 use anstyle::Style;
 use apportion_audit::Report;
@@ -25,21 +27,18 @@ pub fn text(report: &Report) -> String {
 
 fn tables(report: &Report, lines: &mut Vec<String>) {
     let idle_cost = format!("IDLE {}", report.currency.as_deref().unwrap_or("COST"));
-    let head = |first: &[&str; 2], last: &[&str; 2]| -> Vec<String> {
-        let [name, kind] = first;
-        let [values, timeline] = last;
-        [
-            name, kind, "GPU H", "MEAN", "P95", "IDLE H", &idle_cost, values, timeline,
-        ]
-        .map(str::to_owned)
-        .to_vec()
+    let head = |[name, kind]: [&str; 2], [values, timeline]: [&str; 2]| -> Vec<String> {
+        let cost = idle_cost.as_str();
+        [name, kind, "GPU H", "MEAN", "P95", "IDLE H", cost, values, timeline]
+            .map(str::to_owned)
+            .to_vec()
     };
     let namespaces = report.namespaces.iter().take(MAX_ROWS).map(|row: &NamespaceRow| {
         let policy = row.policy.clone().unwrap_or_else(|| "-".to_owned());
         cells([row.namespace.clone(), policy], &row.usage, scope(row.scope))
     });
     table(
-        head(&["NAMESPACE", "POLICY"], &["VALUES", "OVER TIME"]),
+        head(["NAMESPACE", "POLICY"], ["VALUES", "OVER TIME"]),
         namespaces,
         report.namespaces.len(),
         lines,
@@ -54,7 +53,7 @@ fn tables(report: &Report, lines: &mut Vec<String>) {
         cells([name, sharing], &row.usage, scope(row.scope))
     });
     table(
-        head(&["WORKLOAD", "SHARING"], &["VALUES", "OVER TIME"]),
+        head(["WORKLOAD", "SHARING"], ["VALUES", "OVER TIME"]),
         workloads,
         report.workloads.len(),
         lines,
@@ -73,7 +72,7 @@ fn tables(report: &Report, lines: &mut Vec<String>) {
         )
     });
     table(
-        head(&["NODE", "GPU"], &["SHARING", "OVER TIME"]),
+        head(["NODE", "GPU"], ["SHARING", "OVER TIME"]),
         gpus,
         report.gpus.len(),
         lines,
@@ -121,9 +120,9 @@ fn recommendations(report: &Report, lines: &mut Vec<String>) {
         }
         let mut head = format!("  {}/{}: {}", row.namespace, row.workload, recommendation(advised));
         if advised.change {
-            head += &format!("; saves {} GPU hours", hours(advised.saving_hours));
+            let _ = write!(head, "; saves {} GPU hours", hours(advised.saving_hours));
             if advised.saving.is_some() {
-                head += &format!(", {} {currency}", money(advised.saving));
+                let _ = write!(head, ", {} {currency}", money(advised.saving));
             }
         }
         let style = if advised.change { DOUBTFUL } else { GOOD };
