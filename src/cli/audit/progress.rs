@@ -11,14 +11,14 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 const WIDTH: usize = 30;
 
 #[derive(Debug)]
-pub struct Progress {
+pub(super) struct Progress {
     enabled: bool,
     started: Instant,
     drawn: Option<Instant>,
 }
 
 impl Progress {
-    pub fn on_terminal() -> Self {
+    pub(super) fn on_terminal() -> Self {
         Progress {
             enabled: std::io::stderr().is_terminal(),
             started: Instant::now(),
@@ -26,7 +26,7 @@ impl Progress {
         }
     }
 
-    pub fn update(&mut self, finished: usize, total: usize) {
+    pub(super) fn update(&mut self, finished: usize, total: usize) {
         let early = self.started.elapsed() < SHOW_AFTER;
         let recent = self.drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW_INTERVAL);
         if !self.enabled || early || recent || total == 0 {

@@ -16,7 +16,7 @@ const WIDTH: usize = 110;
 const BOLD: Style = Style::new().bold();
 
 /// The report as text, with colours.
-pub fn text(report: &Report) -> String {
+pub(super) fn text(report: &Report) -> String {
     let mut lines = summary(report);
     tables(report, &mut lines);
     recommendations(report, &mut lines);
