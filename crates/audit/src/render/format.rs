@@ -155,7 +155,7 @@ pub fn summary(report: &Report) -> Vec<String> {
     ];
     if let (Some(cost), Some(idle_cost)) = (usage.cost, usage.idle_cost) {
         sentences.push(format!(
-            "They cost {} {currency}, of which {} {currency} ({}) went into idle hours.",
+            "All GPU hours cost {} {currency}, of which {} {currency} ({}) went into idle hours.",
             money(Some(cost)),
             money(Some(idle_cost)),
             ratio(idle_cost, cost)
