@@ -1,4 +1,4 @@
-//! What kube-apiserver and kube-scheduler do with a pod.
+//! Sends pods as kube-apiserver and kube-scheduler do.
 
 use std::collections::BTreeMap;
 
@@ -11,36 +11,32 @@ use serde_json::{Value, json};
 use crate::pods::Pod;
 use crate::server::Server;
 
-/// A client that trusts the server's authority.
+/// Trusts the server's certificate authority.
 pub(crate) struct Client {
     http: reqwest::Client,
     webhook: String,
     extender: String,
 }
 
-/// What the server told.
-pub(crate) struct Told {
-    /// The namespace and name.
+/// The server's responses for a pod.
+pub(crate) struct PodResult {
+    /// `namespace/name`.
     pub(crate) pod: String,
-    /// What it asked for.
-    pub(crate) asked: Counts,
-    /// What it asks for now, or why it was turned away.
-    pub(crate) got: Result<Counts, String>,
-    /// Whether it was rewritten.
+    pub(crate) requested: Counts,
+    /// The request after the rewrite, or why the pod was denied.
+    pub(crate) rewritten: Result<Counts, String>,
     pub(crate) changed: bool,
-    /// The strategy, where one was chosen.
+    /// Empty if no policy governs the pod.
     pub(crate) strategy: String,
-    /// Why.
-    pub(crate) why: String,
-    /// Warnings to the client.
+    pub(crate) reason: String,
     pub(crate) warnings: Vec<String>,
-    /// Nodes that fit.
-    pub(crate) fits: Vec<String>,
-    /// How many nodes do not, by reason.
-    pub(crate) not: BTreeMap<String, usize>,
-    /// The bodies that were sent.
+    pub(crate) fitting_nodes: Vec<String>,
+    /// The number of other nodes by reason.
+    pub(crate) unfit_nodes: BTreeMap<String, usize>,
+    /// The body sent to `/mutate`.
     pub(crate) review: String,
-    pub(crate) question: String,
+    /// The body sent to `/filter`.
+    pub(crate) filter_request: String,
 }
 
 impl Client {
@@ -58,103 +54,103 @@ impl Client {
         })
     }
 
-    /// Sends a pod to the webhook, and then to the extender.
-    pub(crate) async fn tell(&self, pod: &Pod, cluster: &Inventory) -> anyhow::Result<Told> {
+    /// Sends a pod to the webhook and, if it is allowed, to the extender.
+    pub(crate) async fn process(&self, pod: &Pod, cluster: &Inventory) -> anyhow::Result<PodResult> {
         let review = serde_json::to_string_pretty(&pod.review)?;
         let object = &pod.review["request"]["object"];
-        let answer: Value = self.post(&format!("{}/mutate", self.webhook), review.clone()).await?;
-        let response = &answer["response"];
+        let body: Value = self.post(&format!("{}/mutate", self.webhook), review.clone()).await?;
+        let response = &body["response"];
         ensure!(
             response["uid"] == pod.review["request"]["uid"],
-            "the answer is to another request: {answer}"
+            "the response is for another request: {body}"
         );
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let mut told = Told {
+        let mut result = PodResult {
             pod: format!("{}/{}", pod.namespace, display_name(object)),
-            asked: demand(object)?,
-            got: Err(text(&response["status"]["message"])),
+            requested: demand(object)?,
+            rewritten: Err(text(&response["status"]["message"])),
             changed: false,
             strategy: String::new(),
-            why: text(&response["auditAnnotations"]["because"]),
+            reason: text(&response["auditAnnotations"]["because"]),
             warnings: response["warnings"]
                 .as_array()
                 .into_iter()
                 .flatten()
                 .map(text)
                 .collect(),
-            fits: Vec::new(),
-            not: BTreeMap::new(),
+            fitting_nodes: Vec::new(),
+            unfit_nodes: BTreeMap::new(),
             review,
-            question: String::new(),
+            filter_request: String::new(),
         };
         if response["allowed"] != true {
-            return Ok(told);
+            return Ok(result);
         }
         let mut patched = object.clone();
         if let Some(patch) = response["patch"].as_str() {
             let patch = base64::engine::general_purpose::STANDARD.decode(patch)?;
             let patch: json_patch::Patch = serde_json::from_slice(&patch)?;
             json_patch::patch(&mut patched, &patch).context("the patch does not apply")?;
-            told.changed = true;
+            result.changed = true;
         }
         let decision = &patched["metadata"]["annotations"]["apportion.dev/decision"];
         if let Some(decision) = decision.as_str() {
-            told.strategy = text(&serde_json::from_str::<Value>(decision)?["strategy"]);
+            result.strategy = text(&serde_json::from_str::<Value>(decision)?["strategy"]);
         }
-        told.got = Ok(demand(&patched)?);
-        self.schedule(&mut told, object, &patched, cluster).await?;
-        Ok(told)
+        result.rewritten = Ok(demand(&patched)?);
+        self.schedule(&mut result, object, &patched, cluster).await?;
+        Ok(result)
     }
 
-    /// The extender is asked about every node that the pod was ready to run on before it was rewritten, so that it says what is wrong
-    /// with each; a node fits when the in-tree filters take the rewritten pod there too.
+    /// Sends every node that the original pod can run on to the extender, so that it gives a reason
+    /// for each that does not fit. A node fits if the in-tree filters also accept the rewritten pod.
     async fn schedule(
         &self,
-        told: &mut Told,
+        result: &mut PodResult,
         before: &Value,
         after: &Value,
         cluster: &Inventory,
     ) -> anyhow::Result<()> {
-        let (before, pod) = (before.to_string(), after.to_string());
-        let (before, after) = (serde_json::from_str(&before)?, serde_json::from_str(&pod)?);
+        let (before_json, after_json) = (before.to_string(), after.to_string());
+        let (before, after) = (serde_json::from_str(&before_json)?, serde_json::from_str(&after_json)?);
         let (before, after) = (SchedulingConstraints::of(&before), SchedulingConstraints::of(&after));
         let mut names = Vec::new();
         for node in cluster.nodes() {
             let reason = if !node.open {
                 "not ready, or cordoned"
             } else if !before.tolerate(&node.taints) {
-                "a taint it does not tolerate"
+                "a taint that the pod does not tolerate"
             } else if !before.constraints.admit(&node.name, &node.labels) {
-                "not what the pod's own node selection asks for"
+                "the pod's own node selection excludes it"
             } else {
                 names.push(&*node.name);
                 continue;
             };
-            *told.not.entry(reason.to_owned()).or_default() += 1;
+            *result.unfit_nodes.entry(reason.to_owned()).or_default() += 1;
         }
-        let pod: Value = serde_json::from_str(&pod)?;
-        let question = json!({ "Pod": pod, "Nodes": null, "NodeNames": names });
-        told.question = serde_json::to_string_pretty(&question)?;
-        let answer: Value = self
-            .post(&format!("{}/filter", self.extender), told.question.clone())
+        let pod: Value = serde_json::from_str(&after_json)?;
+        let request = json!({ "Pod": pod, "Nodes": null, "NodeNames": names });
+        result.filter_request = serde_json::to_string_pretty(&request)?;
+        let response: Value = self
+            .post(&format!("{}/filter", self.extender), result.filter_request.clone())
             .await?;
-        ensure!(answer["Error"] == "", "{}", answer["Error"]);
-        told.fits = serde_json::from_value(answer["NodeNames"].clone())?;
-        told.fits.retain(|name| {
+        ensure!(response["Error"] == "", "{}", response["Error"]);
+        result.fitting_nodes = serde_json::from_value(response["NodeNames"].clone())?;
+        result.fitting_nodes.retain(|name| {
             let admits = cluster
                 .node(name)
                 .is_some_and(|node| after.constraints.admit(name, &node.labels));
             if !admits {
-                *told
-                    .not
-                    .entry("not what the rewritten pod asks for".to_owned())
+                *result
+                    .unfit_nodes
+                    .entry("the rewritten pod's node selection excludes it".to_owned())
                     .or_default() += 1;
             }
             admits
         });
-        let failed: BTreeMap<String, String> = serde_json::from_value(answer["FailedAndUnresolvableNodes"].clone())?;
+        let failed: BTreeMap<String, String> = serde_json::from_value(response["FailedAndUnresolvableNodes"].clone())?;
         for reason in failed.into_values() {
-            *told.not.entry(reason).or_default() += 1;
+            *result.unfit_nodes.entry(reason).or_default() += 1;
         }
         Ok(())
     }
@@ -165,9 +161,9 @@ impl Client {
             .post(url)
             .header("content-type", "application/json")
             .body(body);
-        let answer = request.send().await?;
-        let status = answer.status();
-        let body = answer.text().await?;
+        let response = request.send().await?;
+        let status = response.status();
+        let body = response.text().await?;
         ensure!(status.is_success(), "{url} answered {status}: {body}");
         Ok(serde_json::from_str(&body)?)
     }

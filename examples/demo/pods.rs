@@ -1,4 +1,4 @@
-//! The pods that are sent: the examples, and those that a real kube-apiserver sent.
+//! The pods to send: the examples, and recorded requests of a real kube-apiserver.
 
 use std::path::{Path, PathBuf};
 
@@ -6,23 +6,21 @@ use anyhow::Context as _;
 use apportion_core::k8s::manifest;
 use serde_json::{Value, json};
 
-/// A pod on its way to the webhook.
 pub(crate) struct Pod {
-    /// The file that it came from.
+    /// The name of its file, without extension.
     pub(crate) source: String,
-    /// Its namespace.
     pub(crate) namespace: String,
-    /// The whole review to send.
+    /// The `AdmissionReview` to send.
     pub(crate) review: Value,
 }
 
-/// All pods, the examples first.
+/// Returns all pods, the examples first.
 pub(crate) fn all() -> anyhow::Result<Vec<Pod>> {
     let mut pods = Vec::new();
     for file in files("examples/pods", "yaml")? {
         let text = std::fs::read_to_string(&file)?;
         for document in manifest::documents(&text).with_context(|| file.display().to_string())? {
-            // Workloads are for `apportion explain`: the webhook sees their pods.
+            // The webhook never sees workloads, only their pods. Workloads are for `apportion explain`.
             if document["kind"] == "Pod" {
                 pods.push(example(&file, document));
             }
@@ -43,12 +41,12 @@ pub(crate) fn all() -> anyhow::Result<Vec<Pod>> {
     Ok(pods)
 }
 
-fn files(directory: &str, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
+fn files(directory: &str, extension: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
         .with_context(|| format!("cannot read {directory}"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
-    files.retain(|file| file.extension().is_some_and(|found| found == ending));
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
     files.sort();
     Ok(files)
 }
@@ -59,7 +57,8 @@ fn name(file: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// The review that kube-apiserver would send for a manifest: requests are filled from limits before admission.
+/// Returns the review that kube-apiserver would send for a manifest. Before admission, it sets
+/// missing requests to the limits.
 fn example(file: &Path, mut pod: Value) -> Pod {
     for list in ["containers", "initContainers"] {
         for container in pod["spec"][list].as_array_mut().into_iter().flatten() {

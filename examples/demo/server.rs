@@ -1,4 +1,4 @@
-//! The server as a process of its own, as it is run in earnest.
+//! Runs the real server as a child process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::process::{Child, Command};
 
-/// The running server.
 pub(crate) struct Server {
     child: Child,
-    /// The authority that clients must trust.
+    /// The file of the certificate authority that clients must trust.
     pub(crate) authority: PathBuf,
-    /// Where its log goes.
+    /// The file of its log.
     pub(crate) log: PathBuf,
-    /// Addresses of webhook, extender and admin.
     pub(crate) webhook: SocketAddr,
     pub(crate) extender: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -24,9 +22,9 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(work: &Path, cluster: &str, policies: &str, any_port: bool) -> anyhow::Result<Self> {
         let (authority, log) = (work.join("ca.pem"), work.join("serve.log"));
-        let port = |usual: u16| if any_port { free_port() } else { Ok(usual) };
-        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let (webhook, extender, admin) = (at(port(8443)?), at(port(8444)?), at(port(8080)?));
+        let port = |default: u16| if any_port { free_port() } else { Ok(default) };
+        let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let (webhook, extender, admin) = (address(port(8443)?), address(port(8444)?), address(port(8080)?));
         let binary = binary()?;
         let child = Command::new(&binary)
             .args([
@@ -71,13 +69,13 @@ impl Server {
         for _ in 0..100 {
             if let Some(status) = self.child.try_wait()? {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("the server ended ({status}):\n{}", log.trim_end());
+                bail!("the server exited ({status}):\n{}", log.trim_end());
             }
             if client
                 .get(&url)
                 .send()
                 .await
-                .is_ok_and(|answer| answer.status().is_success())
+                .is_ok_and(|response| response.status().is_success())
             {
                 return Ok(());
             }
@@ -86,18 +84,18 @@ impl Server {
         bail!("the server was not ready within 5 s; its log is {}", self.log.display())
     }
 
-    /// Waits until the server ends: an interrupt from the keyboard reaches it as well as us.
+    /// Waits until Ctrl-C. The terminal also sends the interrupt to the server.
     pub(crate) async fn wait(mut self) -> anyhow::Result<()> {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
-            status = self.child.wait() => bail!("the server ended by itself ({})", status?),
+            status = self.child.wait() => bail!("the server exited unexpectedly ({})", status?),
         }
         self.stop().await
     }
 
     pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
         if let Some(id) = self.child.id() {
-            // As Kubernetes would; `kill` is everywhere, and the standard library can only send SIGKILL.
+            // SIGTERM, as from Kubernetes. The standard library can only send SIGKILL.
             let _ = std::process::Command::new("kill")
                 .args(["-TERM", &id.to_string()])
                 .status();
@@ -109,7 +107,7 @@ impl Server {
     }
 }
 
-/// The program beside this one: `target/debug/examples/demo` -> `target/debug/apportion`.
+/// The binary of the same build: `target/debug/apportion` for `target/debug/examples/demo`.
 fn binary() -> anyhow::Result<PathBuf> {
     let demo = std::env::current_exe().context("cannot find this program")?;
     let binary = demo

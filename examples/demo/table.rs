@@ -1,4 +1,4 @@
-//! What a person sees.
+//! Prints the results.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use apportion_core::gpu::Counts;
 use apportion_core::inventory::Inventory;
 
-use crate::client::Told;
+use crate::client::PodResult;
 use crate::pods::Pod;
 use crate::server::Server;
 
@@ -16,70 +16,73 @@ const DIM: Style = Style::new().dimmed();
 const GREEN: Style = AnsiColor::Green.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
-/// Columns of a terminal that the lines are kept within.
+/// The width of the output in columns.
 const WIDTH: usize = 110;
 
-pub(crate) fn head(cluster: &Inventory) {
+pub(crate) fn header(cluster: &Inventory) {
     let gpu_nodes = cluster.nodes().filter(|node| !node.offers.offers.is_empty()).count();
     println!();
     println!(
-        "{BOLD}Apportion on the example cluster{BOLD:#}: {} nodes, {gpu_nodes} of them with GPUs to offer",
+        "{BOLD}Apportion on the example cluster{BOLD:#}: {} nodes, {gpu_nodes} of them offer GPUs",
         cluster.node_count()
     );
     println!(
-        "{DIM}Each pod goes to POST /mutate as kube-apiserver sends it, and what comes back to POST /filter.{DIM:#}"
+        "{DIM}Each pod is sent to POST /mutate, as by kube-apiserver, and the rewritten pod to POST /filter.{DIM:#}"
     );
     println!();
-    println!("{BOLD}{:<38} {:<26} GOT{BOLD:#}", "POD", "ASKED");
+    println!("{BOLD}{:<38} {:<26} REWRITTEN TO{BOLD:#}", "POD", "REQUESTED");
 }
 
-pub(crate) fn row(pod: &Pod, told: &Told) {
-    let name = clip(&told.pod, 38);
-    let asked = clip(&short(&told.asked), 26);
-    match &told.got {
-        Err(_) => println!("{name:<38} {asked:<26} {RED}denied{RED:#}"),
-        Ok(got) if told.strategy.is_empty() => {
-            println!("{name:<38} {asked:<26} {DIM}{}, not governed{DIM:#}", short(got));
-        }
-        Ok(got) => {
-            let style = if told.fits.is_empty() { YELLOW } else { GREEN };
+pub(crate) fn row(pod: &Pod, result: &PodResult) {
+    let name = clip(&result.pod, 38);
+    let requested = clip(&short(&result.requested), 26);
+    match &result.rewritten {
+        Err(_) => println!("{name:<38} {requested:<26} {RED}denied{RED:#}"),
+        Ok(rewritten) if result.strategy.is_empty() => {
             println!(
-                "{name:<38} {asked:<26} {style}{}{style:#}  {}",
-                short(got),
-                told.strategy
+                "{name:<38} {requested:<26} {DIM}{}, not governed{DIM:#}",
+                short(rewritten)
+            );
+        }
+        Ok(rewritten) => {
+            let style = if result.fitting_nodes.is_empty() { YELLOW } else { GREEN };
+            println!(
+                "{name:<38} {requested:<26} {style}{}{style:#}  {}",
+                short(rewritten),
+                result.strategy
             );
         }
     }
-    let why = match &told.got {
+    let reason = match &result.rewritten {
         Err(message) => message.clone(),
-        Ok(_) if told.why.is_empty() => format!("no policy governs namespace {}", pod.namespace),
-        Ok(_) => told.why.clone(),
+        Ok(_) if result.reason.is_empty() => format!("no policy governs namespace {}", pod.namespace),
+        Ok(_) => result.reason.clone(),
     };
-    line("why", &why);
-    for warning in &told.warnings {
+    line("reason", &reason);
+    for warning in &result.warnings {
         line("warning", warning);
     }
-    if told.got.is_ok() {
-        let fits = if told.fits.is_empty() {
-            "none now: the pod waits".to_owned()
+    if result.rewritten.is_ok() {
+        let nodes = if result.fitting_nodes.is_empty() {
+            "none now; the pod waits".to_owned()
         } else {
-            told.fits.join(", ")
+            result.fitting_nodes.join(", ")
         };
-        line("fits", &fits);
-        let mut not: Vec<(&String, &usize)> = told.not.iter().collect();
-        not.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        let not: Vec<String> = not
+        line("fits", &nodes);
+        let mut unfit: Vec<(&String, &usize)> = result.unfit_nodes.iter().collect();
+        unfit.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        let unfit: Vec<String> = unfit
             .into_iter()
             .map(|(reason, count)| format!("{reason} ({count})"))
             .collect();
-        line("others", &not.join("; "));
+        line("others", &unfit.join("; "));
     }
     println!();
 }
 
 pub(crate) fn legend() {
     println!(
-        "{DIM}got: {DIM:#}{GREEN}fits somewhere{GREEN:#}{DIM}, {DIM:#}{YELLOW}waits{YELLOW:#}{DIM}, {DIM:#}{RED}denied{RED:#}"
+        "{DIM}colours: {DIM:#}{GREEN}fits somewhere{GREEN:#}{DIM}, {DIM:#}{YELLOW}waits{YELLOW:#}{DIM}, {DIM:#}{RED}denied{RED:#}"
     );
 }
 
@@ -87,7 +90,7 @@ pub(crate) fn curl_lines(server: &Server, work: &Path, pod: &Pod) {
     let (authority, work) = (server.authority.display(), work.display());
     let port = server.webhook.port();
     println!();
-    println!("{BOLD}Still serving{BOLD:#}; try ({} again):", pod.source);
+    println!("{BOLD}Still serving{BOLD:#}. To send {} again:", pod.source);
     println!("  curl --cacert {authority} https://localhost:{port}/mutate -d @{work}/review.json");
     println!(
         "  curl --cacert {authority} https://localhost:{}/filter -d @{work}/filter.json",
@@ -99,10 +102,10 @@ pub(crate) fn curl_lines(server: &Server, work: &Path, pod: &Pod) {
         crate::CLUSTER,
         pod.source
     );
-    println!("{DIM}The log is {}. Ctrl-C ends it.{DIM:#}", server.log.display());
+    println!("{DIM}The log is {}. Press Ctrl-C to stop.{DIM:#}", server.log.display());
 }
 
-/// Resource names as people say them.
+/// Counts with short resource names.
 fn short(counts: &Counts) -> String {
     if counts.is_empty() {
         return "no GPU".to_owned();
@@ -114,7 +117,7 @@ fn short(counts: &Counts) -> String {
         .join(" + ")
 }
 
-/// A labelled line, broken at words.
+/// Prints a label and wrapped text.
 fn line(label: &str, text: &str) {
     let mut rest = String::new();
     let mut first = true;

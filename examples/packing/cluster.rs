@@ -1,4 +1,4 @@
-//! The cluster that jobs are placed on: apportion's own ledger, with CPU and memory beside it.
+//! The simulated cluster: Apportion's own ledger for GPUs, plus CPU and memory.
 
 use std::collections::BTreeMap;
 
@@ -13,39 +13,56 @@ use std::sync::Arc;
 
 use super::arrivals::{Job, NAMESPACES};
 
-/// How nodes are scored.
+/// How a node is chosen among those that fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scoring {
-    /// By the GPUs that are free: the emptiest node first.
+    /// The node with the most free GPUs.
     Spread,
-    /// kube-scheduler's own plugins as they are set by default, which look at CPU and memory.
+    /// kube-scheduler's default scoring plugins, which look at CPU and memory.
     InTree,
-    /// The same among the nodes of apportion's short answer.
+    /// The same, among the nodes that Apportion's filter returns.
     Apportion,
 }
 
-/// A node's CPU and memory.
+/// CPU cores and GiB of memory of a node.
 #[derive(Clone, Copy, Debug)]
-struct Room {
-    cpu: (f64, f64),
-    memory: (f64, f64),
+struct NodeResources {
+    cpu: Capacity,
+    memory: Capacity,
 }
 
-/// The cluster.
+#[derive(Clone, Copy, Debug)]
+struct Capacity {
+    total: f64,
+    used: f64,
+}
+
+impl Capacity {
+    fn unused(total: f64) -> Self {
+        Capacity { total, used: 0.0 }
+    }
+
+    fn free(self) -> f64 {
+        self.total - self.used
+    }
+}
+
 pub(crate) struct Cluster {
     ledger: Ledger,
     policies: Arc<PolicySet>,
-    rooms: BTreeMap<String, Room>,
+    resources: BTreeMap<String, NodeResources>,
     names: Vec<String>,
-    /// Where the search begins, as kube-scheduler goes on from node to node.
+    /// The node where the next search starts. Like kube-scheduler, each search starts one node
+    /// further.
     next: usize,
 }
 
-/// GPUs of a training node.
-pub(crate) const BIG: u64 = 8;
+/// GPUs per training node.
+pub(crate) const GPUS_PER_TRAINING_NODE: u64 = 8;
 
 impl Cluster {
-    /// 20 nodes with 8 A100 for training, 12 with 4 L40S in 4 time slices each, 12 with 4 T4 under MPS with 4 replicas each.
+    /// 20 nodes with 8 A100 for training, 12 nodes with 4 L40S in 4 time slices each, and 12 nodes
+    /// with 4 T4 in 4 MPS shares each.
     pub(crate) fn new(policies: PolicySet) -> Self {
         let policies = Arc::new(policies);
         let mut ledger = Ledger::default();
@@ -53,15 +70,23 @@ impl Cluster {
         for (name, policy) in NAMESPACES {
             ledger.put_namespace(name, Labels::from_iter([("apportion.dev/policy", policy)]));
         }
-        let mut rooms = BTreeMap::new();
-        let kinds = [
-            ("a100", 20, "NVIDIA-A100-SXM4-80GB", BIG, 1, "none", (128.0, 1024.0)),
+        let mut resources = BTreeMap::new();
+        let node_types = [
+            (
+                "a100",
+                20,
+                "NVIDIA-A100-SXM4-80GB",
+                GPUS_PER_TRAINING_NODE,
+                1,
+                "none",
+                (128.0, 1024.0),
+            ),
             ("l40s", 12, "NVIDIA-L40S", 4, 4, "time-slicing", (48.0, 256.0)),
             ("t4", 12, "Tesla-T4", 4, 4, "mps", (48.0, 192.0)),
         ];
-        for (kind, number, product, gpus, replicas, strategy, (cpu, memory)) in kinds {
-            for at in 0..number {
-                let name = format!("{kind}-{at:02}");
+        for (prefix, count, product, gpus, replicas, strategy, (cpu, memory)) in node_types {
+            for index in 0..count {
+                let name = format!("{prefix}-{index:02}");
                 let resource = if replicas == 1 {
                     "nvidia.com/gpu"
                 } else {
@@ -83,41 +108,40 @@ impl Cluster {
                 if let Ok(node) = serde_json::from_str(&text) {
                     ledger.put_node(NodeEntry::of(node));
                 }
-                let room = Room {
-                    cpu: (cpu, 0.0),
-                    memory: (memory, 0.0),
+                let node = NodeResources {
+                    cpu: Capacity::unused(cpu),
+                    memory: Capacity::unused(memory),
                 };
-                rooms.insert(name, room);
+                resources.insert(name, node);
             }
         }
-        let names = rooms.keys().cloned().collect();
+        let names = resources.keys().cloned().collect();
         Cluster {
             ledger,
             policies,
-            rooms,
+            resources,
             names,
             next: 0,
         }
     }
 
-    /// The inventory as it is now.
     pub(crate) fn inventory(&self) -> &Inventory {
         self.ledger.inventory()
     }
 
-    /// Places a job. Returns the node, if one can hold it.
+    /// Places a job and returns its node, or `None` if it fits on no node.
     pub(crate) fn place(&mut self, id: usize, job: &Job, scoring: Scoring) -> anyhow::Result<Option<String>> {
-        let order = self.names.len();
-        let fitting: Vec<&str> = (0..order)
-            .map(|step| &*self.names[(self.next + step) % order])
+        let count = self.names.len();
+        let fitting: Vec<&str> = (0..count)
+            .map(|offset| &*self.names[(self.next + offset) % count])
             .filter(|name| {
-                let room = &self.rooms[*name];
-                room.cpu.0 - room.cpu.1 >= job.cpu && room.memory.0 - room.memory.1 >= job.memory
+                let node = &self.resources[*name];
+                node.cpu.free() >= job.cpu && node.memory.free() >= job.memory
             })
             .collect();
-        self.next = (self.next + 1) % order;
-        let question = json!({"Pod": pod(id, job, None), "NodeNames": fitting}).to_string();
-        let args = serde_json::from_str(&question)?;
+        self.next = (self.next + 1) % count;
+        let request = json!({"Pod": pod(id, job, None), "NodeNames": fitting}).to_string();
+        let args = serde_json::from_str(&request)?;
         let reserved = Reserved::default();
         let context = extender::ExtenderContext {
             policies: &self.policies,
@@ -136,56 +160,55 @@ impl Cluster {
         let mut best: Option<(f64, &String)> = None;
         for name in &fitting {
             let score = match scoring {
-                Scoring::Spread => self.free(name),
-                Scoring::InTree | Scoring::Apportion => self.in_tree(name, job),
+                Scoring::Spread => self.free_gpus(name),
+                Scoring::InTree | Scoring::Apportion => self.in_tree_score(name, job),
             };
-            if best.is_none_or(|(most, _)| score > most) {
+            if best.is_none_or(|(best_score, _)| score > best_score) {
                 best = Some((score, name));
             }
         }
         let Some(node) = best.map(|(_, name)| name.clone()) else {
             return Ok(None);
         };
-        self.change(&node, job, 1.0);
+        self.change_usage(&node, job, 1.0);
         let text = pod(id, job, Some(&node)).to_string();
         self.ledger
             .put_pod(&key(id, job), PodRecord::of(&serde_json::from_str(&text)?));
         Ok(Some(node))
     }
 
-    /// A job has ended.
-    pub(crate) fn end(&mut self, id: usize, job: &Job, node: &str) {
-        self.change(node, job, -1.0);
+    pub(crate) fn remove(&mut self, id: usize, job: &Job, node: &str) {
+        self.change_usage(node, job, -1.0);
         self.ledger.put_pod(&key(id, job), None);
     }
 
-    fn change(&mut self, node: &str, job: &Job, sign: f64) {
-        if let Some(room) = self.rooms.get_mut(node) {
-            room.cpu.1 += sign * job.cpu;
-            room.memory.1 += sign * job.memory;
+    fn change_usage(&mut self, node: &str, job: &Job, sign: f64) {
+        if let Some(node) = self.resources.get_mut(node) {
+            node.cpu.used += sign * job.cpu;
+            node.memory.used += sign * job.memory;
         }
     }
 
     #[allow(clippy::cast_precision_loss, reason = "counts of devices")]
-    fn free(&self, name: &str) -> f64 {
+    fn free_gpus(&self, name: &str) -> f64 {
         let node = self.inventory().node(name);
         node.map_or(0.0, |node| {
             node.offers.offers.iter().map(|offer| node.free(offer) as f64).sum()
         })
     }
 
-    /// `NodeResourcesFit` with `LeastAllocated` and `NodeResourcesBalancedAllocation`, each with weight 1, over CPU and memory: their
-    /// defaults (`pkg/scheduler/framework/plugins/noderesources`). What else scores by default says the same of every node here.
-    fn in_tree(&self, name: &str, job: &Job) -> f64 {
-        let room = &self.rooms[name];
-        let (cpu, memory) = (
-            (room.cpu.1 + job.cpu) / room.cpu.0,
-            (room.memory.1 + job.memory) / room.memory.0,
-        );
-        let least = 100.0 * ((1.0 - cpu) + (1.0 - memory)) / 2.0;
-        // The standard deviation of two fractions is half of their difference.
+    /// The score of `NodeResourcesFit` (`LeastAllocated`) plus that of
+    /// `NodeResourcesBalancedAllocation`, with their default weight 1 and resources CPU and memory
+    /// (`pkg/scheduler/framework/plugins/noderesources`). The other default plugins score all nodes
+    /// of this cluster equally.
+    fn in_tree_score(&self, name: &str, job: &Job) -> f64 {
+        let node = &self.resources[name];
+        let cpu = (node.cpu.used + job.cpu) / node.cpu.total;
+        let memory = (node.memory.used + job.memory) / node.memory.total;
+        let least_allocated = 100.0 * ((1.0 - cpu) + (1.0 - memory)) / 2.0;
+        // The standard deviation of two fractions is half their difference.
         let balanced = 100.0 * (1.0 - (cpu - memory).abs() / 2.0);
-        least + balanced
+        least_allocated + balanced
     }
 }
 

@@ -1,12 +1,13 @@
-//! What scores are worth: a made-up month of arrivals on one cluster, placed by three ways to score nodes.
+//! Compares three ways to choose nodes, in a simulated month of jobs on one cluster.
 //!
-//! `cargo run --release --example packing` prints the table and writes the plot of `docs/scheduling.md`; `-- --check` only compares it.
+//! `cargo run --release --example packing` prints the results and writes the plot of
+//! `docs/scheduling.md`. With `-- --check`, it only compares the plot.
 
 mod arrivals;
 mod cluster;
-mod dice;
 mod month;
 mod plot;
+mod rng;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -18,22 +19,21 @@ use clap::Parser as _;
 use cluster::Scoring;
 use month::{Month, run};
 
-/// Flags of the simulation.
 #[derive(clap::Parser)]
 struct Args {
-    /// Fail if the plot in the tree is another
+    /// Fail if the plot in the repository is out of date
     #[arg(long)]
     check: bool,
-    /// Run as many months with other dice, and print what they have in common
+    /// Simulate this many months, each with another random seed
     #[arg(long, default_value_t = 1)]
     months: u64,
 }
 
 const PLOT: &str = "docs/images/packing.svg";
-const WAYS: [(Scoring, &str); 3] = [
+const SCORINGS: [(Scoring, &str); 3] = [
     (Scoring::Spread, "spreading over GPUs"),
     (Scoring::InTree, "kube-scheduler alone"),
-    (Scoring::Apportion, "with apportion"),
+    (Scoring::Apportion, "with Apportion"),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -42,34 +42,34 @@ fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let policies = input::policy_set(&root.join("policies"))?;
     for seed in 1..=args.months {
-        let jobs = arrivals::month(&mut dice::Dice::new(seed));
+        let jobs = arrivals::month(&mut rng::Rng::new(seed));
         let mut months: Vec<(&str, Month)> = Vec::new();
-        for (scoring, name) in WAYS {
+        for (scoring, name) in SCORINGS {
             months.push((name, run(&jobs, policies.clone(), scoring)?));
         }
         writeln!(out, "month {seed}, {} jobs", jobs.len())?;
         writeln!(
             out,
             "{:24}{:>18}{:>22}{:>22}{:>22}",
-            "", "stranded GPUs", "wait for 8 GPUs", "wait for fewer", "share nodes empty"
+            "", "stranded GPUs", "wait for 8 GPUs", "wait for fewer", "empty shared nodes"
         )?;
         for (name, month) in &months {
             writeln!(
                 out,
                 "{name:24}{:>14.1} avg{:>16.1} h mean{:>16.1} h mean{:>18.1} avg",
                 month.stranded_mean(),
-                month.wait_whole_node,
-                month.wait_less,
-                month.empty_share_nodes,
+                month.whole_node_wait,
+                month.smaller_wait,
+                month.empty_shared_nodes,
             )?;
         }
         if seed == 1 {
             let plot = plot::svg(&months);
             let file = root.join(PLOT);
             if args.check {
-                let there = std::fs::read_to_string(&file).with_context(|| PLOT)?;
-                if there != plot {
-                    bail!("{PLOT} is not what the simulation draws; run it without --check");
+                let existing = std::fs::read_to_string(&file).with_context(|| PLOT)?;
+                if existing != plot {
+                    bail!("{PLOT} is out of date; run the example without --check");
                 }
             } else {
                 std::fs::write(&file, plot).with_context(|| PLOT)?;

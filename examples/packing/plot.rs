@@ -1,4 +1,4 @@
-//! The plot: stranded GPUs through the month.
+//! Plots stranded GPUs over the month.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,11 @@ const LEFT: f64 = 56.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = 44.0;
-/// Colours that differ also for those who do not see red and green (Okabe and Ito), each readable on light and dark.
+/// Colours of Okabe and Ito that colour-blind readers can distinguish, readable on light and dark
+/// backgrounds.
 const COLOURS: [&str; 3] = ["#d55e00", "#0072b2", "#009e73"];
 
-/// Draws it; one line for each way, each point the mean of a day.
+/// Returns an SVG with one line per scoring. Each point is the mean of a day.
 pub(crate) fn svg(months: &[(&str, Month)]) -> String {
     let days: Vec<Vec<f64>> = months.iter().map(|(_, month)| by_day(&month.stranded)).collect();
     let most = days.iter().flatten().fold(1.0f64, |a, b| a.max(*b));
@@ -23,10 +24,10 @@ pub(crate) fn svg(months: &[(&str, Month)]) -> String {
     let y = |value: f64| HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top;
     let mut out = format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui, sans-serif" font-size="13" role="img">
-<title>Stranded GPUs in a made-up month, by how nodes are scored</title>
+<title>Stranded GPUs in a simulated month, by node scoring</title>
 <style>text{{fill:#333}} .grid{{stroke:#ccc}} .back{{fill:#fff}} @media (prefers-color-scheme: dark){{text{{fill:#ddd}} .grid{{stroke:#555}} .back{{fill:#1b1b1f}}}}</style>
 <rect class="back" width="{WIDTH}" height="{HEIGHT}"/>
-<text x="{LEFT}" y="20" font-size="15">Free GPUs that a job for a whole node can not use, daily mean of 160 GPUs</text>
+<text x="{LEFT}" y="20" font-size="15">Free GPUs that a whole-node job cannot use, of 160 GPUs, daily mean</text>
 "#
     );
     for step in 0..=4 {
@@ -49,7 +50,7 @@ pub(crate) fn svg(months: &[(&str, Month)]) -> String {
             day + 1
         );
     }
-    for (at, ((name, month), (days, colour))) in months.iter().zip(days.iter().zip(COLOURS)).enumerate() {
+    for (index, ((name, month), (days, colour))) in months.iter().zip(days.iter().zip(COLOURS)).enumerate() {
         let points: Vec<String> = days
             .iter()
             .enumerate()
@@ -60,10 +61,10 @@ pub(crate) fn svg(months: &[(&str, Month)]) -> String {
             r#"<polyline fill="none" stroke="{colour}" stroke-width="2.5" points="{}"/>"#,
             points.join(" ")
         );
-        let left = LEFT + 270.0 * number(at);
+        let left = LEFT + 270.0 * number(index);
         let _ = writeln!(
             out,
-            r#"<rect x="{left}" y="32" width="14" height="4" fill="{colour}"/><text x="{}" y="39">{name}: {:.1} in the mean</text>"#,
+            r#"<rect x="{left}" y="32" width="14" height="4" fill="{colour}"/><text x="{}" y="39">{name}: {:.1} on average</text>"#,
             left + 20.0,
             month.stranded_mean()
         );
@@ -77,7 +78,7 @@ fn by_day(hours: &[u64]) -> Vec<f64> {
     hours.chunks(24).map(mean).collect()
 }
 
-#[allow(clippy::cast_precision_loss, reason = "some thousands")]
+#[allow(clippy::cast_precision_loss, reason = "thousands")]
 fn number(count: usize) -> f64 {
     count as f64
 }

@@ -1,15 +1,14 @@
-//! Exit statuses.
+//! Exit codes, which are part of the public interface.
 
 use std::process::ExitCode;
 
-/// How a verb ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All is well.
+    /// 0: success.
     Fine,
-    /// Something was found that somebody should look at.
+    /// 1: the command succeeded and found something to look at.
     Findings,
-    /// The input could not be used.
+    /// 2: the input is invalid, or the command failed.
     BadInput,
 }
 

@@ -1,7 +1,7 @@
-//! By what name the program was started.
+//! The name under which the program was started.
 //!
-//! kubectl runs `kubectl-apportion` for `kubectl apportion`: it is this program under another name, and says in its usage what
-//! people typed.
+//! For `kubectl apportion`, kubectl runs a program named `kubectl-apportion`. That is this program
+//! under another name, whose usage text shows the command that the user typed.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,7 +10,7 @@ use clap::CommandFactory as _;
 
 use super::args::Args;
 
-/// The command as it was called: `program` is the first word of the process's arguments.
+/// Returns the command with its name in usage texts; `program` is the first argument of the process.
 pub fn command(program: Option<&OsString>) -> clap::Command {
     let name = program.and_then(|program| Path::new(program).file_stem());
     if name.is_some_and(|name| name == "kubectl-apportion") {

@@ -1,22 +1,21 @@
-//! How a verb's answer is printed.
+//! Prints the output of commands.
 
 use std::io::{ErrorKind, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
 use anyhow::Context as _;
 
-/// Flags of verbs that print an answer.
+/// Flags of commands that print text or JSON.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Printing {
-    /// What to print: text for people, or JSON for programs.
+    /// The output format
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
-    /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
+    /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 }
 
-/// What is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
@@ -26,15 +25,14 @@ pub enum Format {
     Json,
 }
 
-/// When colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
-    /// On a terminal that wants them.
+    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Also into a file or a pipe.
+    /// Also to a file or a pipe.
     Always,
-    /// Nowhere.
+    /// Without colours.
     Never,
 }
 
@@ -48,19 +46,19 @@ impl Color {
     }
 }
 
-/// Prints a text to standard output; its colours are taken out where they are not wanted.
+/// Prints text to standard output. Colours are removed if they are not wanted.
 pub fn print(text: &str, color: Color) -> anyhow::Result<()> {
     let mut stream = AutoStream::new(std::io::stdout().lock(), color.choice());
     match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
-        // `| head` has seen enough.
+        // A reader such as `head` has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("cannot write to standard output"),
+        result => result.context("cannot write to standard output"),
     }
 }
 
-/// Prints a value to standard output as JSON.
+/// Prints a value as JSON to standard output.
 pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(value).context("cannot write the answer as JSON")?;
+    let mut text = serde_json::to_string_pretty(value).context("cannot write the output as JSON")?;
     text.push('\n');
     print(&text, Color::Never)
 }

@@ -1,66 +1,94 @@
-//! A page of text: labels on the left, what they say on the right, wrapped before the hundredth column.
+//! Text output: labels on the left and wrapped text on the right, within 100 columns.
 //!
-//! Colours are always written; [`super::output`] takes them out where they are not wanted.
+//! The text always contains colours; [`super::output`] removes them if they are not wanted.
+
+use std::ops::Range;
 
 use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+use textwrap::core::display_width;
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// The last column that is used.
+/// The width of a page in columns.
 const WIDTH: usize = 100;
-/// Where what a label says begins.
+/// The column where the text after a label starts.
 const INDENT: usize = 13;
-/// Names of nodes that are listed for one reason; a large cluster has thousands.
-const NAMES: usize = 12;
+/// The most names that [`Page::count`] lists; a large cluster has thousands of nodes.
+const MAX_NAMES: usize = 12;
+/// The least width of a wrapped column, even if the columns before it leave less.
+const MIN_WRAPPED_WIDTH: usize = 20;
 
-/// Well.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// Not as somebody wanted it.
 pub const BAD: Style = AnsiColor::Red.on_default();
-/// To be looked at.
 pub const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
-/// Beside the point.
+/// Secondary text.
 pub const FAINT: Style = Style::new().dimmed();
 const LABEL: Style = Style::new().bold();
 const PLAIN: Style = Style::new();
 
-/// A text in a style.
 pub fn painted(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The page.
+/// Wraps text between words into lines of at most `width` columns. A longer word gets a line of its
+/// own, because node names, label values and commands must stay whole.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let options = Options::new(width)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    textwrap::wrap(text, options).into_iter().map(String::from).collect()
+}
+
+/// Lays out rows in columns that are two spaces apart. A cell with several lines makes its row as
+/// many lines high.
+pub fn columns(rows: &[Vec<String>], right_aligned: Range<usize>) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).add_rows(rows.iter().cloned());
+    for (index, column) in table.column_iter_mut().enumerate() {
+        // comfy-table makes an empty column one space wide.
+        let empty = rows.iter().all(|row| row[index].is_empty());
+        column.set_padding((0, if empty { 1 } else { 2 }));
+        if right_aligned.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// A page under construction.
 #[derive(Debug, Default)]
 pub struct Page {
     text: String,
 }
 
 impl Page {
-    /// What was written.
     pub fn into_text(self) -> String {
         self.text
     }
 
-    /// A line between two subjects.
+    /// A horizontal line between two sections.
     pub fn rule(&mut self) {
         self.line("");
         self.line(&painted(FAINT, &"-".repeat(WIDTH)));
         self.line("");
     }
 
-    /// A label and what it says.
+    /// A label and its text.
     pub fn field(&mut self, label: &str, text: &str) {
         self.styled_field(label, PLAIN, text);
     }
 
-    /// A label and what it says, in a style.
     pub fn styled_field(&mut self, label: &str, style: Style, text: &str) {
         let mut label = label;
-        for part in wrapped(text, WIDTH - INDENT) {
-            self.labelled(label, &painted(style, &part));
+        for line in wrapped(text, WIDTH - INDENT) {
+            self.labelled(label, &painted(style, &line));
             label = "";
         }
     }
 
-    /// A label and all that it says, each on lines of its own; nothing for nothing.
+    /// A label and several texts, each on a new line. Writes nothing if there are no texts.
     pub fn fields(&mut self, label: &str, texts: &[String]) {
         let mut label = label;
         for text in texts {
@@ -69,38 +97,39 @@ impl Page {
         }
     }
 
-    /// More of what the last label says.
+    /// Another text for the last label.
     pub fn more(&mut self, text: &str) {
         self.field("", text);
     }
 
-    /// A label and a table; nothing without rows.
+    /// A label and a table. Writes nothing if there are no rows.
     pub fn table<const N: usize>(&mut self, label: &str, rows: &[[String; N]]) {
         self.styled_table(label, rows, &[]);
     }
 
     /// A table with a style for each row. The last column is wrapped.
     pub fn styled_table<const N: usize>(&mut self, label: &str, rows: &[[String; N]], styles: &[Style]) {
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..N).map(width).collect();
-        let before_last: usize = widths[..N - 1].iter().map(|width| width + 2).sum();
-        let last = (WIDTH - INDENT).saturating_sub(before_last).max(20);
+        let width = |column: usize| rows.iter().map(|row| display_width(&row[column])).max().unwrap_or(0);
+        let before_last: usize = (0..N - 1).map(|column| width(column) + 2).sum();
+        let last_width = (WIDTH - INDENT).saturating_sub(before_last).max(MIN_WRAPPED_WIDTH);
+        let mut line_styles = Vec::new();
+        let mut cells = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            let style = styles.get(index).copied().unwrap_or(PLAIN);
+            let last = wrapped(&row[N - 1], last_width);
+            line_styles.extend(std::iter::repeat_n(style, last.len()));
+            let mut row = row.to_vec();
+            row[N - 1] = last.join("\n");
+            cells.push(row);
+        }
         let mut label = label;
-        for (at, row) in rows.iter().enumerate() {
-            let style = styles.get(at).copied().unwrap_or(PLAIN);
-            let cells = row[..N - 1].iter().zip(&widths);
-            let mut front = cells
-                .map(|(cell, width)| format!("{cell:width$}  "))
-                .collect::<Vec<_>>()
-                .concat();
-            for part in wrapped(&row[N - 1], last) {
-                self.labelled(label, &painted(style, format!("{front}{part}").trim_end()));
-                (label, front) = ("", " ".repeat(before_last));
-            }
+        for (line, style) in columns(&cells, 0..0).into_iter().zip(line_styles) {
+            self.labelled(label, &painted(style, &line));
+            label = "";
         }
     }
 
-    /// A label and lines that stay as they are: drawings, and what people paste into a shell.
+    /// A label and lines that are not wrapped: drawings and commands to copy.
     pub fn raw(&mut self, label: &str, style: Style, text: &str) {
         let mut label = label;
         for line in text.lines() {
@@ -114,23 +143,24 @@ impl Page {
         self.line("");
     }
 
-    /// How many, why, and who: the names below the reason.
+    /// A count with its reason, and the names that it counts below.
     pub fn count(&mut self, count: usize, reason: &str, names: &[String]) {
-        for (at, part) in wrapped(reason, WIDTH - INDENT - 6).into_iter().enumerate() {
-            let front = if at == 0 { count.to_string() } else { String::new() };
-            self.labelled("", &format!("{front:>4}  {part}"));
+        let mut number = count.to_string();
+        for line in wrapped(reason, WIDTH - INDENT - 6) {
+            self.labelled("", &format!("{number:>4}  {line}"));
+            number.clear();
         }
-        let shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
-        let list = match names.len().saturating_sub(NAMES) {
-            0 => shown,
-            more => format!("{shown} and {more} more"),
+        let listed = names.iter().take(MAX_NAMES).cloned().collect::<Vec<_>>().join(", ");
+        let list = match names.len().saturating_sub(MAX_NAMES) {
+            0 => listed,
+            more => format!("{listed} and {more} more"),
         };
-        for part in wrapped(&list, WIDTH - INDENT - 6) {
-            self.labelled("", &format!("      {}", painted(FAINT, &part)));
+        for line in wrapped(&list, WIDTH - INDENT - 6) {
+            self.labelled("", &format!("      {}", painted(FAINT, &line)));
         }
     }
 
-    /// A line of somebody else's text, cut where it is too long.
+    /// A line from another source, cut off if it is too long.
     pub fn verbatim(&mut self, style: Style, text: &str) {
         let room = WIDTH - 2;
         let shown = if text.chars().count() > room {
@@ -152,41 +182,26 @@ impl Page {
     }
 }
 
-/// The text in lines of at most `width` characters, broken between words. A word that is longer stands alone.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    // Several spaces in a row are meant so; only a single one is a place to break.
-    for (at, word) in text.split(' ').enumerate() {
-        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= width;
-        match lines.last_mut() {
-            Some(line) if at == 0 || fits(line) => {
-                if at > 0 {
-                    line.push(' ');
-                }
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_broken_between_words() {
-        assert_eq!(
-            wrapped("a bb  ccc dddd", 6),
-            ["a bb ", "ccc", "dddd"].map(str::to_owned)
-        );
+    fn text_wraps_between_words() {
+        assert_eq!(wrapped("a bb  ccc dddd", 6), ["a bb", "ccc", "dddd"]);
+        assert_eq!(wrapped("a  b", 6), ["a  b"]);
         assert_eq!(wrapped("", 6), [""]);
         assert_eq!(wrapped("much-too-long x", 6), ["much-too-long", "x"]);
     }
 
     #[test]
-    fn columns_align_and_nothing_passes_the_edge() {
+    fn columns_align_left_or_right() {
+        let rows = [["a", "1", "x"], ["long", "10", "  y\nz"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows, 1..2), ["a      1  x", "long  10    y", "          z"]);
+    }
+
+    #[test]
+    fn tables_align_and_fit_the_page() {
         let mut page = Page::default();
         let long = "word ".repeat(40);
         let row = |a: &str, b: &str| [a.to_owned(), b.to_owned()];

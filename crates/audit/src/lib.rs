@@ -1,33 +1,37 @@
-//! What GPUs did over a time, who held them, what it cost, and what would cost less.
+//! GPU utilization over a time window, by the pods that held the GPUs: what it cost, how much was
+//! idle, and which kind of sharing would cost less.
 //!
-//! Pure: [`question`] says what to ask Prometheus, [`Readings`] takes the answers, [`assemble()`] joins them with the cluster, the
-//! policies and the prices into a [`Report`]. Time is an argument.
+//! [`fetch::Fetcher`] sends the PromQL of [`query`] to Prometheus and collects [`Samples`].
+//! [`build_report()`] joins them with the cluster, the policies and the prices. Everything except
+//! `fetch` and `prometheus` is pure: time is an argument.
 //!
-//! The rule above all others is not to blame the wrong one. A value that belongs to a whole device is never called a pod's; what is
-//! not known is left out of the sums, and named in [`Report::unseen`].
+//! The most important rule is to blame no pod for another pod's usage. A value of a whole device is
+//! never reported as that of one pod. Unknown values are left out of the sums, and
+//! [`Report::missing_data`] lists them.
 
-pub mod advice;
-pub mod assemble;
+pub mod allocation;
 pub mod dcgm;
 pub mod device;
-pub mod holding;
+pub mod fetch;
+pub mod missing_data;
+pub mod namespace_action;
 pub mod pool;
 pub mod price;
 pub mod prometheus;
-pub mod question;
-pub mod readings;
-pub mod remedy;
+pub mod query;
+pub mod recommendation;
 pub mod render;
 pub mod report;
-pub mod tally;
-pub mod trend;
-pub mod unseen;
+pub mod report_builder;
+pub mod samples;
+pub mod timeline;
+pub mod usage_sum;
 pub mod window;
 pub mod workload;
 
-pub use assemble::{Subject, assemble};
 pub use price::PriceList;
-pub use question::{Asking, Topic, Traits};
-pub use readings::{Readings, Series};
+pub use query::QueryConfig;
 pub use report::Report;
+pub use report_builder::{ReportInput, build_report};
+pub use samples::Samples;
 pub use window::Window;

@@ -1,12 +1,13 @@
-//! Devices of one node that are alike: its whole GPUs, or its MIG devices of one profile.
+//! Pools of equal devices on one node: its whole GPUs, or its MIG devices of one profile.
 //!
-//! NVIDIA's device plugin shares all of them in the same way or none, and the kubelet picks among them. So where the exporter does not
-//! say who holds which, this is the narrowest group that a pod can be placed in.
+//! NVIDIA's device plugin shares all devices of a pool in the same way, and the kubelet picks any of
+//! them for a pod. If the exporter does not say which pod holds which device, the pool is the
+//! narrowest known group of devices that contains the pod's.
 
 use std::collections::BTreeMap;
 
-use super::device::{DeviceKey, DeviceReading};
-use super::readings::Readings;
+use super::device::{DeviceKey, DeviceSamples};
+use super::samples::Samples;
 use apportion_core::gpu::Strategy;
 use apportion_core::gpu::names::gpu_label;
 use apportion_core::inventory::{Inventory, NodeEntry, Offer};
@@ -16,34 +17,30 @@ use apportion_mig::memory::MiB;
 use apportion_mig::product::Product;
 use apportion_mig::profile::MigProfile;
 
-/// Devices of one node that are alike.
 #[derive(Clone, Debug)]
 pub struct Pool<'a> {
-    /// The node's name.
     pub node: &'a str,
-    /// The node, where the cluster has it.
+    /// `None` if the cluster does not have the node.
     pub entry: Option<&'a NodeEntry>,
-    /// What the node offers them as, where its labels say so.
+    /// How the node offers the devices; `None` if its labels leave that open.
     pub offer: Option<&'a Offer>,
-    /// The product.
     pub product: Option<Product>,
-    /// The profile, of MIG devices whose profile is known.
+    /// The profile of MIG devices, if it is a known one.
     pub profile: Option<MigProfile>,
-    /// The part of a GPU that each of them is; `None` where that can not be known.
-    pub part: Option<f64>,
-    /// The devices.
-    pub devices: Vec<(&'a DeviceKey, &'a DeviceReading)>,
+    /// Each device as a fraction of a GPU; `None` if unknown.
+    pub gpu_fraction: Option<f64>,
+    pub devices: Vec<(&'a DeviceKey, &'a DeviceSamples)>,
 }
 
 impl<'a> Pool<'a> {
-    /// All pools, by node.
-    pub fn all(readings: &'a Readings, inventory: &'a Inventory) -> Vec<Self> {
-        let mut grouped: BTreeMap<(&str, &str), Vec<(&DeviceKey, &DeviceReading)>> = BTreeMap::new();
-        for (key, reading) in &readings.devices {
+    /// Groups all devices into pools, ordered by node.
+    pub fn all(samples: &'a Samples, inventory: &'a Inventory) -> Vec<Self> {
+        let mut grouped: BTreeMap<(&str, &str), Vec<(&DeviceKey, &DeviceSamples)>> = BTreeMap::new();
+        for (key, device) in &samples.devices {
             grouped
                 .entry((&key.node, &key.profile))
                 .or_default()
-                .push((key, reading));
+                .push((key, device));
         }
         grouped
             .into_iter()
@@ -51,7 +48,7 @@ impl<'a> Pool<'a> {
             .collect()
     }
 
-    fn of(node: &'a str, devices: Vec<(&'a DeviceKey, &'a DeviceReading)>, inventory: &'a Inventory) -> Self {
+    fn of(node: &'a str, devices: Vec<(&'a DeviceKey, &'a DeviceSamples)>, inventory: &'a Inventory) -> Self {
         let entry = inventory.node(node);
         let is_mig = devices.iter().any(|(key, _)| key.is_mig());
         let profile = devices.iter().find_map(|(key, _)| key.mig_profile());
@@ -61,8 +58,8 @@ impl<'a> Pool<'a> {
         });
         let product = offer
             .and_then(|offer| offer.product.clone())
-            .or_else(|| devices.iter().find_map(|(_, reading)| reading.product.clone()));
-        let part = match (is_mig, profile) {
+            .or_else(|| devices.iter().find_map(|(_, device)| device.product.clone()));
+        let gpu_fraction = match (is_mig, profile) {
             (false, _) => Some(1.0),
             (true, Some(profile)) => {
                 let model = product
@@ -78,30 +75,25 @@ impl<'a> Pool<'a> {
             offer,
             product,
             profile,
-            part,
+            gpu_fraction,
             devices,
         }
     }
 
-    /// How its devices are shared, where that is known.
+    /// How the devices are shared; `None` if unknown.
     pub fn strategy(&self) -> Option<Strategy> {
         self.offer.map(|offer| offer.strategy)
     }
 
-    /// Whether several pods can hold one device.
+    /// Whether several pods can hold the same device.
     pub fn is_shared(&self) -> bool {
         matches!(self.strategy(), Some(Strategy::Mps | Strategy::TimeSlicing))
     }
-
-    /// What a device is called beside its product: its profile, or nothing.
-    pub fn profile_text(&self) -> Option<String> {
-        self.profile.map(|profile| profile.to_string())
-    }
 }
 
-/// Memory of a whole GPU of this product: as its name says, or as the label of its node does, which under MIG `single` is that of a
-/// device and so no help.
-pub fn whole_memory(product: &Product, entry: Option<&NodeEntry>) -> Option<MiB> {
+/// The memory of a whole GPU: from the product name, or else from the node's label. Under MIG
+/// strategy `single` that label has the memory of a MIG device, so it is ignored.
+fn whole_memory(product: &Product, entry: Option<&NodeEntry>) -> Option<MiB> {
     let words = product.as_str().split('-');
     let named = words
         .filter_map(|word| word.strip_suffix("GB")?.parse::<u64>().ok())

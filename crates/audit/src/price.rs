@@ -1,4 +1,4 @@
-//! What an hour of a GPU costs.
+//! The price of a GPU hour.
 
 use std::collections::BTreeMap;
 
@@ -9,32 +9,27 @@ use apportion_mig::product::{Product, ProductPattern};
 /// Prices by product.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PriceList {
-    /// What amounts are in, as people write it.
+    /// Free text, such as `USD`.
     pub currency: String,
-    /// The longest pattern first, so that `A100-SXM4` wins over `A100`.
+    /// Longest pattern first, so that `A100-SXM4` wins over `A100`.
     prices: Vec<(ProductPattern, f64)>,
-    other: Option<f64>,
+    default: Option<f64>,
 }
 
-/// Why a text is no price list.
+/// Why a price list is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum PriceError {
-    /// Not YAML, or other fields.
-    #[error("{0}; write `currency: USD` and `prices: {{A100: 2.50, T4: 0.35}}`, each for one hour of one whole GPU")]
-    Yaml(String),
-    /// A product that is none.
+    #[error(
+        "{}; write `currency: USD` and `prices: {{A100: 2.50, T4: 0.35}}`, each for one hour of one whole GPU",
+        .0.without_snippet()
+    )]
+    Yaml(Box<serde_saphyr::Error>),
     #[error("prices.{0}")]
     Product(#[from] apportion_mig::product::NotAProduct),
-    /// A price that is none.
+    /// Negative or not finite.
     #[error("{field} is {price}; write what one hour of one whole GPU costs, such as 2.50")]
-    Price {
-        /// Where.
-        field: String,
-        /// What stands there.
-        price: f64,
-    },
-    /// Nothing has a price.
-    #[error("it names no price; write `prices: {{A100: 2.50}}` or `default: 1.00`")]
+    Price { field: String, price: f64 },
+    #[error("the list has no price; write `prices: {{A100: 2.50}}` or `default: 1.00`")]
     Empty,
 }
 
@@ -48,19 +43,10 @@ struct Document {
 }
 
 impl PriceList {
-    /// Reads a list: YAML or JSON with `currency`, `prices` by product, and `default` for all others.
+    /// Parses YAML or JSON with `currency`, `prices` by product, and `default` for other products.
     pub fn parse(text: &str) -> Result<Self, PriceError> {
-        let document: Document = serde_saphyr::from_str(text).map_err(|error| {
-            let place = error.location().map_or(String::new(), |at| {
-                format!("line {}, column {}: ", at.line(), at.column())
-            });
-            let message = error.without_snippet().to_string();
-            PriceError::Yaml(format!(
-                "{place}{}",
-                message.split(" at line ").next().unwrap_or_default()
-            ))
-        })?;
-        let checked = |field: String, price: f64| {
+        let document: Document = serde_saphyr::from_str(text).map_err(|error| PriceError::Yaml(Box::new(error)))?;
+        let check = |field: String, price: f64| {
             if price.is_finite() && price >= 0.0 {
                 Ok(price)
             } else {
@@ -69,28 +55,28 @@ impl PriceList {
         };
         let mut prices = Vec::new();
         for (name, price) in document.prices {
-            let price = checked(format!("prices.{name}"), price)?;
+            let price = check(format!("prices.{name}"), price)?;
             prices.push((ProductPattern::parse(&name)?, price));
         }
         prices.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.as_str().len()));
-        let other = document
+        let default = document
             .default
-            .map(|price| checked("default".to_owned(), price))
+            .map(|price| check("default".to_owned(), price))
             .transpose()?;
-        if prices.is_empty() && other.is_none() {
+        if prices.is_empty() && default.is_none() {
             return Err(PriceError::Empty);
         }
         Ok(PriceList {
             currency: document.currency,
             prices,
-            other,
+            default,
         })
     }
 
-    /// What one hour of a whole GPU of that product costs.
-    pub fn hour(&self, product: Option<&Product>) -> Option<f64> {
-        let named = product.and_then(|product| self.prices.iter().find(|(pattern, _)| pattern.matches(product)));
-        named.map(|(_, price)| *price).or(self.other)
+    /// The price of one hour of a whole GPU of this product.
+    pub fn per_hour(&self, product: Option<&Product>) -> Option<f64> {
+        let listed = product.and_then(|product| self.prices.iter().find(|(pattern, _)| pattern.matches(product)));
+        listed.map(|(_, price)| *price).or(self.default)
     }
 }
 
@@ -99,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_name_that_fits_has_the_price() {
+    fn longest_matching_pattern_sets_the_price() {
         let list = PriceList::parse("currency: EUR\nprices: {A100: 2.5, A100-SXM4: 3, T4: 0.35}\n").unwrap();
         for (product, price) in [
             ("NVIDIA-A100-SXM4-80GB", Some(3.0)),
@@ -107,20 +93,20 @@ mod tests {
             ("Tesla-T4", Some(0.35)),
             ("NVIDIA-A10", None),
         ] {
-            assert_eq!(list.hour(Some(&product.into())), price, "{product}");
+            assert_eq!(list.per_hour(Some(&product.into())), price, "{product}");
         }
         let list = PriceList::parse(r#"{"currency": "EUR", "default": 1}"#).unwrap();
         assert_eq!(
-            (list.hour(None), list.hour(Some(&"Tesla-T4".into()))),
+            (list.per_hour(None), list.per_hour(Some(&"Tesla-T4".into()))),
             (Some(1.0), Some(1.0))
         );
     }
 
     #[test]
-    fn what_is_no_list_is_told_how_to_become_one() {
+    fn invalid_lists_name_the_field_or_the_line() {
         for (text, words) in [
             ("", "currency"),
-            ("currency: EUR", "no price"),
+            ("currency: EUR", "has no price"),
             ("currency: EUR\nprices: {A100: -1}", "prices.A100 is -1"),
             ("currency: EUR\nprices: {A100: .nan}", "prices.A100 is NaN"),
             ("currency: EUR\nprices: {A100*: 1}", "A100*"),

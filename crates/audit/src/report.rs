@@ -1,32 +1,34 @@
-//! The report: what was used, what was wasted, what to change. All hours are hours of whole GPUs: a MIG device counts for its part.
+//! The report: what was used, what was idle, what to change.
+//!
+//! All hours are hours of whole GPUs: a MIG device or a share counts as a fraction. The JSON names
+//! are part of the public interface.
 
-use serde::Serialize;
+use std::fmt;
 
-use super::advice::Advice;
-use super::holding::Scope;
-use super::unseen::Unseen;
+use serde::{Serialize, Serializer};
 
-/// The whole report.
+use super::allocation::Scope;
+use super::missing_data::MissingData;
+use super::recommendation::Recommendation;
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The time.
     pub window: Span,
-    /// What amounts are in; `null` without a price list.
+    /// `null` without a price list.
     pub currency: Option<String>,
-    /// Everything together.
     pub total: Total,
-    /// By namespace, the most wasteful first.
+    /// The highest idle cost first.
     pub namespaces: Vec<NamespaceRow>,
-    /// By workload, the most wasteful first.
+    /// The highest idle cost first.
     pub workloads: Vec<WorkloadRow>,
-    /// By device, node by node.
+    /// Ordered by node.
     pub gpus: Vec<GpuRow>,
-    /// What the numbers do not hold.
-    pub unseen: Vec<Unseen>,
+    #[serde(rename = "unseen")]
+    pub missing_data: Vec<MissingData>,
 }
 
-/// The time that a report is about.
+/// The time window of the report.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Span {
@@ -34,39 +36,36 @@ pub struct Span {
     pub start: String,
     /// RFC 3339.
     pub end: String,
-    /// Seconds.
     pub step_seconds: u64,
-    /// Its length.
     pub hours: f64,
-    /// Below this utilization a device is idle.
+    /// A device is idle while its utilization is below this.
     pub idle_below_percent: f64,
-    /// Seconds of one value of a trend.
-    pub trend_seconds: u64,
+    /// Seconds per value of a timeline.
+    #[serde(rename = "trendSeconds")]
+    pub timeline_seconds: u64,
 }
 
-/// How much was used of what was there.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// GPU hours.
     pub gpu_hours: f64,
-    /// Those in which utilization was below the limit.
     pub idle_hours: f64,
-    /// Mean utilization in per cent; `null` where none was seen.
+    /// Mean utilization; `null` without samples.
     pub mean_percent: Option<f64>,
-    /// The highest 95th percentile among the devices.
+    /// The highest 95th percentile of the devices.
     pub p95_percent: Option<f64>,
-    /// The most memory that was in use on one device, MiB.
+    /// Peak memory in use on one device.
     pub memory_peak_mebibytes: Option<f64>,
-    /// What the hours cost; `null` without a price.
+    /// `null` without a price.
     pub cost: Option<f64>,
-    /// What the idle hours cost.
-    pub wasted: Option<f64>,
-    /// Mean utilization over time, per cent; `null` where nothing was seen.
-    pub trend: Vec<Option<f64>>,
+    /// The cost of the idle hours.
+    #[serde(rename = "wasted")]
+    pub idle_cost: Option<f64>,
+    /// Mean utilization in percent by bucket; `null` without samples.
+    #[serde(rename = "trend")]
+    pub timeline: Vec<Option<f64>>,
 }
 
-/// Everything together.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Total {
@@ -74,98 +73,132 @@ pub struct Total {
     pub gpus: usize,
     /// Whole GPUs and MIG devices.
     pub devices: usize,
-    /// Of all devices, whoever held them.
+    /// The usage of all devices, allocated or not.
     #[serde(flatten)]
     pub usage: Usage,
-    /// GPU hours that pods held, as far as that is known.
-    pub held_hours: f64,
+    /// GPU hours that pods are known to have held.
+    #[serde(rename = "heldHours")]
+    pub allocated_hours: f64,
     /// Idle hours that no pod is known to have held.
-    pub idle_unheld_hours: f64,
-    /// What these cost.
-    pub idle_unheld_cost: Option<f64>,
+    #[serde(rename = "idleUnheldHours")]
+    pub idle_unallocated_hours: f64,
+    #[serde(rename = "idleUnheldCost")]
+    pub idle_unallocated_cost: Option<f64>,
     /// GPU hours that the recommendations save.
     pub saving_hours: f64,
-    /// What these cost.
+    /// The cost of these hours.
     pub saving: Option<f64>,
 }
 
-/// A namespace.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceRow {
-    /// Its name.
     pub namespace: String,
-    /// The policy that governs its pods by its labels.
+    /// The policy that the namespace's labels select.
     pub policy: Option<String>,
-    /// How much it used.
     #[serde(flatten)]
     pub usage: Usage,
-    /// Whose values these are: the widest of its workloads'.
+    /// The widest scope of its workloads.
     pub scope: Scope,
     /// GPU hours that the recommendations save.
     pub saving_hours: f64,
-    /// What these cost.
+    /// The cost of these hours.
     pub saving: Option<f64>,
-    /// The policy that all its workloads should be under; `null` where it has the right one, or they want different ones.
+    /// The policy that suits all workloads; `null` if it is set already, or if the workloads need
+    /// different ones.
     pub set_policy: Option<String>,
-    /// What to type, or what stands in the way.
-    pub how: Option<String>,
+    #[serde(rename = "how")]
+    pub action: Option<NamespaceAction>,
 }
 
-/// A workload: pods of one name.
+/// What an operator should do so that the workloads of a namespace get the recommended sharing. JSON
+/// has its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamespaceAction {
+    /// One policy suits all workloads.
+    SetPolicy { policy: String, command: String },
+    /// One policy suits all workloads except some, which must move first.
+    SetPolicyAfter { step: String, command: String },
+    /// Something that is not a single command.
+    Manual(String),
+}
+
+impl NamespaceAction {
+    /// The step in words, if there is one, and the command, if there is one.
+    pub fn step_and_command(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            NamespaceAction::SetPolicy { command, .. } => (None, Some(command)),
+            NamespaceAction::SetPolicyAfter { step, command } => (Some(step), Some(command)),
+            NamespaceAction::Manual(step) => (Some(step), None),
+        }
+    }
+}
+
+impl fmt::Display for NamespaceAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (step, command) = self.step_and_command();
+        f.write_str(step.unwrap_or_default())?;
+        if step.is_some() && command.is_some() {
+            f.write_str("; then run ")?;
+        }
+        f.write_str(command.unwrap_or_default())
+    }
+}
+
+impl Serialize for NamespaceAction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The pods that [`workload_of`](super::workload::workload_of) groups together.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadRow {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub workload: String,
-    /// Pods that were seen.
+    /// The number of pods in the window.
     pub pods: usize,
-    /// The most devices, or shares, that one pod held.
+    /// The most devices or shares that one pod held.
     pub devices_per_pod: u64,
-    /// Ways in which what it held is shared; empty where that is not known.
+    /// How its devices were shared; empty if unknown.
     pub strategies: Vec<&'static str>,
-    /// Products, with the MIG profile where there is one.
+    /// Products, with the MIG profile if there is one.
     pub products: Vec<String>,
-    /// How much it used.
     #[serde(flatten)]
     pub usage: Usage,
-    /// Memory of the device on which the peak was, MiB.
+    /// Memory of the device with the memory peak.
     pub memory_total_mebibytes: Option<f64>,
-    /// Whose values these are.
     pub scope: Scope,
-    /// What to do.
-    pub advice: Advice,
+    #[serde(rename = "advice")]
+    pub recommendation: Recommendation,
 }
 
-/// A whole GPU or MIG device.
+/// A whole GPU or a MIG device.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GpuRow {
-    /// The node.
     pub node: String,
-    /// The GPU; of a MIG device, its parent.
+    /// The GPU; for a MIG device, its parent.
     pub uuid: String,
-    /// The MIG device on it.
+    /// The number of the MIG device on its GPU.
     pub instance: Option<String>,
-    /// Its profile.
     pub profile: Option<String>,
-    /// The product.
     pub product: Option<String>,
-    /// How it is shared.
     pub strategy: Option<&'static str>,
-    /// The part of a GPU that it is.
-    pub part: Option<f64>,
-    /// The part of the window in which it was seen.
-    pub seen_part: f64,
-    /// How much of it was used.
+    /// The device as a fraction of a GPU.
+    #[serde(rename = "part")]
+    pub gpu_fraction: Option<f64>,
+    /// The fraction of the window that has samples.
+    #[serde(rename = "seenPart")]
+    pub sampled_fraction: f64,
     #[serde(flatten)]
     pub usage: Usage,
-    /// Mean memory in use, MiB.
+    /// Mean memory in use.
     pub memory_mean_mebibytes: Option<f64>,
-    /// Memory in all, MiB.
     pub memory_total_mebibytes: Option<f64>,
-    /// Pods by name that held it, `namespace/pod`; of a shared device without names, none.
-    pub holders: Vec<String>,
+    /// The pods that held the device, as `namespace/pod`. Empty for a shared device whose pods the
+    /// exporter does not distinguish.
+    #[serde(rename = "holders")]
+    pub pods: Vec<String>,
 }

@@ -1,47 +1,37 @@
-//! The time that is looked at, cut into steps.
+//! The time window of a report, divided into steps.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-/// Buckets of a trend at most: as many as a line of a terminal shows beside a name.
-const TREND_BUCKETS: u64 = 56;
+/// Most buckets of a timeline. 56 fit on one line of a terminal after a name.
+const MAX_BUCKETS: u64 = 56;
 
-/// A stretch of time in whole steps. Each step stands for the sample that is current when it begins.
+/// A time range of whole steps. The value of a step is the sample that is current at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Seconds since 1970 at which it ends; a multiple of the step.
+    /// Seconds since the epoch; a multiple of the step.
     end: i64,
-    /// Seconds of a step.
+    /// Seconds per step.
     step: u64,
-    /// How many steps it has.
+    /// Number of steps.
     steps: u64,
 }
 
-/// Why there is no such window.
+/// Why a window is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
-    /// A step must last.
     #[error("a step of 0 s measures nothing; write one such as 5m")]
     NoStep,
-    /// Too short to measure anything in.
     #[error("a window of {window} s holds fewer than 2 steps of {step} s; widen --window or shorten --step")]
-    TooShort {
-        /// Seconds.
-        window: u64,
-        /// Seconds.
-        step: u64,
-    },
-    /// More than a server lets one subquery have.
-    #[error("{steps} steps are more than Prometheus answers in one series (11000); lengthen --step")]
-    TooMany {
-        /// The steps.
-        steps: u64,
-    },
+    TooShort { window: u64, step: u64 },
+    /// Prometheus limits the number of points per series.
+    #[error("{steps} steps exceed Prometheus' limit of 11000 points per series; lengthen --step")]
+    TooMany { steps: u64 },
 }
 
 impl Window {
-    /// The window of `length` seconds that ends at the last whole step before `now`.
+    /// Returns the window of `length` seconds that ends at the last multiple of `step` up to `now`.
     pub fn before(now: Timestamp, length: u64, step: u64) -> Result<Self, WindowError> {
         let seconds = i64::try_from(step)
             .ok()
@@ -58,84 +48,84 @@ impl Window {
         Ok(Window { end, step, steps })
     }
 
-    /// When it ends, seconds since 1970.
+    /// Seconds since the epoch.
     pub fn end(&self) -> i64 {
         self.end
     }
 
-    /// When it begins, seconds since 1970.
+    /// Seconds since the epoch.
     pub fn start(&self) -> i64 {
         self.end - i64::try_from(self.seconds()).unwrap_or(i64::MAX)
     }
 
-    /// How long it is, in seconds.
+    /// The length in seconds.
     pub fn seconds(&self) -> u64 {
         self.steps * self.step
     }
 
-    /// Seconds of a step.
+    /// Seconds per step.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// How many steps it has.
+    /// Number of steps.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Hours of `steps` steps.
+    /// Converts steps to hours.
     pub fn hours(&self, steps: f64) -> f64 {
         steps * real(self.step) / 3600.0
     }
 
-    /// Steps from a moment to the end: those that begin at it or later.
-    pub fn steps_since(&self, moment: i64) -> u64 {
-        let from = moment.max(self.start());
+    /// The number of steps that start at `time` (seconds since the epoch) or later.
+    pub fn steps_since(&self, time: i64) -> u64 {
+        let from = time.max(self.start());
         let left = u64::try_from(self.end - from).unwrap_or(0);
         left / self.step
     }
 
-    /// Steps in one bucket of a trend.
+    /// Steps per bucket of a timeline.
     pub fn bucket_steps(&self) -> u64 {
-        self.steps.div_ceil(TREND_BUCKETS)
+        self.steps.div_ceil(MAX_BUCKETS)
     }
 
-    /// Whole buckets, counted back from the end.
+    /// The number of whole buckets, which are aligned to the end of the window.
     pub fn buckets(&self) -> usize {
         usize::try_from(self.steps / self.bucket_steps()).unwrap_or(0)
     }
 
-    /// Seconds of one bucket.
+    /// Seconds per bucket.
     pub fn bucket_seconds(&self) -> u64 {
         self.bucket_steps() * self.step
     }
 
-    /// When the first bucket of a trend ends.
+    /// The end of the first bucket, in seconds since the epoch.
     pub fn first_bucket_end(&self) -> i64 {
         let after = self.bucket_seconds() * (self.buckets() as u64).saturating_sub(1);
         self.end - i64::try_from(after).unwrap_or(0)
     }
 
-    /// The place in a trend of the bucket that ends at `at`.
-    pub fn bucket_of(&self, at: i64) -> Option<usize> {
-        let after = u64::try_from(at - self.first_bucket_end()).ok()?;
-        let place = usize::try_from(after / self.bucket_seconds()).ok()?;
-        (place < self.buckets()).then_some(place)
+    /// The index of the bucket that ends at `end`.
+    pub fn bucket_index(&self, end: i64) -> Option<usize> {
+        let after = u64::try_from(end - self.first_bucket_end()).ok()?;
+        let index = usize::try_from(after / self.bucket_seconds()).ok()?;
+        (index < self.buckets()).then_some(index)
     }
 }
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", moment(self.start()), moment(self.end))
+        write!(f, "{} to {}", rfc3339(self.start()), rfc3339(self.end))
     }
 }
 
-/// A moment as people and programs read it.
-pub fn moment(seconds: i64) -> String {
+/// Formats seconds since the epoch as RFC 3339.
+pub fn rfc3339(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
-/// A count as a number to reckon with. Counts here stay far below 2^52.
+/// Converts a count for arithmetic. Counts in this crate stay far below 2^52.
 #[allow(clippy::cast_precision_loss)]
 pub fn real(count: u64) -> f64 {
     count as f64
@@ -146,27 +136,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_ends_at_a_whole_step() {
+    fn window_ends_at_a_multiple_of_the_step() {
         let window = Window::before(Timestamp::from_second(1_000_000).unwrap(), 604_800, 300).unwrap();
         assert_eq!((window.end(), window.steps()), (999_900, 2016));
         assert_eq!((window.buckets(), window.bucket_seconds()), (56, 10_800));
         assert_eq!(window.first_bucket_end(), window.start() + 10_800);
-        assert_eq!(window.bucket_of(window.first_bucket_end()), Some(0));
-        assert_eq!(window.bucket_of(window.end()), Some(55));
-        assert_eq!(window.bucket_of(window.end() + 10_800), None);
-        assert_eq!(window.bucket_of(0), None);
+        assert_eq!(window.bucket_index(window.first_bucket_end()), Some(0));
+        assert_eq!(window.bucket_index(window.end()), Some(55));
+        assert_eq!(window.bucket_index(window.end() + 10_800), None);
+        assert_eq!(window.bucket_index(0), None);
     }
 
     #[test]
-    fn steps_that_begin_in_time_count() {
+    fn steps_since_counts_steps_that_start_in_time() {
         let window = Window::before(Timestamp::from_second(6000).unwrap(), 3000, 300).unwrap();
-        for (moment, steps) in [(0, 10), (3000, 10), (3001, 9), (5700, 1), (5701, 0), (9000, 0)] {
-            assert_eq!(window.steps_since(moment), steps, "{moment}");
+        for (time, steps) in [(0, 10), (3000, 10), (3001, 9), (5700, 1), (5701, 0), (9000, 0)] {
+            assert_eq!(window.steps_since(time), steps, "{time}");
         }
     }
 
     #[test]
-    fn what_measures_nothing_is_refused() {
+    fn invalid_windows_are_rejected() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         for (length, step, words) in [(100, 0, "--step"), (500, 300, "--window"), (86_400, 1, "lengthen")] {
             let error = Window::before(now, length, step);

@@ -1,12 +1,14 @@
-//! The workload that a pod's name speaks of.
+//! The workload that a pod belongs to, by its name.
 //!
-//! Metrics of last week name pods that are gone, whose owners nobody can ask any more; so the name alone decides, for all alike.
+//! Metrics of last week name pods that no longer exist, so their owner references are unknown. The
+//! name decides for all pods, so that old and new pods of a workload stay together.
 
-/// What Kubernetes makes random parts of names from (`k8s.io/apimachinery/pkg/util/rand`): no vowels, and nothing that looks like one.
+/// The alphabet of generated name suffixes (`k8s.io/apimachinery/pkg/util/rand`): no vowels, and no
+/// digits that look like vowels.
 const RANDOM: &str = "bcdfghjklmnpqrstvwxz2456789";
 
-/// The name without what controllers add: `api` for `api-6d4cf56db6-7xk2p`, `train` for `train-0`, `nightly` for
-/// `nightly-29384720-zx8qw`.
+/// Removes the suffixes that controllers add: `api-6d4cf56db6-7xk2p` becomes `api`, `train-0`
+/// becomes `train`, `nightly-29384720-zx8qw` becomes `nightly`.
 pub fn workload_of(pod: &str) -> &str {
     let Some((rest, last)) = pod.rsplit_once('-') else {
         return pod;
@@ -15,7 +17,7 @@ pub fn workload_of(pod: &str) -> &str {
     let random = |part: &str| part.chars().all(|c| RANDOM.contains(c));
     if last.len() == 5 && random(last) {
         return match rest.rsplit_once('-') {
-            // A ReplicaSet's hash, a CronJob's minute, or the index of a Job's pod.
+            // The hash of a ReplicaSet, the minute of a CronJob, or the index of a Job's pod.
             Some((front, hash)) if (8..=10).contains(&hash.len()) && random(hash) && !front.is_empty() => front,
             Some((front, number)) if digits(number) && !front.is_empty() => front,
             _ => rest,
@@ -29,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_controllers_add_is_taken_off() {
+    fn controller_suffixes_are_removed() {
         for (pod, workload, case) in [
             ("api-6d4cf56db6-7xk2p", "api", "Deployment"),
             (
@@ -42,14 +44,14 @@ mod tests {
             ("nightly-29384720-zx8qw", "nightly", "CronJob"),
             ("sweep-4-kq7xz", "sweep", "indexed Job"),
             ("exporter-kq7xz", "exporter", "DaemonSet or Job"),
-            ("notebook", "notebook", "a pod of its own"),
-            ("jupyter-alice", "jupyter-alice", "a person's name has vowels"),
+            ("notebook", "notebook", "a pod without a controller"),
+            ("jupyter-alice", "jupyter-alice", "a person's name contains vowels"),
             (
                 "resnet-50",
                 "resnet",
-                "a number that belongs to the name is not told apart",
+                "a number that belongs to the name looks like an index",
             ),
-            ("-5", "-5", "nothing would be left"),
+            ("-5", "-5", "the whole name would be removed"),
         ] {
             assert_eq!(workload_of(pod), workload, "{case}");
         }

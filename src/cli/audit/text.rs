@@ -1,193 +1,152 @@
 //! The report for a terminal.
 
-use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, painted};
-use apportion_audit::Report;
-use apportion_audit::render::figure::{advice, hours, money, percent, scope, sparkline};
-use apportion_audit::render::figure::{short, summary};
-use apportion_audit::report::Usage;
+use std::fmt::Write as _;
 
-/// Rows of a table at most; the rest is in the other forms.
-const ROWS: usize = 20;
-/// Characters of a sparkline.
-const SPARK: usize = 24;
+use crate::cli::page::{BAD, DOUBTFUL, FAINT, GOOD, columns, painted, wrapped};
+use anstyle::Style;
+use apportion_audit::Report;
+use apportion_audit::render::format::{hours, money, percent, recommendation, scope, short_uuid, sparkline, summary};
+use apportion_audit::report::{GpuRow, NamespaceRow, Usage, WorkloadRow};
+
+/// The most rows of a table; JSON has all.
+const MAX_ROWS: usize = 20;
+/// The characters of a sparkline.
+const SPARKLINE_WIDTH: usize = 24;
 const WIDTH: usize = 110;
+const BOLD: Style = Style::new().bold();
 
 /// The report as text, with colours.
-pub fn text(report: &Report) -> String {
-    let mut page = String::new();
-    let mut line = |text: &str| {
-        page.push_str(text.trim_end());
-        page.push('\n');
+pub(super) fn text(report: &Report) -> String {
+    let mut lines = summary(report);
+    tables(report, &mut lines);
+    recommendations(report, &mut lines);
+    missing_data(report, &mut lines);
+    let lines = lines.iter().map(|line| line.trim_end());
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+fn tables(report: &Report, lines: &mut Vec<String>) {
+    let idle_cost = format!("IDLE {}", report.currency.as_deref().unwrap_or("COST"));
+    let head = |[name, kind]: [&str; 2], [values, timeline]: [&str; 2]| -> Vec<String> {
+        let cost = idle_cost.as_str();
+        [name, kind, "GPU H", "MEAN", "P95", "IDLE H", cost, values, timeline]
+            .map(str::to_owned)
+            .to_vec()
     };
-    for sentence in summary(report) {
-        line(&sentence);
-    }
-    let unit = report.currency.as_deref().unwrap_or("");
-    let wasted = format!("WASTED {unit}");
-    let mut table = Table::new(&[
-        "NAMESPACE",
-        "POLICY",
-        "GPU H",
-        "MEAN",
-        "P95",
-        "IDLE H",
-        &wasted,
-        "VALUES",
-        "TREND",
-    ]);
-    for row in report.namespaces.iter().take(ROWS) {
-        let mut cells = vec![row.namespace.clone(), row.policy.clone().unwrap_or("-".to_owned())];
-        cells.extend(usage(&row.usage));
-        cells.extend([scope(row.scope).to_owned(), sparkline(&row.usage.trend, SPARK)]);
-        table.row(cells);
-    }
-    table.print(report.namespaces.len(), &mut line);
-    let mut table = Table::new(&[
-        "WORKLOAD", "SHARING", "GPU H", "MEAN", "P95", "IDLE H", &wasted, "VALUES", "TREND",
-    ]);
-    for row in report.workloads.iter().take(ROWS) {
+    let namespaces = report.namespaces.iter().take(MAX_ROWS).map(|row: &NamespaceRow| {
+        let policy = row.policy.clone().unwrap_or_else(|| "-".to_owned());
+        cells([row.namespace.clone(), policy], &row.usage, scope(row.scope))
+    });
+    table(
+        head(["NAMESPACE", "POLICY"], ["VALUES", "OVER TIME"]),
+        namespaces,
+        report.namespaces.len(),
+        lines,
+    );
+    let workloads = report.workloads.iter().take(MAX_ROWS).map(|row: &WorkloadRow| {
         let sharing = if row.strategies.is_empty() {
-            "?".to_owned()
+            "unknown".to_owned()
         } else {
             row.strategies.join(", ")
         };
-        let mut cells = vec![format!("{}/{}", row.namespace, row.workload), sharing];
-        cells.extend(usage(&row.usage));
-        cells.extend([scope(row.scope).to_owned(), sparkline(&row.usage.trend, SPARK)]);
-        table.row(cells);
-    }
-    table.print(report.workloads.len(), &mut line);
-    let mut table = Table::new(&[
-        "NODE", "GPU", "GPU H", "MEAN", "P95", "IDLE H", &wasted, "SHARING", "TREND",
-    ]);
-    let mut gpus: Vec<_> = report.gpus.iter().collect();
+        let name = format!("{}/{}", row.namespace, row.workload);
+        cells([name, sharing], &row.usage, scope(row.scope))
+    });
+    table(
+        head(["WORKLOAD", "SHARING"], ["VALUES", "OVER TIME"]),
+        workloads,
+        report.workloads.len(),
+        lines,
+    );
+    let mut gpus: Vec<&GpuRow> = report.gpus.iter().collect();
     gpus.sort_by(|a, b| b.usage.idle_hours.total_cmp(&a.usage.idle_hours));
-    for row in gpus.iter().take(ROWS) {
+    let gpus = gpus.into_iter().take(MAX_ROWS).map(|row| {
         let device = match (&row.profile, &row.instance) {
-            (Some(profile), Some(instance)) => format!("{} {profile}/{instance}", short(&row.uuid)),
-            _ => short(&row.uuid),
+            (Some(profile), Some(instance)) => format!("{} {profile}/{instance}", short_uuid(&row.uuid)),
+            _ => short_uuid(&row.uuid),
         };
-        let mut cells = vec![row.node.clone(), device];
-        cells.extend(usage(&row.usage));
-        cells.extend([
-            row.strategy.unwrap_or("?").to_owned(),
-            sparkline(&row.usage.trend, SPARK),
-        ]);
-        table.row(cells);
-    }
-    table.print(report.gpus.len(), &mut line);
-    line("");
-    line(&painted(anstyle::Style::new().bold(), "RECOMMENDED"));
-    for row in report.workloads.iter().filter(|row| row.advice.strategy.is_some()) {
-        let style = if row.advice.change { DOUBTFUL } else { GOOD };
-        let saves = if row.advice.change {
-            let amount = row
-                .advice
-                .saving
-                .map_or(String::new(), |_| format!(", {} {unit}", money(row.advice.saving)));
-            format!("; saves {} GPU hours{amount}", hours(row.advice.saving_hours))
-        } else {
-            String::new()
-        };
-        let head = format!("  {}/{}: {}{saves}", row.namespace, row.workload, advice(&row.advice));
-        line(&painted(style, &head));
-        for part in wrapped(&row.advice.because, WIDTH - 6) {
-            line(&painted(FAINT, &format!("      {part}")));
-        }
-    }
-    for how in report.namespaces.iter().filter_map(|row| row.how.as_ref()) {
-        line(&format!("  {how}"));
-    }
-    if !report.unseen.is_empty() {
-        line("");
-        line(&painted(anstyle::Style::new().bold(), "NOT SEEN"));
-        for gap in &report.unseen {
-            for (at, part) in wrapped(&gap.to_string(), WIDTH - 4).iter().enumerate() {
-                line(&painted(
-                    BAD,
-                    &format!("{}{part}", if at == 0 { "  - " } else { "    " }),
-                ));
-            }
-        }
-    }
-    page
+        cells(
+            [row.node.clone(), device],
+            &row.usage,
+            row.strategy.unwrap_or("unknown"),
+        )
+    });
+    table(
+        head(["NODE", "GPU"], ["SHARING", "OVER TIME"]),
+        gpus,
+        report.gpus.len(),
+        lines,
+    );
 }
 
-/// Hours, mean, percentile, idle hours, money.
-fn usage(usage: &Usage) -> [String; 5] {
-    [
+/// A row of any of the tables.
+fn cells(name: [String; 2], usage: &Usage, values: &str) -> Vec<String> {
+    let numbers = [
         hours(usage.gpu_hours),
         percent(usage.mean_percent),
         percent(usage.p95_percent),
         hours(usage.idle_hours),
-        money(usage.wasted),
-    ]
+        money(usage.idle_cost),
+    ];
+    let last = [values.to_owned(), sparkline(&usage.timeline, SPARKLINE_WIDTH)];
+    name.into_iter().chain(numbers).chain(last).collect()
 }
 
-/// Lines of at most `width` characters, broken between words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
+/// `total` is the number of rows without the limit. Writes nothing if there are no rows.
+fn table(head: Vec<String>, rows: impl Iterator<Item = Vec<String>>, total: usize, lines: &mut Vec<String>) {
+    if total == 0 {
+        return;
+    }
+    lines.push(String::new());
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let shown = rows.len() - 1;
+    for (index, line) in columns(&rows, 2..7).iter().enumerate() {
+        lines.push(if index == 0 { painted(BOLD, line) } else { line.clone() });
+    }
+    if total > shown {
+        let more = format!("and {} more: --output json has them all", total - shown);
+        lines.push(painted(FAINT, &more));
+    }
+}
+
+fn recommendations(report: &Report, lines: &mut Vec<String>) {
+    lines.push(String::new());
+    lines.push(painted(BOLD, "RECOMMENDED"));
+    let currency = report.currency.as_deref().unwrap_or_default();
+    for row in &report.workloads {
+        let advised = &row.recommendation;
+        if advised.strategy.is_none() {
+            continue;
+        }
+        let mut head = format!("  {}/{}: {}", row.namespace, row.workload, recommendation(advised));
+        if advised.change {
+            let _ = write!(head, "; saves {} GPU hours", hours(advised.saving_hours));
+            if advised.saving.is_some() {
+                let _ = write!(head, ", {} {currency}", money(advised.saving));
             }
-            _ => lines.push(word.to_owned()),
+        }
+        let style = if advised.change { DOUBTFUL } else { GOOD };
+        lines.push(painted(style, &head));
+        for line in wrapped(&advised.reason, WIDTH - 6) {
+            lines.push(painted(FAINT, &format!("      {line}")));
         }
     }
-    lines
+    for action in report.namespaces.iter().filter_map(|row| row.action.as_ref()) {
+        lines.push(format!("  {action}"));
+    }
 }
 
-/// A table: two columns of words, five of figures, then words again.
-struct Table {
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn new(head: &[&str]) -> Self {
-        Table {
-            head: head.iter().map(|cell| cell.trim().to_owned()).collect(),
-            rows: Vec::new(),
-        }
+fn missing_data(report: &Report, lines: &mut Vec<String>) {
+    if report.missing_data.is_empty() {
+        return;
     }
-
-    fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    fn print(self, of: usize, line: &mut impl FnMut(&str)) {
-        if self.rows.is_empty() {
-            return;
-        }
-        let widths: Vec<usize> = (0..self.head.len())
-            .map(|at| {
-                let cells = self.rows.iter().map(|row| row[at].chars().count());
-                cells.chain([self.head[at].chars().count()]).max().unwrap_or(0)
-            })
-            .collect();
-        let shown = |cells: &[String]| {
-            let cells = cells.iter().enumerate().map(|(at, cell)| {
-                let width = widths[at];
-                if (2..7).contains(&at) {
-                    format!("{cell:>width$}")
-                } else {
-                    format!("{cell:width$}")
-                }
-            });
-            cells.collect::<Vec<_>>().join("  ")
-        };
-        line("");
-        line(&painted(anstyle::Style::new().bold(), shown(&self.head).trim_end()));
-        for row in &self.rows {
-            line(&shown(row));
-        }
-        if of > self.rows.len() {
-            line(&painted(
-                FAINT,
-                &format!("and {} more: --output json has them all", of - self.rows.len()),
-            ));
+    lines.push(String::new());
+    lines.push(painted(BOLD, "MISSING DATA"));
+    for entry in &report.missing_data {
+        let mut bullet = "  - ";
+        for line in wrapped(&entry.to_string(), WIDTH - 4) {
+            lines.push(painted(BAD, &format!("{bullet}{line}")));
+            bullet = "    ";
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Questions to a Prometheus server, or to what speaks its HTTP API: Thanos, Mimir, `VictoriaMetrics`.
+//! A client for the HTTP API of Prometheus, and of servers that are compatible with it: Thanos, Mimir,
+//! `VictoriaMetrics`. It knows nothing about GPUs.
 
-pub mod answer;
-pub mod client;
+mod client;
+mod response;
 
-pub use client::{Client, ClientError, Endpoint, Login, causes};
+pub use client::{Client, ClientError, Credentials, Endpoint};
+pub use response::Series;

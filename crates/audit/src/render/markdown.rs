@@ -1,20 +1,18 @@
-//! The report for issues, chats and wikis.
-#![allow(
-    clippy::format_push_string,
-    clippy::format_collect,
-    reason = "a page is written once, and its code should look like the page"
-)]
+//! The report as Markdown, for issues, chats and wikis.
 
-use super::figure::summary;
-use super::figure::{advice, gibibytes, hours, money, part, percent, scope, sparkline};
+use std::fmt::Write as _;
+
+use super::format::{gibibytes, hours, money, percent, ratio, recommendation, scope, sparkline, summary};
 use crate::Report;
 
-/// The report as Markdown.
+/// The characters of a sparkline.
+const SPARKLINE_WIDTH: usize = 14;
+
 pub fn markdown(report: &Report) -> String {
     let unit = report.currency.as_deref().unwrap_or("-");
     let mut page = String::from("# GPU audit\n\n");
     for sentence in summary(report) {
-        page.push_str(&format!("- {}\n", escaped(&sentence)));
+        let _ = writeln!(page, "- {}", escape(&sentence));
     }
     table(
         &mut page,
@@ -28,9 +26,9 @@ pub fn markdown(report: &Report) -> String {
             "Idle h",
             "Idle",
             unit,
-            "Values are",
-            "Trend",
-            "To do",
+            "Values",
+            "Over time",
+            "Action",
         ],
         report.namespaces.iter().map(|row| {
             let usage = &row.usage;
@@ -41,11 +39,11 @@ pub fn markdown(report: &Report) -> String {
                 percent(usage.mean_percent),
                 percent(usage.p95_percent),
                 hours(usage.idle_hours),
-                part(usage.idle_hours, usage.gpu_hours),
-                money(usage.wasted),
+                ratio(usage.idle_hours, usage.gpu_hours),
+                money(usage.idle_cost),
                 scope(row.scope).to_owned(),
-                sparkline(&usage.trend, 14),
-                row.how.clone().unwrap_or_default(),
+                sparkline(&usage.timeline, SPARKLINE_WIDTH),
+                row.action.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]
         }),
     );
@@ -60,12 +58,12 @@ pub fn markdown(report: &Report) -> String {
             "p95",
             "Idle h",
             unit,
-            "GiB at most",
-            "Values are",
+            "Peak GiB",
+            "Values",
             "Recommended",
             "Saves h",
             "Saves",
-            "Because",
+            "Reason",
         ],
         report.workloads.iter().map(|row| {
             let usage = &row.usage;
@@ -76,13 +74,13 @@ pub fn markdown(report: &Report) -> String {
                 percent(usage.mean_percent),
                 percent(usage.p95_percent),
                 hours(usage.idle_hours),
-                money(usage.wasted),
+                money(usage.idle_cost),
                 gibibytes(usage.memory_peak_mebibytes),
                 scope(row.scope).to_owned(),
-                advice(&row.advice),
-                hours(row.advice.saving_hours),
-                money(row.advice.saving),
-                row.advice.because.clone(),
+                recommendation(&row.recommendation),
+                hours(row.recommendation.saving_hours),
+                money(row.recommendation.saving),
+                row.recommendation.reason.clone(),
             ]
         }),
     );
@@ -99,9 +97,9 @@ pub fn markdown(report: &Report) -> String {
             "p95",
             "Idle h",
             unit,
-            "GiB at most",
+            "Peak GiB",
             "of GiB",
-            "Trend",
+            "Over time",
         ],
         report.gpus.iter().map(|row| {
             let usage = &row.usage;
@@ -117,41 +115,39 @@ pub fn markdown(report: &Report) -> String {
                     .flatten()
                     .collect::<Vec<_>>()
                     .join(" "),
-                row.strategy.unwrap_or("?").to_owned(),
+                row.strategy.unwrap_or("unknown").to_owned(),
                 hours(usage.gpu_hours),
                 percent(usage.mean_percent),
                 percent(usage.p95_percent),
                 hours(usage.idle_hours),
-                money(usage.wasted),
+                money(usage.idle_cost),
                 gibibytes(usage.memory_peak_mebibytes),
                 gibibytes(row.memory_total_mebibytes),
-                sparkline(&usage.trend, 14),
+                sparkline(&usage.timeline, SPARKLINE_WIDTH),
             ]
         }),
     );
-    if !report.unseen.is_empty() {
-        page.push_str("\n## Not seen\n\n");
-        for gap in &report.unseen {
-            page.push_str(&format!("- {}\n", escaped(&gap.to_string())));
+    if !report.missing_data.is_empty() {
+        page.push_str("\n## Missing data\n\n");
+        for entry in &report.missing_data {
+            let _ = writeln!(page, "- {}", escape(&entry.to_string()));
         }
     }
     page
 }
 
 fn table(page: &mut String, title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-    page.push_str(&format!(
-        "\n## {title}\n\n| {} |\n|{}\n",
-        head.join(" | "),
-        "---|".repeat(head.len())
-    ));
+    let rule = "---|".repeat(head.len());
+    let _ = writeln!(page, "\n## {title}\n\n| {} |\n|{rule}", head.join(" | "));
     for row in rows {
-        let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
-        page.push_str(&format!("| {} |\n", cells.join(" | ")));
+        let cells: Vec<String> = row.iter().map(|cell| escape(cell)).collect();
+        let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
 }
 
-/// Names come from a cluster: none of them may begin a cell, a tag or a link.
-fn escaped(text: &str) -> String {
+/// Escapes text for a table cell. Names come from the cluster, and must not start a cell, a tag or a
+/// link.
+fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -162,4 +158,14 @@ fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_do_not_become_markup() {
+        assert_eq!(escape("a|b_c [x](y)\n<i>"), r"a\|b\_c \[x\](y) &lt;i>");
+    }
 }

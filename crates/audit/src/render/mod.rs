@@ -1,8 +1,5 @@
 //! The report as HTML and Markdown.
 
-pub mod chart;
-pub mod figure;
+pub mod format;
 pub mod html;
 pub mod markdown;
-mod style;
-mod table;

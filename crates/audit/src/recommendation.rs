@@ -1,170 +1,169 @@
-//! Which way of sharing suits a workload, and what that saves.
+//! Which kind of sharing suits a workload, and how many GPU hours it saves.
 //!
-//! The table: training keeps whole GPUs; tenants and inference get MIG where the hardware has it, inference MPS elsewhere;
-//! development takes turns. What a workload is, its policy says; where none governs it, how it behaves.
+//! Training keeps whole GPUs. Tenants and inference get MIG if the hardware has it; otherwise
+//! inference gets MPS. Development gets time slices. The policy of a workload says which of these it
+//! is; without a policy, its utilization does.
 
 use serde::Serialize;
 
 use super::window::real;
 use apportion_core::gpu::Strategy;
-use apportion_core::policy::{Mode, Policy, PolicySet};
+use apportion_core::policy::{Mode, Policy, PolicySet, SharingRule};
 use apportion_mig::geometry;
 use apportion_mig::memory::MiB;
 use apportion_mig::product::Product;
-use apportion_mig::profile::MigProfile;
+use apportion_mig::profile::{MigProfile, Variant};
 
-/// Per cent of mean utilization from which on a workload without a policy keeps its GPU: sharing would slow it.
+/// From this mean utilization (percent) on, a workload without a policy keeps whole GPUs, because
+/// sharing would slow it down.
 pub const BUSY_FROM: f64 = 40.0;
-/// The part of the time from which on an idle workload is one that somebody works with now and then.
+/// From this idle fraction on, a workload without a policy counts as interactive.
 pub const BURSTY_FROM: f64 = 0.5;
-/// Hours of whole GPUs below which nothing is said: a job of minutes tells nothing of the next.
+/// The least GPU hours to base a recommendation on. A job of minutes does not predict the next one.
 pub const ENOUGH_HOURS: f64 = 1.0;
-/// Pods that take turns on one GPU, or share it by MPS, at most.
-pub const MOST_SHARES: u64 = 4;
-/// Per cent of a GPU that sharers may use together on average.
-const FULL: f64 = 80.0;
-/// What is left free above the most memory that was seen.
-const MEMORY_ROOM: f64 = 1.1;
-/// How much more compute than the mean a MIG device must have.
-const COMPUTE_ROOM: f64 = 2.0;
+/// The most pods that share one GPU by time slices or MPS.
+pub const MAX_SHARES: u64 = 4;
+/// The highest sum of the mean utilization of pods that share a GPU, in percent.
+const MAX_SHARED_UTILIZATION: f64 = 80.0;
+/// A share has at least this multiple of the peak memory.
+const MEMORY_HEADROOM: f64 = 1.1;
+/// A MIG device has at least this multiple of the mean compute.
+const COMPUTE_HEADROOM: f64 = 2.0;
 
-/// What is known of a workload that has whole GPUs.
+/// How a workload used its GPUs.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct WorkloadUsage<'a> {
     /// The policy that governs it.
     pub policy: Option<&'a Policy>,
-    /// All policies.
     pub policies: &'a PolicySet,
-    /// GPU hours in all.
+    /// All GPU hours.
     pub hours: f64,
-    /// GPU hours as whole GPUs that nobody shared.
+    /// Hours of whole GPUs that it had alone. `mean` and the fields after it describe only these.
     pub whole_hours: f64,
-    /// What these cost.
     pub whole_cost: Option<f64>,
-    /// Ways in which what it held is shared.
+    /// Whether it also held shares or MIG devices.
     pub shared: bool,
-    /// GPUs of one pod.
+    /// GPUs per pod.
     pub devices_per_pod: u64,
-    /// Mean utilization of the whole GPUs, per cent.
+    /// Mean utilization in percent.
     pub mean: f64,
-    /// The part of the time in which they were idle.
-    pub idle_part: f64,
-    /// The most memory in use on one, MiB.
+    /// The fraction of the time in which the GPUs were idle.
+    pub idle_fraction: f64,
+    /// Peak memory in use on one GPU, MiB.
     pub memory_peak: Option<f64>,
-    /// Memory of one, MiB.
+    /// Memory of one GPU, MiB.
     pub memory_total: Option<f64>,
-    /// Their product.
     pub product: Option<&'a Product>,
 }
 
-/// What to do with a workload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Advice {
-    /// The strategy to use; `null` where nothing is said.
+pub struct Recommendation {
+    /// The strategy to use; `null` without a recommendation.
     pub strategy: Option<&'static str>,
-    /// Whether that is another than now.
+    /// Whether the strategy differs from the current one.
     pub change: bool,
-    /// The MIG profile to use.
     pub profile: Option<String>,
-    /// Pods that one GPU then holds.
-    pub per_gpu: Option<u64>,
-    /// The policy for its namespace's label; `null` where it is there, or no policy gives this.
+    /// Pods per GPU under that strategy.
+    #[serde(rename = "perGpu")]
+    pub pods_per_gpu: Option<u64>,
+    /// The policy to set by the namespace's label; `null` if it is set already, or if no policy
+    /// allows the strategy.
     pub set_policy: Option<String>,
-    /// GPU hours saved.
+    /// GPU hours that the change saves.
     pub saving_hours: f64,
-    /// What these cost.
+    /// The cost of these hours.
     pub saving: Option<f64>,
-    /// Why.
-    pub because: String,
+    #[serde(rename = "because")]
+    pub reason: String,
 }
 
-/// A way to share.
-struct Way {
+struct SharingOption {
     strategy: Strategy,
     profile: Option<MigProfile>,
-    per_gpu: u64,
+    pods_per_gpu: u64,
 }
 
-impl Case<'_> {
-    /// What to do.
-    pub fn advice(&self) -> Advice {
-        let stays = |because: String| Advice {
+impl WorkloadUsage<'_> {
+    pub fn recommendation(&self) -> Recommendation {
+        let keep = |reason: String| Recommendation {
             strategy: Some(Strategy::Exclusive.as_str()),
-            because,
-            ..Advice::default()
+            reason,
+            ..Recommendation::default()
         };
         if self.whole_hours < ENOUGH_HOURS {
-            return Advice {
-                because: if self.shared {
-                    "it shares already".to_owned()
+            return Recommendation {
+                reason: if self.shared {
+                    "it shares GPUs already".to_owned()
                 } else if self.hours >= ENOUGH_HOURS {
-                    "which GPUs it held, or how they are shared, is not known".to_owned()
+                    "which GPUs it held, or how they are shared, is unknown".to_owned()
                 } else {
-                    format!("it was seen for less than {ENOUGH_HOURS} GPU hour, too little to judge by")
+                    format!("it used less than {ENOUGH_HOURS} GPU hour, too little for a recommendation")
                 },
-                ..Advice::default()
+                ..Recommendation::default()
             };
         }
-        let idle = self.idle_part * 100.0;
         if let Some(policy) = self.policy
             && policy.allows(Strategy::Exclusive)
         {
-            let more = if self.idle_part >= BURSTY_FROM {
-                format!("; yet its GPUs idled {idle:.0} % of the time, so look at what it waits for, or end it sooner")
+            let more = if self.idle_fraction >= BURSTY_FROM {
+                format!(
+                    "; but its GPUs were idle {:.0} % of the time: find out what it waits for, or stop it sooner",
+                    self.idle_fraction * 100.0
+                )
             } else {
                 String::new()
             };
-            return stays(format!(
+            return keep(format!(
                 "policy {} gives whole GPUs: training is not shared{more}",
                 policy.name
             ));
         }
         if self.policy.is_none() {
             if self.devices_per_pod > 1 {
-                return stays(format!(
-                    "each pod holds {} GPUs that work in step: training is not shared",
+                return keep(format!(
+                    "each pod holds {} GPUs that work together: training is not shared",
                     self.devices_per_pod
                 ));
             }
             if self.mean >= BUSY_FROM {
-                return stays(format!("it keeps its GPUs busy, {:.0} % on average", self.mean));
+                return keep(format!("it keeps its GPUs busy, {:.0} % on average", self.mean));
             }
         }
-        let Some(way) = self.ways().into_iter().find(|way| way.per_gpu >= 2) else {
-            return stays(match (self.memory_peak, self.memory_total) {
+        let Some(option) = self.options().into_iter().find(|option| option.pods_per_gpu >= 2) else {
+            return keep(match (self.memory_peak, self.memory_total) {
                 (Some(peak), Some(total)) => format!(
-                    "no share holds it: it used {:.0} of {:.0} GiB of memory, and {:.0} % of the GPU on average",
+                    "no share is large enough: it used {:.0} of {:.0} GiB of memory, and {:.0} % of the GPU on average",
                     peak / 1024.0,
                     total / 1024.0,
                     self.mean
                 ),
-                _ => "how much memory it needs was not seen".to_owned(),
+                _ => "its memory use is unknown".to_owned(),
             });
         };
-        self.change(&way)
+        self.change_to(&option)
     }
 
-    fn change(&self, way: &Way) -> Advice {
-        let kept = 1.0 / real(way.per_gpu);
-        let saved = |all: f64| all * (1.0 - kept);
-        let (set_policy, then) = match self.policy {
+    fn change_to(&self, option: &SharingOption) -> Recommendation {
+        let kept = 1.0 / real(option.pods_per_gpu);
+        let saved = |amount: f64| amount * (1.0 - kept);
+        let (set_policy, next) = match self.policy {
             Some(policy) if policy.mode == Mode::Enforce => {
-                (None, format!("policy {} gives it that: recreate the pods", policy.name))
+                (None, format!("policy {} allows it: recreate the pods", policy.name))
             }
             Some(policy) => (
                 None,
                 format!(
-                    "policy {} gives it that once its mode is Enforce, not {}",
+                    "policy {} allows it: change its mode from {} to Enforce",
                     policy.name, policy.mode
                 ),
             ),
-            None => match self.policy_for(way) {
+            None => match self.policy_for(option) {
                 Some(policy) => (
                     Some(policy.name.to_string()),
-                    format!("policy {} gives it that", policy.name),
+                    format!("policy {} allows it", policy.name),
                 ),
-                None => (None, "no policy gives it that yet".to_owned()),
+                None => (None, "no policy allows it yet".to_owned()),
             },
         };
         let used = match self.memory_peak {
@@ -175,45 +174,48 @@ impl Case<'_> {
             ),
             None => format!("{:.0} % on average used", self.mean),
         };
-        let idle = self.idle_part * 100.0;
-        Advice {
-            strategy: Some(way.strategy.as_str()),
+        Recommendation {
+            strategy: Some(option.strategy.as_str()),
             change: true,
-            profile: way.profile.map(|profile| profile.to_string()),
-            per_gpu: Some(way.per_gpu),
+            profile: option.profile.map(|profile| profile.to_string()),
+            pods_per_gpu: Some(option.pods_per_gpu),
             set_policy,
             saving_hours: saved(self.whole_hours),
             saving: self.whole_cost.map(saved),
-            because: format!("{used}, idle {idle:.0} % of the time; {then}"),
+            reason: format!("{used}, idle {:.0} % of the time; {next}", self.idle_fraction * 100.0),
         }
     }
 
-    /// The ways that suit it, the best first.
-    fn ways(&self) -> Vec<Way> {
-        let of = |strategy: Strategy, policy: Option<&Policy>| match strategy {
+    /// The options that suit the workload, best first.
+    fn options(&self) -> Vec<SharingOption> {
+        let option = |strategy: Strategy, policy: Option<&Policy>| match strategy {
             Strategy::Exclusive => None,
             Strategy::Mig => self.mig(policy),
-            Strategy::Mps | Strategy::TimeSlicing => self.turns(strategy),
+            Strategy::Mps | Strategy::TimeSlicing => self.replicas(strategy),
         };
         if let Some(policy) = self.policy {
             return policy
                 .sharing_rules()
                 .filter(|rule| rule.allows_product(self.product))
-                .filter_map(|rule| of(rule.strategy, Some(policy)))
+                .filter_map(|rule| option(rule.strategy, Some(policy)))
                 .collect();
         }
-        let order = if self.idle_part >= BURSTY_FROM {
+        let order = if self.idle_fraction >= BURSTY_FROM {
             [Strategy::TimeSlicing, Strategy::Mps, Strategy::Mig]
         } else {
             [Strategy::Mig, Strategy::Mps, Strategy::TimeSlicing]
         };
-        order.into_iter().filter_map(|strategy| of(strategy, None)).collect()
+        order
+            .into_iter()
+            .filter_map(|strategy| option(strategy, None))
+            .collect()
     }
 
-    /// The smallest profile that has room enough; of those that the policy allows, where there is one.
-    fn mig(&self, policy: Option<&Policy>) -> Option<Way> {
+    /// The MIG profile that fits most often on a GPU and is large enough. With a policy, only
+    /// profiles that it allows.
+    fn mig(&self, policy: Option<&Policy>) -> Option<SharingOption> {
         let (product, peak) = (self.product?, self.memory_peak?);
-        let memory = self.memory_total.and_then(whole);
+        let memory = self.memory_total.and_then(model_memory);
         let model = geometry::model_of(product, memory)?;
         let allowed = |profile: &MigProfile| {
             policy.is_none_or(|policy| {
@@ -224,61 +226,62 @@ impl Case<'_> {
         let mut profiles: Vec<MigProfile> = model.rows.iter().filter_map(|row| row.profile.parse().ok()).collect();
         profiles.retain(|profile| {
             let compute = model.compute_part(*profile).unwrap_or(0.0);
-            profile.variant() == apportion_mig::profile::Variant::Plain
+            profile.variant() == Variant::Plain
                 && allowed(profile)
-                && real(profile.assured_memory().0) >= peak * MEMORY_ROOM
-                && compute * 100.0 >= self.mean * COMPUTE_ROOM
+                && real(profile.assured_memory().0) >= peak * MEMORY_HEADROOM
+                && compute * 100.0 >= self.mean * COMPUTE_HEADROOM
         });
-        let most = |profile: &MigProfile| model.row(*profile).map_or(0, |row| u64::from(row.max));
+        let per_gpu = |profile: &MigProfile| model.row(*profile).map_or(0, |row| u64::from(row.max));
         let best = profiles
             .into_iter()
-            .max_by_key(|profile| (most(profile), std::cmp::Reverse(*profile)))?;
-        Some(Way {
+            .max_by_key(|profile| (per_gpu(profile), std::cmp::Reverse(*profile)))?;
+        Some(SharingOption {
             strategy: Strategy::Mig,
             profile: Some(best),
-            per_gpu: most(&best),
+            pods_per_gpu: per_gpu(&best),
         })
     }
 
-    /// How many fit on one GPU together, by memory and by use.
-    fn turns(&self, strategy: Strategy) -> Option<Way> {
+    /// The most replicas whose memory and utilization fit on one GPU.
+    fn replicas(&self, strategy: Strategy) -> Option<SharingOption> {
         let (peak, total) = (self.memory_peak?, self.memory_total?);
-        let by_memory = total / (peak * MEMORY_ROOM).max(1.0);
-        let by_use = FULL / self.mean.max(1.0);
-        let per_gpu = (2..=MOST_SHARES)
+        let by_memory = total / (peak * MEMORY_HEADROOM).max(1.0);
+        let by_utilization = MAX_SHARED_UTILIZATION / self.mean.max(1.0);
+        let pods_per_gpu = (2..=MAX_SHARES)
             .rev()
-            .find(|count| real(*count) <= by_memory.min(by_use))?;
-        Some(Way {
+            .find(|count| real(*count) <= by_memory.min(by_utilization))?;
+        Some(SharingOption {
             strategy,
             profile: None,
-            per_gpu,
+            pods_per_gpu,
         })
     }
 
-    /// The policy that a label can choose and that gives this: best one that prefers it.
-    fn policy_for(&self, way: &Way) -> Option<&Policy> {
-        let gives = |policy: &&Policy| {
-            let mut rules = policy.sharing_rules();
-            rules.any(|rule| {
-                rule.strategy == way.strategy
-                    && rule.allows_product(self.product)
-                    && way.profile.is_none_or(|profile| rule.allows_profile(profile))
-            })
+    /// A policy that allows the option and that a namespace label selects. Policies that prefer the
+    /// option come first.
+    fn policy_for(&self, option: &SharingOption) -> Option<&Policy> {
+        let rule_allows = |rule: &SharingRule| {
+            rule.strategy == option.strategy
+                && rule.allows_product(self.product)
+                && option.profile.is_none_or(|profile| rule.allows_profile(profile))
         };
+        let allows = |policy: &&Policy| policy.sharing_rules().any(rule_allows);
         let by_label = |policy: &&Policy| {
             policy.namespaces == Policy::default_namespaces(&policy.name) && policy.pods.requirements.is_empty()
         };
-        let prefers = |policy: &Policy| policy.sharing_rules().next().map(|rule| rule.strategy) == Some(way.strategy);
+        let prefers =
+            |policy: &Policy| policy.sharing_rules().next().map(|rule| rule.strategy) == Some(option.strategy);
         self.policies
             .iter()
             .filter(by_label)
-            .filter(gives)
+            .filter(allows)
             .min_by_key(|policy| (!prefers(policy), policy.name.clone()))
     }
 }
 
-/// Memory in use and free, as the size of a model: what the driver keeps for itself is a few per cent.
-fn whole(mebibytes: f64) -> Option<MiB> {
+/// Measured memory (used plus free) as the memory of a GPU model. It is a few percent below the
+/// nominal size, because the driver keeps some memory for itself.
+fn model_memory(mebibytes: f64) -> Option<MiB> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let whole = mebibytes as u64;
     (mebibytes >= 1.0).then_some(MiB(whole))
@@ -291,15 +294,16 @@ mod tests {
 
     fn shipped() -> PolicySet {
         let texts = ["training", "multi-tenant", "development", "inference"].map(|name| {
-            let path = format!("{}/policies/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+            let path = format!("{}/../../policies/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
             (name, std::fs::read_to_string(path).unwrap())
         });
         PolicySet::new(parse_all(texts.iter().map(|(name, text)| (*name, text.as_str()))).unwrap())
     }
 
     #[test]
-    fn every_row_of_the_table() {
-        // Case; policy, product, GiB in all; GPUs a pod, mean, idle part, GiB at most -> strategy, profile, a GPU, policy.
+    fn recommends_the_expected_sharing() {
+        // Case; policy, product, total GiB; GPUs per pod, mean, idle fraction, peak GiB -> strategy,
+        // profile, pods per GPU, policy to set.
         type Row<'r> = (
             &'r str,
             Option<&'r str>,
@@ -337,7 +341,7 @@ mod tests {
                 ("exclusive", "", 0, ""),
             ),
             (
-                "a busy one stays whole",
+                "a busy workload stays whole",
                 None,
                 a100,
                 80.0,
@@ -370,7 +374,7 @@ mod tests {
                 ("time-slicing", "", 4, "development"),
             ),
             (
-                "a notebook with much memory",
+                "a notebook with high memory use",
                 None,
                 a100,
                 80.0,
@@ -392,7 +396,7 @@ mod tests {
                 ("mig", "1g.10gb", 7, "inference"),
             ),
             (
-                "a profile with the compute",
+                "a profile with enough compute",
                 None,
                 a100,
                 80.0,
@@ -414,7 +418,7 @@ mod tests {
                 ("mps", "", 4, "inference"),
             ),
             (
-                "MPS that no policy gives",
+                "MPS that no policy allows",
                 None,
                 "NVIDIA-L4",
                 23.0,
@@ -436,7 +440,7 @@ mod tests {
                 ("mig", "1g.10gb", 7, ""),
             ),
             (
-                "a tenant on T4 has nothing to go to",
+                "a tenant on T4 has no option",
                 Some("multi-tenant"),
                 "Tesla-T4",
                 15.0,
@@ -460,7 +464,7 @@ mod tests {
         ];
         for (case, policy, product, total, devices, mean, idle, peak, expected) in rows {
             let product = Product::from(*product);
-            let advice = Case {
+            let recommendation = WorkloadUsage {
                 policy: policy.map(|name| policies.get(name).unwrap()),
                 policies: &policies,
                 hours: 100.0,
@@ -469,22 +473,25 @@ mod tests {
                 shared: false,
                 devices_per_pod: *devices,
                 mean: *mean,
-                idle_part: *idle,
+                idle_fraction: *idle,
                 memory_peak: Some(peak * 1024.0),
                 memory_total: Some(total * 1024.0),
                 product: Some(&product),
             }
-            .advice();
+            .recommendation();
             let got = (
-                advice.strategy.unwrap_or_default(),
-                advice.profile.as_deref().unwrap_or_default(),
-                advice.per_gpu.unwrap_or(0),
-                advice.set_policy.as_deref().unwrap_or_default(),
+                recommendation.strategy.unwrap_or_default(),
+                recommendation.profile.as_deref().unwrap_or_default(),
+                recommendation.pods_per_gpu.unwrap_or(0),
+                recommendation.set_policy.as_deref().unwrap_or_default(),
             );
-            assert_eq!(got, *expected, "{case}: {}", advice.because);
+            assert_eq!(got, *expected, "{case}: {}", recommendation.reason);
             let kept = if expected.2 == 0 { 1.0 } else { 1.0 / real(expected.2) };
-            assert!((advice.saving_hours - 100.0 * (1.0 - kept)).abs() < 1e-9, "{case}");
-            assert_eq!(advice.change, expected.2 > 0, "{case}");
+            assert!(
+                (recommendation.saving_hours - 100.0 * (1.0 - kept)).abs() < 1e-9,
+                "{case}"
+            );
+            assert_eq!(recommendation.change, expected.2 > 0, "{case}");
         }
     }
 }

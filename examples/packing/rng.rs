@@ -1,13 +1,12 @@
-//! Chance that is the same on every machine and in every run.
+//! Random numbers that are the same on every machine and in every run.
 
 /// `SplitMix64` (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
-    /// Dice that fall as the seed says.
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
-        Dice(seed)
+        Rng(seed)
     }
 
     fn next(&mut self) -> u64 {
@@ -18,37 +17,38 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// From 0 up to 1, without it.
+    /// Uniform in `0..1`.
     #[allow(clippy::cast_precision_loss, reason = "53 bits are what a double has")]
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// From `low` to `high`.
+    /// Uniform between `low` and `high`.
     pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    /// Below `most`.
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
-        self.next() % most
+    /// Uniform in `0..bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
     }
 
-    /// A place in a list of that length.
+    /// A random index into a list of this length.
     pub(crate) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
     }
 
-    /// Times between arrivals, with this mean.
+    /// Exponentially distributed with this mean: the times between arrivals.
     pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.unit()).ln()
     }
 
-    /// Durations: most are short, some are long. The median, and the spread of the logarithm.
-    pub(crate) fn lognormal(&mut self, median: f64, spread: f64) -> f64 {
-        // Box and Muller.
+    /// Log-normally distributed with this median; `sigma` is the standard deviation of the logarithm.
+    /// Most durations are short, and some are long.
+    pub(crate) fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
+        // The Box-Muller transform.
         let (a, b) = (1.0 - self.unit(), self.unit());
         let normal = (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos();
-        median * (spread * normal).exp()
+        median * (sigma * normal).exp()
     }
 }

@@ -1,12 +1,15 @@
-//! Figures as people read them.
+//! Numbers and sentences that all output formats share.
+
+use std::fmt::Write as _;
 
 use crate::Report;
-use crate::advice::Advice;
-use crate::holding::Scope;
+use crate::allocation::Scope;
+use crate::recommendation::Recommendation;
+use crate::window::real;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Hours: `1,234`, `12.5`.
+/// `12.5`, `1,234`.
 pub fn hours(hours: f64) -> String {
     if hours.abs() < 99.95 {
         format!("{hours:.1}")
@@ -15,21 +18,21 @@ pub fn hours(hours: f64) -> String {
     }
 }
 
-/// Per cent, or a dash.
+/// `12 %`, or `-` if unknown.
 pub fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0} %"))
 }
 
-/// A part of a whole in per cent.
-pub fn part(of: f64, all: f64) -> String {
-    if all > 0.0 {
-        format!("{:.0} %", of / all * 100.0)
+/// `part` of `whole` in percent.
+pub fn ratio(part: f64, whole: f64) -> String {
+    if whole > 0.0 {
+        format!("{:.0} %", part / whole * 100.0)
     } else {
         "-".to_owned()
     }
 }
 
-/// An amount without its currency, or a dash.
+/// An amount without its currency, or `-` if unknown.
 pub fn money(amount: Option<f64>) -> String {
     match amount {
         None => "-".to_owned(),
@@ -38,20 +41,20 @@ pub fn money(amount: Option<f64>) -> String {
     }
 }
 
-/// MiB as GiB.
+/// MiB as GiB, or `-` if unknown.
 pub fn gibibytes(mebibytes: Option<f64>) -> String {
     mebibytes.map_or_else(|| "-".to_owned(), |mebibytes| format!("{:.1}", mebibytes / 1024.0))
 }
 
-/// A whole number with commas between thousands.
+/// A whole number with thousands separators.
 fn grouped(value: f64) -> String {
     let plain = format!("{value:.0}");
     let (sign, digits) = plain
         .strip_prefix('-')
         .map_or(("", plain.as_str()), |digits| ("-", digits));
     let mut text = String::from(sign);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -59,37 +62,37 @@ fn grouped(value: f64) -> String {
     text
 }
 
-/// Utilization over time in `width` characters; a blank where nothing was seen.
-pub fn sparkline(trend: &[Option<f64>], width: usize) -> String {
-    merged(trend, width)
+/// Utilization over time in at most `width` characters. Buckets without samples are blank.
+pub fn sparkline(timeline: &[Option<f64>], width: usize) -> String {
+    resample(timeline, width)
         .into_iter()
         .map(|value| match value {
             None => ' ',
             Some(value) => {
                 let eighths = (value.clamp(0.0, 100.0) / 12.5).floor().min(7.0);
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                let place = eighths as usize;
-                BARS[place]
+                let index = eighths as usize;
+                BARS[index]
             }
         })
         .collect()
 }
 
-/// Fewer buckets: the mean of those that fall together.
-pub fn merged(trend: &[Option<f64>], width: usize) -> Vec<Option<f64>> {
-    if trend.len() <= width {
-        return trend.to_vec();
+/// Reduces a timeline to at most `width` buckets by taking means.
+fn resample(timeline: &[Option<f64>], width: usize) -> Vec<Option<f64>> {
+    if timeline.len() <= width {
+        return timeline.to_vec();
     }
     (0..width)
-        .map(|at| {
-            let part = &trend[at * trend.len() / width..(at + 1) * trend.len() / width];
-            let seen: Vec<f64> = part.iter().flatten().copied().collect();
-            (!seen.is_empty()).then(|| seen.iter().sum::<f64>() / f64::from(u32::try_from(seen.len()).unwrap_or(1)))
+        .map(|index| {
+            let merged = &timeline[index * timeline.len() / width..(index + 1) * timeline.len() / width];
+            let values: Vec<f64> = merged.iter().flatten().copied().collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / real(values.len() as u64))
         })
         .collect()
 }
 
-/// Whose value it is, in a word.
+/// What was measured.
 pub fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Own => "own",
@@ -98,31 +101,34 @@ pub fn scope(scope: Scope) -> &'static str {
     }
 }
 
-/// What to do, in few words.
-pub fn advice(advice: &Advice) -> String {
-    match (advice.change, advice.strategy, &advice.profile, advice.per_gpu) {
+/// A recommendation in a few words.
+pub fn recommendation(recommendation: &Recommendation) -> String {
+    match (
+        recommendation.change,
+        recommendation.strategy,
+        &recommendation.profile,
+        recommendation.pods_per_gpu,
+    ) {
         (false, Some(_), ..) => "keep whole GPUs".to_owned(),
         (false, None, ..) => "-".to_owned(),
-        (true, strategy, profile, per_gpu) => {
+        (true, strategy, profile, pods_per_gpu) => {
             let mut text = strategy.unwrap_or_default().to_owned();
             if let Some(profile) = profile {
                 text.push(' ');
                 text.push_str(profile);
             }
-            if let Some(per_gpu) = per_gpu {
-                text.push_str(", ");
-                text.push_str(&per_gpu.to_string());
-                text.push_str(" a GPU");
+            if let Some(pods) = pods_per_gpu {
+                let _ = write!(text, ", {pods} per GPU");
             }
             text
         }
     }
 }
 
-/// What a manager wants to know, in sentences.
+/// The most important numbers in sentences.
 pub fn summary(report: &Report) -> Vec<String> {
     let (total, usage) = (&report.total, &report.total.usage);
-    let unit = report.currency.as_deref().unwrap_or("");
+    let currency = report.currency.as_deref().unwrap_or("");
     let mut sentences = vec![
         format!(
             "{} to {}: {} hours in steps of {} s; idle means below {} % utilization.",
@@ -139,33 +145,33 @@ pub fn summary(report: &Report) -> Vec<String> {
             hours(usage.gpu_hours),
             percent(usage.mean_percent),
             hours(usage.idle_hours),
-            part(usage.idle_hours, usage.gpu_hours)
+            ratio(usage.idle_hours, usage.gpu_hours)
         ),
         format!(
-            "Pods held {} GPU hours; {} idle hours were nobody's.",
-            hours(total.held_hours),
-            hours(total.idle_unheld_hours)
+            "Pods held {} GPU hours; {} idle hours are not known to belong to a pod.",
+            hours(total.allocated_hours),
+            hours(total.idle_unallocated_hours)
         ),
     ];
-    if let (Some(cost), Some(wasted)) = (usage.cost, usage.wasted) {
+    if let (Some(cost), Some(idle_cost)) = (usage.cost, usage.idle_cost) {
         sentences.push(format!(
-            "That cost {} {unit}, of which {} {unit} ({}) went into idle hours.",
+            "All GPU hours cost {} {currency}, of which {} {currency} ({}) went into idle hours.",
             money(Some(cost)),
-            money(Some(wasted)),
-            part(wasted, cost)
+            money(Some(idle_cost)),
+            ratio(idle_cost, cost)
         ));
     }
-    let changes = report.workloads.iter().filter(|row| row.advice.change).count();
+    let changes = report.workloads.iter().filter(|row| row.recommendation.change).count();
     sentences.push(match (changes, total.saving) {
-        (0, _) => "No workload should be shared otherwise than it is.".to_owned(),
+        (0, _) => "No workload should share GPUs differently.".to_owned(),
         (count, Some(saving)) => format!(
-            "Sharing {count} workload{} otherwise would save {} GPU hours, {} {unit}, in such a time.",
+            "If {count} workload{} shared GPUs as recommended, such a window would cost {} GPU hours less, {} {currency}.",
             plural(count),
             hours(total.saving_hours),
             money(Some(saving))
         ),
         (count, None) => format!(
-            "Sharing {count} workload{} otherwise would save {} GPU hours in such a time.",
+            "If {count} workload{} shared GPUs as recommended, such a window would cost {} GPU hours less.",
             plural(count),
             hours(total.saving_hours)
         ),
@@ -173,8 +179,8 @@ pub fn summary(report: &Report) -> Vec<String> {
     sentences
 }
 
-/// A UUID that fits into a column.
-pub fn short(uuid: &str) -> String {
+/// A UUID, shortened to fit into a column.
+pub fn short_uuid(uuid: &str) -> String {
     if uuid.len() > 16 {
         format!("{}..", &uuid.chars().take(14).collect::<String>())
     } else {
@@ -182,7 +188,8 @@ pub fn short(uuid: &str) -> String {
     }
 }
 
-fn plural(count: usize) -> &'static str {
+/// The ending of a noun after `count`.
+pub fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
@@ -191,20 +198,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_short() {
+    fn numbers_are_rounded_and_grouped() {
         assert_eq!(
             [0.04, 12.34, 99.94, 1234.5, 9_876_543.0].map(hours),
             ["0.0", "12.3", "99.9", "1,234", "9,876,543"]
         );
         assert_eq!([Some(-1234.0), Some(0.5), None].map(money), ["-1,234", "0.50", "-"]);
-        assert_eq!(part(1.0, 0.0), "-");
+        assert_eq!(ratio(1.0, 0.0), "-");
     }
 
     #[test]
-    fn sparklines_show_holes() {
-        let trend = [Some(0.0), Some(100.0), None, Some(50.0)];
-        assert_eq!(sparkline(&trend, 4), "▁█ ▅");
-        assert_eq!(sparkline(&trend, 2), "▅▅");
+    fn sparklines_have_blanks_without_samples() {
+        let timeline = [Some(0.0), Some(100.0), None, Some(50.0)];
+        assert_eq!(sparkline(&timeline, 4), "▁█ ▅");
+        assert_eq!(sparkline(&timeline, 2), "▅▅");
         assert_eq!(sparkline(&[], 4), "");
     }
 }

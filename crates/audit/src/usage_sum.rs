@@ -1,33 +1,33 @@
-//! Sums of what was used.
+//! Sums of usage over devices or allocations.
 
 use super::device::Activity;
 use super::report::Usage;
-use super::trend::TrendMean;
+use super::timeline::TimelineMean;
 use super::window::Window;
 
-/// Sums over devices or holdings.
 #[derive(Debug, Default)]
-pub struct Tally {
-    /// The sums, before [`Tally::done`].
+pub struct UsageSum {
+    /// The sums so far, without the means that [`UsageSum::finish`] adds.
     pub usage: Usage,
+    /// Mean utilization times GPU hours.
     weighted_mean: f64,
-    /// Memory of the device on which the peak was, MiB.
+    /// Total memory of the device with the memory peak, MiB.
     pub memory_total: Option<f64>,
-    trend: TrendMean,
+    timeline: TimelineMean,
 }
 
-impl Tally {
-    /// Adds what was held of `weight` GPUs at so much an hour.
+impl UsageSum {
+    /// Adds the activity of `gpus` GPUs (or a fraction of one) at `price` per GPU hour.
     pub fn add(
         &mut self,
         window: &Window,
         activity: &Activity,
-        weight: f64,
+        gpus: f64,
         price: Option<f64>,
         memory_total: Option<f64>,
     ) {
-        let hours = window.hours(activity.steps) * weight;
-        let idle = window.hours(activity.idle_steps) * weight;
+        let hours = window.hours(activity.steps) * gpus;
+        let idle = window.hours(activity.idle_steps) * gpus;
         let usage = &mut self.usage;
         usage.gpu_hours += hours;
         usage.idle_hours += idle;
@@ -40,16 +40,15 @@ impl Tally {
         }
         if let Some(price) = price {
             usage.cost = Some(usage.cost.unwrap_or(0.0) + hours * price);
-            usage.wasted = Some(usage.wasted.unwrap_or(0.0) + idle * price);
+            usage.idle_cost = Some(usage.idle_cost.unwrap_or(0.0) + idle * price);
         }
-        self.trend.add(&activity.trend, weight);
+        self.timeline.add(&activity.timeline, gpus);
     }
 
-    /// The means as well.
-    pub fn done(self) -> Usage {
+    pub fn finish(self) -> Usage {
         let mut usage = self.usage;
         usage.mean_percent = (usage.gpu_hours > 0.0).then(|| self.weighted_mean / usage.gpu_hours);
-        usage.trend = self.trend.mean().0;
+        usage.timeline = self.timeline.mean().0;
         usage
     }
 }
