@@ -170,7 +170,7 @@ fn allowed_profiles(rule: &SharingRule, memory: Option<MiB>, inventory: &Invento
     if large_enough.is_empty() {
         let allowed = rule.profile_names();
         return Err(Denial::new(
-            format!("metadata.annotations[{}]", GPU_MEMORY_ANNOTATION),
+            format!("metadata.annotations[{GPU_MEMORY_ANNOTATION}]"),
             format!("no MIG profile that the policy allows has {needed} of memory; it allows {allowed}"),
             "declare less memory, or ask for a policy that allows larger profiles",
         ));

@@ -39,7 +39,7 @@ pub fn denial(bypass: &GpuBypass) -> Denial {
             "remove it; the device plugin sets the daemon and the limits of a container with an MPS share",
         ),
         BypassKind::EnvVar => (
-            format!("sets {name}, which selects devices that the container was not allocated"),
+            format!("sets {name}, which can select devices that the container was not allocated"),
             request_gpu,
         ),
         BypassKind::EnvFrom if name.is_empty() => (
