@@ -1,29 +1,25 @@
-//! Ways to serve a pod under one rule.
+//! The ways to serve a pod under a rule of its policy.
 
-use super::outcome::{Denial, Target};
-use super::resource_naming::ResourceNaming;
-use super::target;
+use super::container_rewrite;
+use super::model::{ContainerRewrite, Denial, ResourceNaming};
+use crate::gpu::names::GPU_MEMORY_ANNOTATION;
 use crate::gpu::{ContainerDemand, GpuResource, PodDemand, Strategy};
 use crate::inventory::{Inventory, Offer, OfferClass};
 use crate::policy::SharingRule;
 use apportion_mig::memory::MiB;
 use apportion_mig::profile::MigProfile;
 
-/// A way to serve a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate<'r> {
-    /// The rule.
     pub rule: &'r SharingRule,
-    /// How nodes name it.
     pub naming: ResourceNaming,
-    /// What each container gets.
-    pub targets: Vec<Target>,
+    pub rewrites: Vec<ContainerRewrite>,
 }
 
 impl Candidate<'_> {
-    /// The resources that its containers ask for, each once.
+    /// The resources that the rewritten containers request, without duplicates.
     pub fn resources(&self) -> Vec<GpuResource> {
-        let mut resources: Vec<GpuResource> = self.targets.iter().map(|target| target.resource).collect();
+        let mut resources: Vec<GpuResource> = self.rewrites.iter().map(|rewrite| rewrite.resource).collect();
         resources.sort_unstable();
         resources.dedup();
         resources
@@ -32,7 +28,8 @@ impl Candidate<'_> {
 
 /// All ways to serve a pod under a rule, in order of preference, or why there is none.
 ///
-/// A name that says what it is goes before one that needs a selector: mixed MIG before single, `.shared` before plain.
+/// An unambiguous resource name precedes one that needs a node selector: MIG `mixed` before
+/// `single`, and `.shared` before the plain name.
 pub fn candidates<'r>(
     rule: &'r SharingRule,
     demand: &PodDemand,
@@ -50,8 +47,8 @@ pub fn candidates<'r>(
     candidates_where(rule, demand, inventory, is_single)
 }
 
-/// All ways to serve a pod under a rule on whatever nodes there may be.
-pub fn every_candidate<'r>(rule: &'r SharingRule, demand: &PodDemand) -> Result<Vec<Candidate<'r>>, Denial> {
+/// All ways to serve a pod under a rule, whatever nodes exist.
+pub fn all_possible_candidates<'r>(rule: &'r SharingRule, demand: &PodDemand) -> Result<Vec<Candidate<'r>>, Denial> {
     candidates_where(rule, demand, &Inventory::default(), |_| true)
 }
 
@@ -63,44 +60,48 @@ fn candidates_where<'r>(
 ) -> Result<Vec<Candidate<'r>>, Denial> {
     match rule.strategy {
         Strategy::Exclusive => {
-            let targets = demand.containers.iter().map(target::whole).collect::<Result<_, _>>()?;
+            let rewrites = demand
+                .containers
+                .iter()
+                .map(container_rewrite::whole_gpus)
+                .collect::<Result<_, _>>()?;
             Ok(vec![Candidate {
                 rule,
                 naming: ResourceNaming::Whole,
-                targets,
+                rewrites,
             }])
         }
-        Strategy::Mig => mig(rule, demand, inventory, is_single),
-        Strategy::Mps | Strategy::TimeSlicing => Ok(shares(rule, demand)),
+        Strategy::Mig => mig_candidates(rule, demand, inventory, is_single),
+        Strategy::Mps | Strategy::TimeSlicing => Ok(share_candidates(rule, demand)),
     }
 }
 
-fn shares<'r>(rule: &'r SharingRule, demand: &PodDemand) -> Vec<Candidate<'r>> {
-    let mut candidates = Vec::new();
-    // Time slices of a MIG device are asked for by name or not at all.
+fn share_candidates<'r>(rule: &'r SharingRule, demand: &PodDemand) -> Vec<Candidate<'r>> {
+    let mut names = Vec::new();
+    // A pod gets time slices of a MIG device only if it requests them by name.
     if rule.strategy == Strategy::TimeSlicing
-        && let Some(first) = sole_resource(&demand.containers)
-        && let GpuResource::MigShared(_) = first
+        && let Some(requested) = only_resource(&demand.containers)
+        && let GpuResource::MigShared(_) = requested
     {
-        candidates.push(first);
+        names.push(requested);
     }
-    candidates.extend([GpuResource::GpuShared, GpuResource::Gpu]);
-    candidates
+    names.extend([GpuResource::GpuShared, GpuResource::Gpu]);
+    names
         .into_iter()
         .map(|resource| Candidate {
             rule,
             naming: ResourceNaming::Share(resource),
-            targets: demand
+            rewrites: demand
                 .containers
                 .iter()
-                .map(|container| target::share(container, resource))
+                .map(|container| container_rewrite::one_share(container, resource))
                 .collect(),
         })
         .collect()
 }
 
-/// The one resource that all containers ask for, if it is one.
-fn sole_resource(containers: &[ContainerDemand]) -> Option<GpuResource> {
+/// The resource that all containers request, if it is the same.
+fn only_resource(containers: &[ContainerDemand]) -> Option<GpuResource> {
     let mut all = containers
         .iter()
         .flat_map(|container| container.counts.iter().map(|(resource, _)| resource));
@@ -108,44 +109,44 @@ fn sole_resource(containers: &[ContainerDemand]) -> Option<GpuResource> {
     all.all(|resource| resource == first).then_some(first)
 }
 
-/// `is_single` says whether some node serves the profile under strategy `single`.
-fn mig<'r>(
+/// `is_single` tells whether some node serves the profile under strategy `single`.
+fn mig_candidates<'r>(
     rule: &'r SharingRule,
     demand: &PodDemand,
     inventory: &Inventory,
     is_single: impl Fn(MigProfile) -> bool,
 ) -> Result<Vec<Candidate<'r>>, Denial> {
-    let asked: Vec<Option<MigProfile>> = demand
+    let requested: Vec<Option<MigProfile>> = demand
         .containers
         .iter()
-        .map(|container| target::asked_profile(container, rule))
+        .map(|container| container_rewrite::requested_profile(container, rule))
         .collect::<Result<_, _>>()?;
-    check_asked_memory(&asked, demand, rule, inventory)?;
+    check_requested_memory(&requested, demand, rule, inventory)?;
 
-    let choices = if asked.iter().all(Option::is_some) {
-        asked[..1].iter().flatten().copied().collect()
+    let choices = if requested.iter().all(Option::is_some) {
+        requested[..1].iter().flatten().copied().collect()
     } else {
-        free_choices(rule, demand.memory, inventory)?
+        allowed_profiles(rule, demand.memory, inventory)?
     };
     let mut candidates = Vec::new();
     for choice in choices {
-        let profiles: Vec<MigProfile> = asked.iter().map(|asked| asked.unwrap_or(choice)).collect();
+        let profiles: Vec<MigProfile> = requested.iter().map(|profile| profile.unwrap_or(choice)).collect();
         let with = |naming, resource: &dyn Fn(MigProfile) -> GpuResource| Candidate {
             rule,
             naming,
-            targets: demand
+            rewrites: demand
                 .containers
                 .iter()
                 .zip(&profiles)
-                .map(|(container, profile)| Target {
+                .map(|(container, profile)| ContainerRewrite {
                     container: container.clone(),
                     resource: resource(*profile),
-                    count: target::mig_count(container, resource(*profile)),
+                    count: container_rewrite::mig_device_count(container, resource(*profile)),
                 })
                 .collect(),
         };
         candidates.push(with(ResourceNaming::MigNamed(choice), &GpuResource::Mig));
-        // Under strategy `single` a node has one profile for all.
+        // Under strategy `single`, all devices of a node have the same profile.
         if profiles.iter().all(|profile| *profile == choice) && is_single(choice) {
             candidates.push(with(ResourceNaming::MigSingle(choice), &|_| GpuResource::Gpu));
         }
@@ -153,56 +154,57 @@ fn mig<'r>(
     Ok(candidates)
 }
 
-/// The profiles that a container without a wish may get: those that hold the declared memory, smallest first; without a declaration,
-/// in the order of the policy.
-fn free_choices(rule: &SharingRule, memory: Option<MiB>, inventory: &Inventory) -> Result<Vec<MigProfile>, Denial> {
+/// The profiles for a container that does not request one: those with at least the declared memory,
+/// smallest first, or all in the order of the policy if the pod declares no memory.
+fn allowed_profiles(rule: &SharingRule, memory: Option<MiB>, inventory: &Inventory) -> Result<Vec<MigProfile>, Denial> {
     let Some(needed) = memory else {
         return Ok(rule.profiles.clone());
     };
-    let mut request: Vec<MigProfile> = rule
+    let mut large_enough: Vec<MigProfile> = rule
         .profiles
         .iter()
         .copied()
-        .filter(|profile| most_memory(*profile, rule, inventory) >= needed)
+        .filter(|profile| max_memory(*profile, rule, inventory) >= needed)
         .collect();
-    request.sort_unstable();
-    if request.is_empty() {
+    large_enough.sort_unstable();
+    if large_enough.is_empty() {
         let allowed = rule.profile_names();
         return Err(Denial::new(
-            format!("metadata.annotations[{}]", crate::gpu::names::GPU_MEMORY_ANNOTATION),
+            format!("metadata.annotations[{GPU_MEMORY_ANNOTATION}]"),
             format!("no MIG profile that the policy allows has {needed} of memory; it allows {allowed}"),
-            "declare less, or ask for a policy that allows more",
+            "declare less memory, or ask for a policy that allows larger profiles",
         ));
     }
-    Ok(request)
+    Ok(large_enough)
 }
 
-fn check_asked_memory(
-    asked: &[Option<MigProfile>],
+fn check_requested_memory(
+    requested: &[Option<MigProfile>],
     demand: &PodDemand,
     rule: &SharingRule,
     inventory: &Inventory,
 ) -> Result<(), Denial> {
     let Some(needed) = demand.memory else { return Ok(()) };
-    for (profile, container) in asked.iter().zip(&demand.containers) {
+    for (profile, container) in requested.iter().zip(&demand.containers) {
         if let Some(profile) = profile
-            && most_memory(*profile, rule, inventory) < needed
+            && max_memory(*profile, rule, inventory) < needed
         {
             return Err(Denial::new(
                 format!("{}.resources.limits", container.field()),
                 format!(
                     "asks for MIG profile {profile}, which has {} of memory, while the pod declares {needed}",
-                    most_memory(*profile, rule, inventory)
+                    max_memory(*profile, rule, inventory)
                 ),
-                "ask for a larger profile, or for nvidia.com/gpu and let the policy choose",
+                "ask for a larger profile, or ask for nvidia.com/gpu and let the policy choose",
             ));
         }
     }
     Ok(())
 }
 
-/// The most memory that a device of a profile has on any node; where there is none, what its name assures.
-fn most_memory(profile: MigProfile, rule: &SharingRule, inventory: &Inventory) -> MiB {
+/// The largest memory of a device with this profile on any node. If there is none, the memory that
+/// the profile guarantees.
+fn max_memory(profile: MigProfile, rule: &SharingRule, inventory: &Inventory) -> MiB {
     let named = OfferClass {
         strategy: Strategy::Mig,
         resource: GpuResource::Mig(profile),

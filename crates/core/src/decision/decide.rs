@@ -1,232 +1,238 @@
-//! From a governed pod to its decision.
+//! The decision for a governed pod.
 
 use std::sync::Arc;
 
 use super::candidate::{Candidate, candidates};
-use super::outcome::{CandidateVerdict, ConsideredOption, Decision, Denial, Grant};
-use super::resource_naming::ResourceNaming;
-use super::{reach, wording};
+use super::model::{CandidateStatus, CandidateSummary, ContainerRewrite, Decision, Denial, Grant, ResourceNaming};
+use super::{messages, node_requirements};
 use crate::gpu::{Counts, PodDemand, demand};
 use crate::inventory::{
     Availability, AvailabilityQuery, Inventory, PendingAdmissions, PodRequestRef, SchedulingConstraints,
 };
-use crate::k8s::{ContainerKind, Pod, Requirement};
-use crate::policy::Guarantees;
-use crate::policy::Policy;
+use crate::k8s::{ContainerKind, Pod, Requirement, SelectionConflict};
+use crate::policy::{Guarantees, Policy};
 
-/// What is to be decided.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionInput<'q, 'a> {
-    /// The pod.
     pub pod: &'q Pod<'a>,
-    /// What it asks for; not empty.
+    /// Must not be empty.
     pub demand: &'q PodDemand,
-    /// The policy that governs it.
+    /// The policy that governs the pod.
     pub policy: &'q Policy,
-    /// What it is promised, see [`super::guarantees_of`].
-    pub terms: &'q Arc<Guarantees>,
-    /// What the cluster has.
+    pub guarantees: &'q Arc<Guarantees>,
     pub inventory: &'q Inventory,
-    /// What was promised a moment ago.
+    /// Recent grants whose pods the inventory does not show yet.
     pub pending: &'q PendingAdmissions,
 }
 
-/// A candidate with what it would take.
-struct Weighed<'r> {
+/// A candidate, evaluated against the pod and the inventory.
+struct EvaluatedCandidate<'r> {
     candidate: Candidate<'r>,
     demand: Counts,
-    /// What the pod's own selectors do not imply yet.
+    /// What the pod does not require of its node yet.
     requirements: Vec<Requirement<'static>>,
-    /// Its place among all that was considered.
-    place: usize,
-    verdict: CandidateVerdict,
+    /// The index in [`Decision::considered`].
+    index: usize,
+    status: CandidateStatus,
     availability: Availability,
 }
 
-/// Decides.
+/// Decides what the pod gets.
 ///
-/// The pod that already asks for exactly what a rule of its policy would give keeps it, whatever is free: so a second pass over our
-/// own output changes nothing, and a pod may narrow what its namespace allows.
-pub fn decide(question: &DecisionInput<'_, '_>) -> Decision {
-    let scheduling = SchedulingConstraints::of(question.pod);
-    let mut weighed: Vec<Weighed<'_>> = Vec::new();
-    let mut considered: Vec<ConsideredOption> = Vec::new();
-    for rule in question.policy.sharing_rules() {
-        match candidates(rule, question.demand, question.inventory) {
+/// A pod that already requests exactly what a rule of its policy gives keeps it, whatever is free.
+/// So a second pass over our own output changes nothing, and a pod may restrict itself further than
+/// its policy.
+pub fn decide(input: &DecisionInput<'_, '_>) -> Decision {
+    let scheduling = SchedulingConstraints::of(input.pod);
+    let mut evaluated: Vec<EvaluatedCandidate<'_>> = Vec::new();
+    let mut considered: Vec<CandidateSummary> = Vec::new();
+    for rule in input.policy.sharing_rules() {
+        match candidates(rule, input.demand, input.inventory) {
             Ok(list) => {
                 for candidate in list {
-                    let weighed_one = weigh(question, candidate, considered.len(), &scheduling);
-                    considered.push(ConsideredOption {
+                    let candidate = evaluate(input, candidate, considered.len(), &scheduling);
+                    considered.push(CandidateSummary {
                         strategy: rule.strategy,
-                        naming: Some(weighed_one.candidate.naming),
-                        verdict: weighed_one.verdict.clone(),
-                        taken: false,
+                        naming: Some(candidate.candidate.naming),
+                        status: candidate.status.clone(),
+                        chosen: false,
                     });
-                    weighed.push(weighed_one);
+                    evaluated.push(candidate);
                 }
             }
-            Err(denial) => considered.push(ConsideredOption {
+            Err(denial) => considered.push(CandidateSummary {
                 strategy: rule.strategy,
                 naming: None,
-                verdict: CandidateVerdict::Refused(denial),
-                taken: false,
+                status: CandidateStatus::Rejected(denial),
+                chosen: false,
             }),
         }
     }
 
-    let possible = || {
-        weighed
-            .iter()
-            .enumerate()
-            .filter(|(_, w)| !matches!(w.verdict, CandidateVerdict::Refused(_)))
-    };
-    let conforming = || possible().filter(|(_, w)| w.verdict == CandidateVerdict::Conforms);
-    // One that needs nothing more goes first: on a second pass that is our own choice, and an earlier rule of the same strategy, which
-    // was passed over, would narrow it to other products.
-    let conforming = conforming()
-        .find(|(_, w)| w.requirements.is_empty())
-        .or_else(|| conforming().next());
-    let supplied = |availability: Availability| possible().find(move |(_, w)| w.availability == availability);
-    let chosen = conforming
-        .or_else(|| supplied(Availability::Free))
-        .or_else(|| supplied(Availability::Exists))
-        .or_else(|| supplied(Availability::Delegated))
-        .or_else(|| supplied(Availability::Closed))
-        .or_else(|| supplied(Availability::None))
-        .map(|(at, _)| at);
-    let outcome = match chosen {
+    let result = match choose(&evaluated) {
         Some(at) => {
-            let weighed = weighed.swap_remove(at);
-            considered[weighed.place].taken = true;
-            Ok(grant(question, weighed, at == 0))
+            let chosen = evaluated.swap_remove(at);
+            considered[chosen.index].chosen = true;
+            Ok(grant(input, chosen, at == 0))
         }
-        None => Err(denial(&considered)),
+        None => Err(first_denial(&considered)),
     };
-    Decision { outcome, considered }
+    Decision { result, considered }
 }
 
-fn weigh<'r>(
-    question: &DecisionInput<'_, '_>,
-    candidate: Candidate<'r>,
-    place: usize,
-    scheduling: &SchedulingConstraints<'_>,
-) -> Weighed<'r> {
-    let Candidate { rule, naming, .. } = candidate;
-    let (inventory, constraints) = (question.inventory, &scheduling.constraints);
-    let identity = reach::identity(&candidate, inventory);
-    // On a second pass the pod carries what is required here, so it must be judged with it already on the first.
-    let identified = constraints.and(&identity);
-    let narrowing = reach::narrowing(&candidate, question.demand.memory, inventory, &identified);
-    let demand = effective(question.pod, &candidate);
-
-    let keeps_names = candidate.targets.iter().all(|target| !target.is_change());
-    let named_by_resource = matches!(naming, ResourceNaming::MigNamed(_));
-    let conforms = keeps_names && (named_by_resource || identity.iter().all(|r| constraints.imply(r)));
-
-    let all: Vec<Requirement<'static>> = identity.into_iter().chain(narrowing).collect();
-    let against = || {
-        constraints
-            .against(&all)
-            .unwrap_or_else(|| "spec.nodeSelector and spec.affinity: their combination".to_owned())
+/// The index of the candidate that the pod gets; `None` if all are rejected.
+fn choose(evaluated: &[EvaluatedCandidate<'_>]) -> Option<usize> {
+    let possible = || {
+        evaluated
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| !matches!(e.status, CandidateStatus::Rejected(_)))
     };
-    let clash = reach::pinned_product_clash(&candidate, &constraints.and(&all))
-        .map(|words| format!("the pod's node selection: {words}"))
-        .or_else(|| (!constraints.allow(&all)).then(against));
-    let wanted = AvailabilityQuery {
+    let compliant = || possible().filter(|(_, e)| e.status == CandidateStatus::Compliant);
+    // Prefer one without missing requirements. On a second pass it is our own choice, while an
+    // earlier rule of the same strategy, which was passed over, would narrow the pod to other
+    // products.
+    let compliant = compliant()
+        .find(|(_, e)| e.requirements.is_empty())
+        .or_else(|| compliant().next());
+    let by_availability = || {
+        [
+            Availability::Free,
+            Availability::Exists,
+            Availability::Delegated,
+            Availability::Closed,
+            Availability::None,
+        ]
+        .into_iter()
+        .find_map(|availability| possible().find(|(_, e)| e.availability == availability))
+    };
+    compliant.or_else(by_availability).map(|(at, _)| at)
+}
+
+fn evaluate<'r>(
+    input: &DecisionInput<'_, '_>,
+    candidate: Candidate<'r>,
+    index: usize,
+    scheduling: &SchedulingConstraints<'_>,
+) -> EvaluatedCandidate<'r> {
+    let Candidate { rule, naming, .. } = candidate;
+    let (inventory, affinity) = (input.inventory, &scheduling.constraints);
+    let identifying = node_requirements::identifying(&candidate, inventory);
+    // On a second pass the pod has the identifying requirements. Include them on the first pass
+    // too, so that both passes give the same result.
+    let identified = affinity.with_requirements(&identifying);
+    let restricting = node_requirements::restricting(&candidate, input.demand.memory, inventory, &identified);
+    let demand = effective_counts(input.pod, &candidate);
+
+    let keeps_names = candidate.rewrites.iter().all(|rewrite| !rewrite.is_change());
+    let named_by_resource = matches!(naming, ResourceNaming::MigNamed(_));
+    let is_compliant = keeps_names && (named_by_resource || identifying.iter().all(|r| affinity.implies(r)));
+
+    let all: Vec<Requirement<'static>> = identifying.into_iter().chain(restricting).collect();
+    let conflict = node_requirements::product_conflict(&candidate, &affinity.with_requirements(&all))
+        .map(|selection| SelectionConflict {
+            field: "the pod's node selection",
+            reason: selection,
+        })
+        .or_else(|| {
+            let conflict = || {
+                affinity.conflict_with(&all).unwrap_or_else(|| SelectionConflict {
+                    field: "spec.nodeSelector and spec.affinity",
+                    reason: "their combination".to_owned(),
+                })
+            };
+            (!affinity.is_compatible_with(&all)).then(conflict)
+        });
+    let query = AvailabilityQuery {
         rule,
         request: PodRequestRef {
             demand: &demand,
-            memory: question.demand.memory,
-            terms: question.terms,
+            memory: input.demand.memory,
+            terms: input.guarantees,
         },
         scheduling,
     };
-    let (verdict, availability) = if let Some(clash) = clash {
-        let (field, words) = clash.split_once(": ").unwrap_or(("spec", &clash));
+    let (status, availability) = if let Some(SelectionConflict { field, reason }) = conflict {
         let denial = Denial::new(
             field,
-            format!("{words} rules out every node with {naming} ({})", rule.strategy),
+            format!("{reason} rules out every node with {naming} ({})", rule.strategy),
             "remove it, or move the pod to a namespace whose policy allows what it selects",
         );
-        (CandidateVerdict::Refused(denial), Availability::None)
+        (CandidateStatus::Rejected(denial), Availability::None)
     } else {
-        let availability = inventory.availability(&wanted, question.pending);
-        (
-            if conforms {
-                CandidateVerdict::Conforms
-            } else {
-                CandidateVerdict::Availability(availability)
-            },
-            availability,
-        )
+        let availability = inventory.availability(&query, input.pending);
+        let status = if is_compliant {
+            CandidateStatus::Compliant
+        } else {
+            CandidateStatus::Availability(availability)
+        };
+        (status, availability)
     };
-    let requirements = all.into_iter().filter(|r| !constraints.imply(r)).collect();
-    Weighed {
+    let requirements = all.into_iter().filter(|r| !affinity.implies(r)).collect();
+    EvaluatedCandidate {
         candidate,
         demand,
         requirements,
-        place,
-        verdict,
+        index,
+        status,
         availability,
     }
 }
 
-/// The effective request once every container asks for its target.
-fn effective(pod: &Pod<'_>, candidate: &Candidate<'_>) -> Counts {
+/// The effective request of the pod once its containers are rewritten.
+fn effective_counts(pod: &Pod<'_>, candidate: &Candidate<'_>) -> Counts {
     let is_init = |kind| matches!(kind, ContainerKind::Init | ContainerKind::Sidecar);
     let each: Vec<Counts> = pod
         .spec
         .containers()
         .map(|(kind, index, _)| {
             candidate
-                .targets
+                .rewrites
                 .iter()
-                .find(|t| is_init(t.container.kind) == is_init(kind) && t.container.index == index)
-                .map(super::outcome::Target::after)
+                .find(|r| is_init(r.container.kind) == is_init(kind) && r.container.index == index)
+                .map(ContainerRewrite::counts)
                 .unwrap_or_default()
         })
         .collect();
-    demand::effective_of(pod, &each)
+    demand::effective_counts(pod, &each)
 }
 
-fn grant(question: &DecisionInput<'_, '_>, weighed: Weighed<'_>, first: bool) -> Grant {
-    let Weighed {
+fn grant(input: &DecisionInput<'_, '_>, chosen: EvaluatedCandidate<'_>, is_first: bool) -> Grant {
+    let EvaluatedCandidate {
         candidate,
         demand,
         requirements,
-        verdict,
+        status,
         availability,
         ..
-    } = weighed;
+    } = chosen;
     let (strategy, naming) = (candidate.rule.strategy, candidate.naming);
-    let several = question.demand.containers.len() > 1;
-    let mut warnings: Vec<String> = candidate
-        .targets
+    let name_containers = input.demand.containers.len() > 1;
+    let changes = candidate
+        .rewrites
         .iter()
-        .filter_map(|target| wording::change(target, strategy, several))
-        .collect();
-    warnings.extend(
-        candidate
-            .targets
-            .iter()
-            .filter_map(|target| wording::caveat(target, strategy)),
-    );
-    warnings.extend(wording::wait(naming.resource(), strategy, availability));
+        .filter_map(|rewrite| messages::change(rewrite, strategy, name_containers));
+    let mig_devices = candidate
+        .rewrites
+        .iter()
+        .filter_map(|rewrite| messages::mig_devices(rewrite, strategy));
+    let mut warnings: Vec<String> = changes.chain(mig_devices).collect();
+    warnings.extend(messages::waiting(naming.resource(), strategy, availability));
     if availability < Availability::Free
-        && let Some(class) = question.inventory.device_classes().serving(naming.resource())
+        && let Some(class) = input.inventory.device_classes().serving(naming.resource())
     {
-        warnings.push(wording::served(naming.resource(), strategy, availability, class));
+        warnings.push(messages::served_by_dra(
+            naming.resource(),
+            strategy,
+            availability,
+            class,
+        ));
     }
+    let is_compliant = status == CandidateStatus::Compliant;
     Grant {
         strategy,
-        because: wording::because(
-            strategy,
-            naming,
-            availability,
-            verdict == CandidateVerdict::Conforms,
-            first,
-        ),
-        targets: candidate.targets,
+        reason: messages::reason(strategy, naming, availability, is_compliant, is_first),
+        rewrites: candidate.rewrites,
         requirements,
         demand,
         availability,
@@ -234,13 +240,13 @@ fn grant(question: &DecisionInput<'_, '_>, weighed: Weighed<'_>, first: bool) ->
     }
 }
 
-/// The denial that tells most: the first that was found, since the first rule is what the policy prefers.
-fn denial(considered: &[ConsideredOption]) -> Denial {
+/// The first denial is the most useful one, because the policy prefers its first rule.
+fn first_denial(considered: &[CandidateSummary]) -> Denial {
     considered
         .iter()
-        .find_map(|one| match &one.verdict {
-            CandidateVerdict::Refused(denial) => Some(denial.clone()),
-            CandidateVerdict::Conforms | CandidateVerdict::Availability(_) => None,
+        .find_map(|summary| match &summary.status {
+            CandidateStatus::Rejected(denial) => Some(denial.clone()),
+            CandidateStatus::Compliant | CandidateStatus::Availability(_) => None,
         })
-        .unwrap_or_else(|| Denial::new("spec", "the policy allows no strategy", "mend the policy"))
+        .unwrap_or_else(Denial::no_strategy)
 }

@@ -1,86 +1,89 @@
-//! What a policy makes of side doors: which containers are kept from seeing GPUs, and what a pod is turned away for.
+//! What a policy does about GPU bypasses: which containers it hides GPUs from, and which pods it
+//! rejects.
 
-use super::outcome::Denial;
-use crate::gpu::names::{MPS_VARIABLES, VISIBLE_DEVICES, VOID};
+use super::model::Denial;
+use crate::gpu::names::{MPS_VARIABLE_PREFIX, VISIBLE_DEVICES, VOID};
 use crate::gpu::{BypassKind, GpuBypass};
 use crate::k8s::ContainerKind;
 use crate::policy::isolation::Isolation;
 
-/// The doors of containers that are to see no GPU, and do not say so themselves.
-pub fn unhidden<'d>(isolation: &Isolation, doors: &'d [GpuBypass]) -> Vec<&'d GpuBypass> {
-    let is_open = |door: &&GpuBypass| door.kind == BypassKind::Image && isolation.shuts(door.kind);
-    doors.iter().filter(is_open).collect()
+/// The bypasses of containers that must not see GPUs, but do not hide them on their own.
+pub fn unhidden<'d>(isolation: &Isolation, bypasses: &'d [GpuBypass]) -> Vec<&'d GpuBypass> {
+    let is_unhidden = |bypass: &&GpuBypass| bypass.kind == BypassKind::Image && isolation.shuts(bypass.kind);
+    bypasses.iter().filter(is_unhidden).collect()
 }
 
-/// Why a pod with these doors is turned away.
-pub fn denials(isolation: &Isolation, doors: &[GpuBypass]) -> Vec<Denial> {
-    // What an image says is not refused: the container is told otherwise.
-    let shut = |door: &&GpuBypass| door.kind != BypassKind::Image && isolation.shuts(door.kind);
-    doors.iter().filter(shut).map(denial).collect()
+/// Why a pod with these bypasses is rejected.
+pub fn denials(isolation: &Isolation, bypasses: &[GpuBypass]) -> Vec<Denial> {
+    // An image is no reason to reject a pod: the webhook overrides its variable.
+    let is_denied = |bypass: &&GpuBypass| bypass.kind != BypassKind::Image && isolation.shuts(bypass.kind);
+    bypasses.iter().filter(is_denied).map(denial).collect()
 }
 
-/// What is wrong with a door, and what to do instead.
-pub fn denial(door: &GpuBypass) -> Denial {
-    let found = &door.found;
-    let is_ephemeral = matches!(door.container, Some((ContainerKind::Ephemeral, _)));
-    let ask = if is_ephemeral {
-        "remove it; GPUs are given to the containers that a pod is made with"
+/// What is wrong with a bypass, and how to fix it.
+pub fn denial(bypass: &GpuBypass) -> Denial {
+    let name = &bypass.name;
+    let is_ephemeral = matches!(bypass.container, Some((ContainerKind::Ephemeral, _)));
+    let request_gpu = if is_ephemeral {
+        "remove it; only containers that a pod is created with can get GPUs"
     } else {
-        "remove it and ask for nvidia.com/gpu in resources.limits; what is given is visible by itself"
+        "remove it and ask for nvidia.com/gpu in resources.limits; the container then sees the GPUs it gets"
     };
-    let (reason, hint) = match door.kind {
+    let (reason, hint) = match bypass.kind {
         BypassKind::Image => (
-            format!("asks for no GPU and may see those that its image names: {VISIBLE_DEVICES}={VOID} is missing"),
-            "delete the pod, so that its controller makes another, which the webhook rewrites",
+            format!("asks for no GPU but may see those that its image names: {VISIBLE_DEVICES}={VOID} is missing"),
+            "delete the pod; its controller creates another, which the webhook rewrites",
         ),
-        BypassKind::Variable if found.starts_with(MPS_VARIABLES) => (
-            format!("sets {found}, which is for the node to say"),
-            "remove it; a container with a share under MPS is told its daemon and its limits by itself",
+        BypassKind::EnvVar if name.starts_with(MPS_VARIABLE_PREFIX) => (
+            format!("sets {name}, which only the node may set"),
+            "remove it; the device plugin sets the daemon and the limits of a container with an MPS share",
         ),
-        BypassKind::Variable => (
-            format!("sets {found}, which names devices whatever the container was given"),
-            ask,
+        BypassKind::EnvVar => (
+            format!("sets {name}, which can select devices that the container was not allocated"),
+            request_gpu,
         ),
-        BypassKind::VariableSource if found.is_empty() => (
-            format!("may bring any variable into a container with a GPU, {VISIBLE_DEVICES} among them"),
+        BypassKind::EnvFrom if name.is_empty() => (
+            format!("may set any variable of a container with a GPU, including {VISIBLE_DEVICES}"),
             "give it a prefix, such as APP_, or list the keys in env with valueFrom",
         ),
-        BypassKind::VariableSource => (
-            format!("with the prefix {found} may bring {VISIBLE_DEVICES} or its like into a container with a GPU"),
+        BypassKind::EnvFrom => (
+            format!("with the prefix {name} may set {VISIBLE_DEVICES} or a similar variable of a container with a GPU"),
             "give it another prefix, such as APP_, or list the keys in env with valueFrom",
         ),
         BypassKind::Annotation => (
-            "asks the container runtime for devices past the scheduler".to_owned(),
+            "asks the container runtime for devices, bypassing the scheduler".to_owned(),
             "remove it and ask for nvidia.com/gpu in resources.limits",
         ),
-        BypassKind::Privileged if door.field().ends_with(".privileged") => (
+        BypassKind::Privileged if bypass.field().ends_with(".privileged") => (
             "lets the container see every GPU of its node".to_owned(),
-            "remove it; if the container needs a capability, add that one alone",
+            "remove it; if the container needs a capability, add only that one",
         ),
         BypassKind::Privileged => (
-            format!("{found} makes the container as good as privileged, which sees every GPU of its node"),
+            format!("{name} makes the container practically privileged, so that it sees every GPU of its node"),
             "remove it",
         ),
         BypassKind::HostPath => (
-            format!("{found} leads to the devices of the node or to those who hand them out"),
+            format!("{name} gives access to the devices of the node or to a service that hands them out"),
             "remove the volume and ask for nvidia.com/gpu in resources.limits",
         ),
         BypassKind::DeviceMount => (
-            format!("a mount at {found} asks the NVIDIA container runtime for a device"),
-            ask,
+            format!("a mount at {name} asks the NVIDIA container runtime for a device"),
+            request_gpu,
         ),
-        BypassKind::HostNamespace if &**found == "hostPID" => (
-            "shows the pod the processes of all others on its node, and their devices with them".to_owned(),
-            "remove it; shareProcessNamespace serves the containers of one pod",
+        BypassKind::HostNamespace if &**name == "hostPID" => (
+            "shows the pod the processes of all other pods on its node, and through them their devices".to_owned(),
+            "remove it; to share processes within the pod, use shareProcessNamespace",
         ),
         BypassKind::HostNamespace => (
-            "shares the memory of the node's MPS daemon and of others on it".to_owned(),
-            "remove it; an emptyDir with medium Memory at /dev/shm serves the containers of one pod",
+            "shares memory with the node's MPS daemon and with other pods".to_owned(),
+            "remove it; to share memory within the pod, mount an emptyDir with medium Memory at /dev/shm",
         ),
         BypassKind::NodeName => (
-            format!("puts the pod on {found} past the scheduler, which knows what GPUs are free there and for whom"),
-            "remove it and choose nodes by spec.nodeSelector or spec.affinity",
+            format!(
+                "assigns the pod to {name}, bypassing the scheduler, which knows which GPUs are free there and for which pods"
+            ),
+            "remove it and select nodes with spec.nodeSelector or spec.affinity",
         ),
     };
-    Denial::new(door.field(), reason, hint)
+    Denial::new(bypass.field(), reason, hint)
 }

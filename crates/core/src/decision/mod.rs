@@ -1,21 +1,22 @@
-//! The decision: what a governed pod may ask for, and why.
+//! What a governed pod may request, and why.
 //!
-//! [`decide()`] takes values and returns values. It makes [`Candidate`]s - ways to serve the pod under each rule of its policy -
-//! and takes the first that the pod already is, else the first that is free, else the first that exists, else the first.
+//! [`decide()`] takes values and returns values. It builds the [`Candidate`]s, the ways to serve
+//! the pod under each rule of its policy. It chooses the first that the pod already complies with,
+//! otherwise the first that is free, otherwise the first that exists, otherwise the first.
 
 pub mod candidate;
+pub mod compliance;
+pub mod container_rewrite;
 pub mod decide;
 pub mod isolation;
+pub mod messages;
+pub mod model;
 pub mod node_group;
-pub mod outcome;
-pub mod reach;
-pub mod resource_naming;
-pub mod target;
+pub mod node_requirements;
 pub mod violation;
-pub mod wording;
 
 pub use candidate::Candidate;
+pub use compliance::find_violation;
 pub use decide::{DecisionInput, decide};
-pub use outcome::{CandidateVerdict, ConsideredOption, Decision, Denial, Grant, Target};
-pub use resource_naming::ResourceNaming;
-pub use violation::{Violation, ViolationKind, breach};
+pub use model::{CandidateStatus, CandidateSummary, ContainerRewrite, Decision, Denial, Grant, ResourceNaming};
+pub use violation::{Violation, ViolationKind};

@@ -1,163 +1,73 @@
-//! What a pod asks for, in GPUs.
+//! The GPU demand of a pod.
 
-use std::fmt;
-
-use smallvec::SmallVec;
-
+use super::counts::Counts;
 use super::names::GPU_MEMORY_ANNOTATION;
-use super::resource::GpuResource;
-use crate::k8s::{Container, ContainerKind, Pod, request};
+use super::resource::{GpuResource, ResourceError};
+use crate::k8s::quantity::{Quantity, QuantityError, RawQuantity};
+use crate::k8s::request::effective_request;
+use crate::k8s::{Container, ContainerKind, Pairs, Pod};
 use apportion_mig::memory::MiB;
 
-/// How many of each resource, in the order of the resources, without zeros.
-///
-/// Nearly all are of one resource, which stands in the value itself: what a node's pods hold is read for every node that is asked about, and
-/// a pointer would lead to memory that no cache holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Counts(SmallVec<[(GpuResource, u64); 1]>);
-
-impl Counts {
-    /// `count` of one resource.
-    pub fn one(resource: GpuResource, count: u64) -> Self {
-        let mut counts = Counts::default();
-        counts.add(resource, count);
-        counts
-    }
-
-    /// The count of a resource.
-    pub fn get(&self, resource: GpuResource) -> u64 {
-        self.0
-            .binary_search_by_key(&resource, |(r, _)| *r)
-            .map_or(0, |at| self.0[at].1)
-    }
-
-    /// Adds; the sum saturates.
-    pub fn add(&mut self, resource: GpuResource, count: u64) {
-        if count == 0 {
-            return;
-        }
-        match self.0.binary_search_by_key(&resource, |(r, _)| *r) {
-            Ok(at) => self.0[at].1 = self.0[at].1.saturating_add(count),
-            Err(at) => self.0.insert(at, (resource, count)),
-        }
-    }
-
-    /// Takes away, down to zero.
-    pub fn subtract(&mut self, resource: GpuResource, count: u64) {
-        if let Ok(at) = self.0.binary_search_by_key(&resource, |(r, _)| *r) {
-            self.0[at].1 = self.0[at].1.saturating_sub(count);
-            if self.0[at].1 == 0 {
-                self.0.remove(at);
-            }
-        }
-    }
-
-    /// Every resource with its count, none of them zero.
-    pub fn iter(&self) -> impl Iterator<Item = (GpuResource, u64)> + '_ {
-        self.0.iter().copied()
-    }
-
-    /// Whether nothing is asked for.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The number of different resources.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl FromIterator<(GpuResource, u64)> for Counts {
-    fn from_iter<I: IntoIterator<Item = (GpuResource, u64)>>(counts: I) -> Self {
-        let mut sum = Counts::default();
-        for (resource, count) in counts {
-            sum.add(resource, count);
-        }
-        sum
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_empty() {
-            return f.write_str("no GPU");
-        }
-        for (at, (resource, count)) in self.iter().enumerate() {
-            write!(f, "{}{resource} {count}", if at == 0 { "" } else { " + " })?;
-        }
-        Ok(())
-    }
-}
-
-/// What one container asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerDemand {
-    /// Its kind.
     pub kind: ContainerKind,
-    /// Its place in its list.
+    /// The index in the list of its kind.
     pub index: usize,
-    /// Its name.
     pub name: String,
-    /// What it asks for.
     pub counts: Counts,
 }
 
 impl ContainerDemand {
-    /// The path of the container, as people write it: `spec.containers[0]`.
+    /// Such as `spec.containers[0]`.
     pub fn field(&self) -> String {
-        container_field(self.kind, self.index)
+        self.kind.field(self.index)
     }
 }
 
-/// What a pod asks for that can not be read, or that Kubernetes would refuse.
+/// A GPU request that cannot be parsed, or that the API server would reject.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
 pub struct DemandError {
-    /// Where, as people write it.
+    /// Such as `spec.containers[0].resources.limits[nvidia.com/gpu]`.
     pub field: String,
-    /// Why, and what to write instead.
+    /// What is wrong, and what to write instead.
     pub reason: String,
 }
 
-/// What a pod asks for, container by container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodDemand {
-    /// The containers that ask for GPUs, init containers first.
+    /// The containers that request GPUs, init containers first.
     pub containers: Vec<ContainerDemand>,
-    /// GPU memory that each of them needs, by the pod's annotation.
+    /// The GPU memory that each of them needs, from the pod's annotation.
     pub memory: Option<MiB>,
 }
 
-/// GPU memory that a pod declares for each share, by its annotation.
+/// The GPU memory that the annotation of a pod declares for each share.
 pub fn declared_memory(pod: &Pod<'_>) -> Result<Option<MiB>, DemandError> {
     let Some(text) = pod.metadata.annotations.get(GPU_MEMORY_ANNOTATION) else {
         return Ok(None);
     };
-    let memory = crate::gpu::memory::parse_memory(text).map_err(|error| DemandError {
+    let memory = parse_memory(text).map_err(|error| DemandError {
         field: format!("metadata.annotations[{GPU_MEMORY_ANNOTATION}]"),
         reason: error.to_string(),
     })?;
     Ok(Some(memory))
 }
 
-/// What a pod asks of a node at its busiest moment.
-pub type Demand = Counts;
-
 impl PodDemand {
-    /// Reads the demand of a pod.
-    pub fn of(pod: &Pod<'_>) -> Result<Self, DemandError> {
-        let containers = containers_of(pod)?;
+    pub fn from_pod(pod: &Pod<'_>) -> Result<Self, DemandError> {
+        let containers = gpu_containers(pod)?;
         let memory = declared_memory(pod)?;
         Ok(PodDemand { containers, memory })
     }
 
-    /// Whether no container asks for a GPU.
+    /// Whether no container requests a GPU.
     pub fn is_empty(&self) -> bool {
         self.containers.is_empty()
     }
 
-    /// The sum over all containers, as a person would say it; a node needs less when init containers take turns.
+    /// The sum over all containers. The effective request is smaller if init containers run in
+    /// turn.
     pub fn total(&self) -> Counts {
         self.containers
             .iter()
@@ -166,13 +76,13 @@ impl PodDemand {
     }
 }
 
-/// What the containers of a pod ask for, of those that ask for GPUs.
-pub fn containers_of(pod: &Pod<'_>) -> Result<Vec<ContainerDemand>, DemandError> {
+/// The containers that request GPUs, with what they request.
+pub fn gpu_containers(pod: &Pod<'_>) -> Result<Vec<ContainerDemand>, DemandError> {
     let mut containers = Vec::new();
     for (kind, index, container) in pod.spec.containers() {
-        let counts = container_counts(container).map_err(|(list, key, reason)| DemandError {
-            field: format!("{}.resources.{list}[{key}]", container_field(kind, index)),
-            reason,
+        let counts = container_counts(container).map_err(|invalid| DemandError {
+            field: format!("{}.resources.{}[{}]", kind.field(index), invalid.list, invalid.key),
+            reason: invalid.reason,
         })?;
         if !counts.is_empty() {
             containers.push(ContainerDemand {
@@ -186,21 +96,25 @@ pub fn containers_of(pod: &Pod<'_>) -> Result<Vec<ContainerDemand>, DemandError>
     Ok(containers)
 }
 
-/// What a pod asks of its node: Kubernetes' effective request for each GPU resource.
+/// The effective request of a pod for each GPU resource.
 ///
-/// What can not be read counts as nothing here, and takes nothing else with it: this is for pods that the API server has already taken.
-pub fn effective_demand(pod: &Pod<'_>) -> Demand {
+/// Requests that cannot be parsed are ignored, and only those: the API server has already accepted
+/// the pod.
+pub fn effective_demand(pod: &Pod<'_>) -> Counts {
     let each: Vec<Counts> = pod
         .spec
         .containers()
-        .map(|(_, _, Container { resources, .. })| merged(&readable(&resources.limits), &readable(&resources.requests)))
+        .map(|(_, _, Container { resources, .. })| {
+            merge(&parse_valid(&resources.limits), &parse_valid(&resources.requests))
+        })
         .collect();
-    effective_of(pod, &each)
+    effective_counts(pod, &each)
 }
 
-/// The effective request when `each` says what the containers ask for, in the order of [`crate::k8s::pod::PodSpec::containers`].
-pub fn effective_of(pod: &Pod<'_>, each: &[Counts]) -> Demand {
-    let overhead = readable(&pod.spec.overhead);
+/// The effective request if the containers request `each`, in the order of
+/// [`crate::k8s::pod::PodSpec::containers`].
+pub fn effective_counts(pod: &Pod<'_>, each: &[Counts]) -> Counts {
+    let overhead = parse_valid(&pod.spec.overhead);
     let mut resources: Vec<GpuResource> = each
         .iter()
         .chain([&overhead])
@@ -212,7 +126,7 @@ pub fn effective_of(pod: &Pod<'_>, each: &[Counts]) -> Demand {
         .into_iter()
         .map(|resource| {
             let mut at = each.iter();
-            let count = request::effective(&pod.spec, overhead.get(resource), |_| {
+            let count = effective_request(&pod.spec, overhead.get(resource), |_| {
                 at.next().map_or(0, |counts| counts.get(resource))
             });
             (resource, count)
@@ -220,20 +134,20 @@ pub fn effective_of(pod: &Pod<'_>, each: &[Counts]) -> Demand {
         .collect()
 }
 
-/// The path of a container, as people write it.
-pub fn container_field(kind: ContainerKind, index: usize) -> String {
-    format!("spec.{}[{index}]", kind.list())
+type ResourceList<'a> = Pairs<'a, RawQuantity<'a>>;
+
+/// A quantity that cannot be used: in limits or requests, its key, and why.
+pub(super) struct InvalidQuantity {
+    list: &'static str,
+    key: String,
+    reason: String,
 }
 
-type List<'a> = crate::k8s::Pairs<'a, crate::k8s::quantity::RawQuantity<'a>>;
-pub(super) type UnparsedQuantity = (&'static str, String, String);
-
-/// Limits and requests as one: Kubernetes fills requests from limits, and for devices wants them equal
-/// (`SetDefaults_Pod`, `ValidateResourceRequirements`).
-pub(super) fn container_counts(container: &Container<'_>) -> Result<Counts, UnparsedQuantity> {
-    let name = |list: &'static str| move |(key, reason)| (list, key, reason);
-    let limits = read_list(&container.resources.limits).map_err(name("limits"))?;
-    let requests = read_list(&container.resources.requests).map_err(name("requests"))?;
+/// The GPU requests of a container. Kubernetes fills requests from limits, and requires them to be
+/// equal for devices (`SetDefaults_Pod`, `ValidateResourceRequirements`).
+pub(super) fn container_counts(container: &Container<'_>) -> Result<Counts, InvalidQuantity> {
+    let limits = parse_list("limits", &container.resources.limits)?;
+    let requests = parse_list("requests", &container.resources.requests)?;
     for (key, _) in container
         .resources
         .requests
@@ -241,45 +155,63 @@ pub(super) fn container_counts(container: &Container<'_>) -> Result<Counts, Unpa
         .filter(|(key, _)| GpuResource::is_gpu_name(key))
     {
         let limited = container.resources.limits.get(key).is_some();
-        let (asked, limit) = key
+        let (requested, limit) = key
             .parse()
             .map_or((0, 0), |resource| (requests.get(resource), limits.get(resource)));
-        if limited && asked != limit {
-            let reason = format!("asks for {asked} while the limit is {limit}; devices need equal requests and limits");
-            return Err(("requests", key.to_string(), reason));
+        if limited && requested != limit {
+            let reason =
+                format!("asks for {requested} while the limit is {limit}; devices need equal requests and limits");
+            return Err(InvalidQuantity {
+                list: "requests",
+                key: key.to_string(),
+                reason,
+            });
         }
     }
-    Ok(merged(&limits, &requests))
+    Ok(merge(&limits, &requests))
 }
 
-/// A request without a limit is refused by Kubernetes; counting it keeps the answer right until then.
-fn merged(limits: &Counts, requests: &Counts) -> Counts {
+/// The API server will reject a request without a limit; until then, it counts.
+fn merge(limits: &Counts, requests: &Counts) -> Counts {
     limits
         .iter()
         .chain(requests.iter().filter(|(resource, _)| limits.get(*resource) == 0))
         .collect()
 }
 
-/// The counts of a list that can be read.
-fn readable(list: &List<'_>) -> Counts {
+/// The counts of a list, without those that cannot be parsed.
+fn parse_valid(list: &ResourceList<'_>) -> Counts {
     list.iter()
         .filter(|(key, _)| GpuResource::is_gpu_name(key))
         .filter_map(|(key, quantity)| Some((key.parse().ok()?, quantity.to_count().ok()?)))
         .collect()
 }
 
-fn read_list(list: &List<'_>) -> Result<Counts, (String, String)> {
+fn parse_list(name: &'static str, list: &ResourceList<'_>) -> Result<Counts, InvalidQuantity> {
     let mut counts = Counts::default();
     for (key, quantity) in list.iter().filter(|(key, _)| GpuResource::is_gpu_name(key)) {
-        let resource: GpuResource = key
-            .parse()
-            .map_err(|error: super::resource::ResourceError| (key.to_string(), error.to_string()))?;
-        let count = quantity
-            .to_count()
-            .map_err(|error| (key.to_string(), error.to_string()))?;
+        let invalid = |reason: String| InvalidQuantity {
+            list: name,
+            key: key.to_string(),
+            reason,
+        };
+        let resource: GpuResource = key.parse().map_err(|error: ResourceError| invalid(error.to_string()))?;
+        let count = quantity.to_count().map_err(|error| invalid(error.to_string()))?;
         counts.add(resource, count);
     }
     Ok(counts)
+}
+
+/// Parses a quantity of bytes. Rounds up to the next MiB, so that the need is never understated.
+pub fn parse_memory(text: &str) -> Result<MiB, QuantityError> {
+    let bytes = text.parse::<Quantity>()?.to_units_rounded_up();
+    if bytes < 0 {
+        return Err(QuantityError::NotWhole(text.to_owned()));
+    }
+    let mib = (bytes + (1 << 20) - 1) >> 20;
+    u64::try_from(mib)
+        .map(MiB)
+        .map_err(|_| QuantityError::TooLarge(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -287,11 +219,11 @@ mod tests {
     use super::*;
 
     fn demand(json: &str) -> Result<PodDemand, DemandError> {
-        PodDemand::of(&serde_json::from_str(json).unwrap())
+        PodDemand::from_pod(&serde_json::from_str(json).unwrap())
     }
 
     #[test]
-    fn limits_and_requests_are_one_demand() {
+    fn limits_and_requests_count_once() {
         for resources in [
             r#"{"limits":{"nvidia.com/gpu":"2"},"requests":{"nvidia.com/gpu":"2"}}"#,
             r#"{"limits":{"nvidia.com/gpu":2,"cpu":"1"}}"#,
@@ -307,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_named_with_its_place() {
+    fn invalid_requests_are_reported_with_their_field() {
         for (resources, field, reason) in [
             (
                 r#"{"limits":{"nvidia.com/gpu":"0.5"}}"#,
@@ -342,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_asked_for_the_busiest_moment_of_each_resource() {
+    fn effective_demand_is_the_peak_of_each_resource() {
         let json = r#"{"spec":{
             "initContainers":[
                 {"name":"warm","resources":{"limits":{"nvidia.com/gpu":"4"}}},
@@ -354,5 +286,21 @@ mod tests {
         let pod = serde_json::from_str(json).unwrap();
         let demand = effective_demand(&pod);
         assert_eq!(demand.to_string(), "nvidia.com/gpu 5 + nvidia.com/mig-1g.10gb 2");
+    }
+
+    #[test]
+    fn memory_rounds_up_to_mebibytes() {
+        for (text, mib, shown) in [
+            ("8Gi", 8192, "8Gi"),
+            ("1", 1, "1Mi"),
+            ("1G", 954, "954Mi"),
+            ("0", 0, "0Mi"),
+            ("1500Mi", 1500, "1500Mi"),
+        ] {
+            let memory = parse_memory(text).unwrap();
+            assert_eq!((memory, memory.to_string().as_str()), (MiB(mib), shown), "{text}");
+        }
+        assert!(parse_memory("-1").is_err());
+        assert!(parse_memory("8 Gi").is_err());
     }
 }

@@ -1,16 +1,16 @@
-//! The vocabulary of GPUs: resources, strategies, and what a pod asks for.
+//! GPU resources, sharing strategies, and the GPU demand of pods.
 //!
-//! NVIDIA's resource names, label keys and annotations stand in this module and nowhere else.
+//! Only this module spells NVIDIA's resource names, label keys and annotations.
 
+pub mod counts;
 pub mod demand;
 pub mod gpu_bypass;
-pub mod memory;
 pub mod names;
-pub mod replicas;
 pub mod resource;
 pub mod strategy;
 
-pub use demand::{ContainerDemand, Counts, Demand, PodDemand};
+pub use counts::Counts;
+pub use demand::{ContainerDemand, PodDemand};
 pub use gpu_bypass::{BypassKind, GpuBypass, gpu_bypasses};
 pub use resource::GpuResource;
 pub use strategy::Strategy;

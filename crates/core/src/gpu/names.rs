@@ -1,74 +1,79 @@
-//! Label keys, annotation keys and resource prefixes, each once.
+//! Label keys, annotation keys, resource prefixes, variables and paths.
 
-/// The domain of NVIDIA's resources and labels.
 pub const NVIDIA_DOMAIN: &str = "nvidia.com/";
 
-/// GPU feature discovery (k8s-device-plugin `internal/lm`): labels of whole GPUs, and of MIG devices under strategy `single`.
+/// Labels that GPU feature discovery (k8s-device-plugin `internal/lm`) writes for whole GPUs, and
+/// for MIG devices under strategy `single`.
 pub mod gpu_label {
-    /// The product, with `-MIG-<profile>` and `-SHARED` where they apply.
+    /// The product, followed by `-MIG-<profile>` and `-SHARED` where they apply.
     pub const PRODUCT: &str = "nvidia.com/gpu.product";
     /// Physical GPUs; under MIG `single`, MIG devices.
     pub const COUNT: &str = "nvidia.com/gpu.count";
-    /// Replicas per GPU, 1 where not shared. NVIDIA's README calls it the product of count and replicas; the code
-    /// (`resource.go`, `getReplicas`) writes it per GPU.
+    /// Replicas per GPU, 1 if not shared. NVIDIA's README calls it the product of count and
+    /// replicas, but the code (`resource.go`, `getReplicas`) writes it per GPU.
     pub const REPLICAS: &str = "nvidia.com/gpu.replicas";
-    /// `none`, `time-slicing`, `mps`, or empty where the node's configuration is invalid.
+    /// `none`, `time-slicing`, `mps`, or empty if the node's configuration is invalid.
     pub const SHARING_STRATEGY: &str = "nvidia.com/gpu.sharing-strategy";
     /// MiB of one GPU; under MIG `single`, of one MIG device.
     pub const MEMORY: &str = "nvidia.com/gpu.memory";
-    /// GPU instance slices of a MIG device. Written on `nvidia.com/gpu` under MIG `single` alone, which makes its absence the
-    /// one label test for a GPU that is not a MIG device (`mig-strategy.go`, `newMigAttributeLabels`).
+    /// GPU instance slices of a MIG device. Written for `nvidia.com/gpu` only under MIG `single`,
+    /// so its absence is the only label that shows that a GPU is not a MIG device
+    /// (`mig-strategy.go`, `newMigAttributeLabels`).
     pub const MIG_SLICES: &str = "nvidia.com/gpu.slices.gi";
 }
 
-/// `single` or `mixed`; absent under `none`. A node under `single` without any MIG-enabled GPU has whole GPUs all the same.
+/// `single` or `mixed`; absent under `none`. A node under `single` without MIG-enabled GPUs still
+/// has whole GPUs.
 pub const MIG_STRATEGY: &str = "nvidia.com/mig.strategy";
-/// The outcome of the MIG manager's last change: `pending`, `rebooting`, `success` or `failed` (mig-parted
-/// `pkg/mig/reconfigure`).
+/// The state of the MIG manager's last change: `pending`, `rebooting`, `success` or `failed`
+/// (mig-parted `pkg/mig/reconfigure`).
 pub const MIG_CONFIG_STATE: &str = "nvidia.com/mig.config.state";
-/// Chooses the entry of the MIG manager's configuration (mig-parted `cmd/nvidia-mig-manager`).
+/// Selects the entry of the MIG manager's configuration (mig-parted `cmd/nvidia-mig-manager`).
 pub const MIG_CONFIG: &str = "nvidia.com/mig.config";
-/// Chooses the key of the device plugin's `ConfigMap` (k8s-device-plugin `cmd/config-manager`).
+/// Selects the key of the device plugin's `ConfigMap` (k8s-device-plugin `cmd/config-manager`).
 pub const DEVICE_PLUGIN_CONFIG: &str = "nvidia.com/device-plugin.config";
 /// `true`, or `paused-for-mig-change` while the MIG manager works.
 pub const DEPLOY_DEVICE_PLUGIN: &str = "nvidia.com/gpu.deploy.device-plugin";
 
-/// The suffix of a label under `nvidia.com/mig-<profile>.`: the sharing strategy.
+/// The suffix of a label that starts with `nvidia.com/mig-<profile>.`, as are the following.
 pub const SUFFIX_SHARING_STRATEGY: &str = "sharing-strategy";
-/// As above: replicas of each MIG device.
+/// Replicas of each MIG device.
 pub const SUFFIX_REPLICAS: &str = "replicas";
-/// As above: MiB of one MIG device.
+/// MiB of one MIG device.
 pub const SUFFIX_MEMORY: &str = "memory";
-/// As above: MIG devices.
+/// The number of MIG devices.
 pub const SUFFIX_COUNT: &str = "count";
 
-/// Names the policy of a namespace.
+/// On a namespace: the name of its policy.
 pub const POLICY_LABEL: &str = "apportion.dev/policy";
-/// Read: the GPU memory that each container of the pod needs, a quantity of bytes such as `8Gi`.
+/// On a pod, set by users: the GPU memory that each container needs, in bytes, such as `8Gi`.
 pub const GPU_MEMORY_ANNOTATION: &str = "apportion.dev/gpu-memory";
-/// Written: what was decided, as JSON.
+/// On a pod, set by the webhook: the decision, as JSON.
 pub const DECISION_ANNOTATION: &str = "apportion.dev/decision";
 
-/// Names the GPUs that a container sees, where the NVIDIA container runtime is a node's runtime.
+/// The variable that selects the GPUs of a container under the NVIDIA container runtime.
 pub const VISIBLE_DEVICES: &str = "NVIDIA_VISIBLE_DEVICES";
-/// The value of it that is no GPU, and none of the driver's files either (nvidia-container-toolkit `devicesFromEnvvars`).
+/// The value for no GPU and none of the driver's files (nvidia-container-toolkit
+/// `devicesFromEnvvars`).
 pub const VOID: &str = "void";
-/// All values of it that name no GPU.
-pub const VISIBLE_NOTHING: &[&str] = &["", VOID, "none"];
-/// What the NVIDIA container runtime takes as a choice of devices: GPUs, the control of MIG, and the channels of IMEX, by which nodes
-/// share GPU memory (nvidia-container-toolkit `internal/config/image/envvars.go`).
-pub const RUNTIME_VARIABLES: &[&str] = &[
+/// All values for no GPU.
+pub const NO_VISIBLE_DEVICES: &[&str] = &["", VOID, "none"];
+/// The variables that select devices under the NVIDIA container runtime: GPUs, MIG control devices,
+/// and IMEX channels, through which nodes share GPU memory (nvidia-container-toolkit
+/// `internal/config/image/envvars.go`).
+pub const DEVICE_SELECTION_VARIABLES: &[&str] = &[
     VISIBLE_DEVICES,
     "NVIDIA_MIG_CONFIG_DEVICES",
     "NVIDIA_MIG_MONITOR_DEVICES",
     "NVIDIA_IMEX_CHANNELS",
 ];
-/// The beginning of the variables by which a process finds an MPS daemon, and asks for more than its share of it.
-pub const MPS_VARIABLES: &str = "CUDA_MPS_";
-/// Domains of annotations that inject devices into containers: CDI's own, that of the NVIDIA runtime's NRI plugin, which looks at no
-/// namespace but for the management devices (nvidia-container-toolkit `cmd/nvidia-ctk-installer/container/runtime/nri/plugin.go`), and
-/// those of NRI's sample injectors.
-pub const DEVICE_ANNOTATIONS: &[&str] = &[
+/// Variables with this prefix select the MPS daemon of a process, and can raise its share.
+pub const MPS_VARIABLE_PREFIX: &str = "CUDA_MPS_";
+/// Domains of annotations that inject devices into containers: that of CDI, that of the NVIDIA
+/// runtime's NRI plugin, which restricts only management devices to certain namespaces
+/// (nvidia-container-toolkit `cmd/nvidia-ctk-installer/container/runtime/nri/plugin.go`), and those
+/// of NRI's sample injectors.
+pub const DEVICE_ANNOTATION_DOMAINS: &[&str] = &[
     "cdi.k8s.io",
     "nvidia.cdi.k8s.io",
     "cdi.nri.io",
@@ -79,12 +84,13 @@ pub const DEVICE_ANNOTATIONS: &[&str] = &[
     "mounts.nri.io",
     "mounts.noderesource.dev",
 ];
-/// Where a mount asks the NVIDIA runtime for the device of its name (nvidia-container-toolkit `DeviceListAsVolumeMountsRoot`, with `/run`
-/// for `/var/run`).
-pub const DEVICE_MOUNTS: &str = "/run/nvidia-container-devices";
-/// Paths of a node that hold devices, or the sockets and files of those who hand them out: the kubelet, container runtimes, the NVIDIA
-/// driver and its MPS daemon, the kernel, systemd. `/run` stands for `/var/run` too.
-pub const NODE_PATHS: &[&str] = &[
+/// A mount below this path requests the device of its name from the NVIDIA runtime
+/// (nvidia-container-toolkit `DeviceListAsVolumeMountsRoot`, with `/run` for `/var/run`).
+pub const DEVICE_MOUNT_ROOT: &str = "/run/nvidia-container-devices";
+/// Paths of a node with devices, or with the sockets and files of what hands them out: the kubelet,
+/// container runtimes, the NVIDIA driver and its MPS daemon, the kernel, systemd. `/run` also
+/// stands for `/var/run`.
+pub const DEVICE_HOST_PATHS: &[&str] = &[
     "/dev",
     "/proc",
     "/sys",
@@ -119,7 +125,7 @@ pub const NODE_PATHS: &[&str] = &[
     "/var/lib/rancher",
     "/var/snap/microk8s",
 ];
-/// What is in `/dev` and no way to a GPU.
+/// Files and directories in `/dev` that give no access to GPUs.
 pub const HARMLESS_DEVICES: &[&str] = &[
     "/dev/full",
     "/dev/fuse",

@@ -1,4 +1,4 @@
-//! The extended resources that NVIDIA's device plugin gives to GPUs.
+//! The extended resources that NVIDIA's device plugin advertises for GPUs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,46 +8,40 @@ use apportion_mig::profile::{MigProfile, NotAProfile};
 
 const GPU: &str = "nvidia.com/gpu";
 const MIG_PREFIX: &str = "nvidia.com/mig-";
-/// What `renameByDefault` adds (k8s-device-plugin `api/config/v1/consts.go`).
+/// The suffix that `renameByDefault` adds (k8s-device-plugin `api/config/v1/consts.go`).
 const SHARED_SUFFIX: &str = ".shared";
 
-/// A resource name of a GPU, a MIG device, or a share of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GpuResource {
-    /// `nvidia.com/gpu`: a whole GPU, a share of one, or under MIG `single` a MIG device; the labels of the node tell.
+    /// `nvidia.com/gpu`: a whole GPU, a share of one, or a MIG device under MIG `single`, depending
+    /// on the labels of the node.
     Gpu,
     /// `nvidia.com/gpu.shared`: a share, by time-slicing or MPS.
     GpuShared,
-    /// `nvidia.com/mig-<profile>`: a MIG device or, where labels say so, a time slice of one.
+    /// `nvidia.com/mig-<profile>`: a MIG device or, depending on the labels of the node, a time
+    /// slice of one.
     Mig(MigProfile),
     /// `nvidia.com/mig-<profile>.shared`: a time slice of a MIG device.
     MigShared(MigProfile),
 }
 
-/// Why a name under `nvidia.com/mig-` is not a resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResourceError {
-    /// Not of NVIDIA's GPU names at all.
     #[error("`{0}` is not a GPU resource; use nvidia.com/gpu, nvidia.com/gpu.shared or nvidia.com/mig-<profile>")]
     NotGpu(String),
-    /// A MIG name with a profile that is none.
     #[error("`{name}` names no MIG profile: {source}")]
-    Profile {
-        /// The whole name.
-        name: String,
-        /// What is wrong with the profile.
-        source: NotAProfile,
-    },
+    Profile { name: String, source: NotAProfile },
 }
 
 impl GpuResource {
-    /// Whether `name` is one of ours to judge. Other names under `nvidia.com/` (network devices, say) are not.
+    /// Whether `name` is a GPU resource, valid or not. Other resources of `nvidia.com/`, such as
+    /// network devices, are not.
     pub fn is_gpu_name(name: &str) -> bool {
         name.strip_prefix(NVIDIA_DOMAIN)
             .is_some_and(|rest| rest == "gpu" || rest == "gpu.shared" || rest.starts_with("mig-"))
     }
 
-    /// The profile, for a MIG device or a share of one.
+    /// `None` if the name does not tell the profile.
     pub fn profile(self) -> Option<MigProfile> {
         match self {
             GpuResource::Gpu | GpuResource::GpuShared => None,
@@ -55,13 +49,13 @@ impl GpuResource {
         }
     }
 
-    /// Whether the name itself says that it is a share.
+    /// Whether the name shows that the resource is a share.
     pub fn is_renamed_share(self) -> bool {
         matches!(self, GpuResource::GpuShared | GpuResource::MigShared(_))
     }
 
-    /// The key of GFD's label with this suffix. The key stays that of the unshared resource when sharing renames the
-    /// resource.
+    /// The key of the label that GPU feature discovery writes with this suffix. If sharing renames
+    /// the resource, the key keeps the original name.
     pub fn label_key(self, suffix: &str) -> String {
         match self.profile() {
             None => format!("{GPU}.{suffix}"),
@@ -69,7 +63,7 @@ impl GpuResource {
         }
     }
 
-    /// The name without its domain, as people say it: `gpu`, `mig-1g.10gb`.
+    /// The name without its domain: `gpu`, `mig-1g.10gb`.
     pub fn short_name(self) -> String {
         self.to_string()[NVIDIA_DOMAIN.len()..].to_owned()
     }
@@ -118,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for name in [
             "nvidia.com/gpu",
             "nvidia.com/gpu.shared",
@@ -134,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_left_to_others() {
+    fn other_names_are_not_gpu_resources() {
         for name in [
             "cpu",
             "nvidia.com/gpumem",
@@ -154,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_keep_the_unshared_key() {
+    fn label_keys_use_the_unshared_name() {
         let key = |name: &str| name.parse::<GpuResource>().unwrap().label_key("replicas");
         assert_eq!(key("nvidia.com/gpu.shared"), "nvidia.com/gpu.replicas");
         assert_eq!(

@@ -1,15 +1,15 @@
-//! What the API server fills into a pod before it asks any webhook.
+//! Defaults that the API server sets on a pod before it calls webhooks.
 //!
-//! A manifest is not yet what a webhook is sent. Two of the API server's defaults bear on what a pod asks for, and these are made
-//! here, for verbs that read manifests.
+//! A webhook does not receive the manifest as written. Commands that read manifests apply the two
+//! defaults that affect resource requests.
 
 use serde_json::{Map, Value};
 
-/// Fills the requests of every container from its limits, and spells quantities as strings.
+/// Fills the requests of every container from its limits, and turns quantities into strings.
 ///
-/// `SetDefaults_Pod` of Kubernetes' `pkg/apis/core/v1/defaults.go`: a limit without a request is a request of as much. Quantities are
-/// decoded and encoded again on the way, and JSON knows them as strings alone. What is not of the expected shape is left as it is,
-/// for whoever reads the pod to complain about.
+/// Follows `SetDefaults_Pod` in Kubernetes' `pkg/apis/core/v1/defaults.go`: a limit without a
+/// request is also the request. The API server decodes and encodes quantities, and encodes them as
+/// strings. Values of an unexpected type stay unchanged, so that parsing the pod reports them.
 pub fn fill_requests(pod: &mut Value) {
     let Some(spec) = pod.get_mut("spec") else { return };
     for list in ["initContainers", "containers"] {
@@ -19,12 +19,12 @@ pub fn fill_requests(pod: &mut Value) {
             .flatten()
             .filter_map(|container| container.get_mut("resources")?.as_object_mut())
         {
-            fill(resources);
+            set_defaults(resources);
         }
     }
 }
 
-fn fill(resources: &mut Map<String, Value>) {
+fn set_defaults(resources: &mut Map<String, Value>) {
     for list in ["limits", "requests"] {
         for quantity in resources
             .get_mut(list)
@@ -59,7 +59,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn limits_become_requests_where_there_are_none() {
+    fn missing_requests_are_filled_from_limits() {
         for (resources, expected) in [
             (json!({}), json!({})),
             (json!({"limits": {}}), json!({"limits": {}})),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pod_is_left_alone() {
+    fn malformed_pods_stay_unchanged() {
         for value in [
             json!(null),
             json!({"spec": 7}),

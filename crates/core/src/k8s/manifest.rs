@@ -1,33 +1,31 @@
-//! Manifests: one or more documents of YAML, or of JSON, which is YAML too.
+//! Manifests: one or more YAML documents, which may be JSON.
 
 use serde_json::Value;
 
-/// A text that is not YAML.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct ManifestError {
-    /// Counted from 1; 0 where it is not known.
+    /// Starts at 1; 0 if unknown.
     pub line: u64,
-    /// Counted from 1; 0 where it is not known.
+    /// Starts at 1; 0 if unknown.
     pub column: u64,
-    /// What is wrong.
     pub message: String,
 }
 
-/// The documents of a text; empty ones are passed over.
+/// Parses all documents that are not empty.
 ///
-/// Only `true` and `false` are booleans, as `kubectl` has it: a node may be called `n`.
+/// Only `true` and `false` are booleans, as in `kubectl`: a node may be named `n`.
 pub fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
-    // A dump of a large cluster has more in it than the parser takes for sound. What stands in a text has at most as many parts as the text
-    // has bytes; more would be aliases that multiply, whose own limits stay.
-    let usual = serde_saphyr::Budget::default();
-    let all = |usual: usize| usual.max(text.len());
+    // A dump of a large cluster exceeds the default limits of the parser. A text has at most as
+    // many nodes as bytes, unless aliases multiply them; the limits on aliases stay as they are.
+    let defaults = serde_saphyr::Budget::default();
+    let at_least = |default: usize| default.max(text.len());
     let options = serde_saphyr::options! {
         strict_booleans: true,
         budget: serde_saphyr::budget! {
-            max_events: all(usual.max_events),
-            max_nodes: all(usual.max_nodes),
-            max_total_scalar_bytes: all(usual.max_total_scalar_bytes),
+            max_events: at_least(defaults.max_events),
+            max_nodes: at_least(defaults.max_nodes),
+            max_total_scalar_bytes: at_least(defaults.max_total_scalar_bytes),
         },
     };
     serde_saphyr::from_multiple_with_options::<Value>(text, options)
@@ -47,14 +45,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_told_apart_and_words_stay_words() {
+    fn documents_are_separate_and_words_stay_strings() {
         let found = documents("a: n\nb: yes\nc: true\n---\n---\nd: 010\n").unwrap();
         assert_eq!(found[0], serde_json::json!({"a":"n","b":"yes","c":true}));
         assert_eq!(found.len(), 2);
     }
 
     #[test]
-    fn a_large_list_is_read_and_one_that_multiplies_is_not() {
+    fn a_large_list_parses_and_an_alias_bomb_does_not() {
         let mut text = "items:\n".to_owned();
         for number in 0..300_000 {
             let _ = writeln!(text, "- {number}");
@@ -70,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_have_a_place() {
+    fn errors_have_a_position() {
         let error = documents("a: b\nc: [1\n").unwrap_err();
         assert_eq!((error.line, error.column > 0), (2, true), "{error}");
     }

@@ -1,34 +1,36 @@
-//! Kubernetes objects, reduced to the fields that a sharing decision reads.
+//! Views of Kubernetes objects, reduced to the fields that a sharing decision reads.
 //!
-//! The views borrow from the bytes that they were parsed from, and ignore every field that they do not name: what we
-//! do not read we can not lose. Nothing here knows what a GPU is.
+//! The views borrow from the bytes they were parsed from and ignore every field they do not name:
+//! a field that is never read cannot be lost. Nothing here knows about GPUs.
 
-pub mod constraint;
+pub mod affinity;
 pub mod container;
 pub mod defaults;
-pub mod device_class;
-pub mod entailment;
-pub mod environment;
+pub mod labels;
 pub mod manifest;
+pub mod metadata;
+pub mod namespace;
 pub mod node;
-pub mod packed;
 pub mod pod;
-pub mod preference;
 pub mod quantity;
-pub mod quota;
 pub mod request;
+pub mod required_node_affinity;
+pub mod requirement;
+mod satisfiability;
 pub mod selector;
 pub mod taint;
 pub mod template;
 pub mod text;
 pub mod volume;
 
-pub use constraint::Constraints;
 pub use container::{Container, ContainerKind};
+pub use labels::{LabelSource, Labels, PackedLabels};
+pub use metadata::Metadata;
 pub use node::Node;
-pub use packed::PackedLabels;
 pub use pod::Pod;
 pub use quantity::Quantity;
-pub use selector::{LabelSelector, Operator, Requirement};
+pub use required_node_affinity::{RequiredNodeAffinity, SelectionConflict};
+pub use requirement::{Operator, Requirement};
+pub use selector::LabelSelector;
 pub use taint::{Taint, Toleration};
-pub use text::{LabelSource, Pairs, Text};
+pub use text::{Pairs, Text};

@@ -1,49 +1,43 @@
-//! Borrowed views of a `v1.Node` and a `v1.Namespace`.
+//! Nodes, and the device classes through which DRA serves extended resources.
 
 use serde::Deserialize;
 
-use super::pod::Metadata;
+use super::metadata::Metadata;
 use super::quantity::RawQuantity;
 use super::taint::Taint;
 use super::text::{Pairs, Text, null_as_default};
 
-/// A `v1.Node`, as far as we read it.
+/// A `v1.Node`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Node<'a> {
-    /// Its name and labels.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub metadata: Metadata<'a>,
-    /// Whether it takes pods.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub spec: NodeSpec<'a>,
-    /// What it has.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub status: NodeStatus<'a>,
 }
 
-/// A `v1.NodeSpec`, as far as we read it.
+/// A `v1.NodeSpec`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct NodeSpec<'a> {
-    /// Cordoned.
     #[serde(default)]
     pub unschedulable: Option<bool>,
-    /// Taints.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub taints: Vec<Taint<'a>>,
 }
 
-/// A `v1.NodeStatus`, as far as we read it.
+/// A `v1.NodeStatus`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct NodeStatus<'a> {
-    /// What pods can ask for.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub allocatable: Pairs<'a, RawQuantity<'a>>,
     #[serde(default, borrow, deserialize_with = "null_as_default")]
-    conditions: Vec<Condition<'a>>,
+    conditions: Vec<NodeCondition<'a>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-struct Condition<'a> {
+struct NodeCondition<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
     #[serde(borrow)]
@@ -51,8 +45,8 @@ struct Condition<'a> {
 }
 
 impl Node<'_> {
-    /// Whether the kubelet last reported that it is ready. A node that reports no such condition counts as ready: fake nodes
-    /// and node groups' templates have none.
+    /// A node without a `Ready` condition counts as ready: fake nodes and the node templates of
+    /// autoscalers have none.
     pub fn is_ready(&self) -> bool {
         self.status
             .conditions
@@ -60,18 +54,28 @@ impl Node<'_> {
             .all(|condition| &*condition.kind != "Ready" || &*condition.status == "True")
     }
 
-    /// Whether an administrator keeps new pods away.
     pub fn is_cordoned(&self) -> bool {
         self.spec.unschedulable.unwrap_or(false)
     }
 }
 
-/// A `v1.Namespace`: labels alone concern us.
+/// A `resource.k8s.io/v1` `DeviceClass`.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Namespace<'a> {
-    /// Its name and labels.
+pub struct DeviceClass<'a> {
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub metadata: Metadata<'a>,
+    #[serde(default, borrow, deserialize_with = "null_as_default")]
+    pub spec: DeviceClassSpec<'a>,
+}
+
+/// A `DeviceClassSpec`. Its selectors are CEL programs over what drivers publish about their
+/// devices; they are not read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceClassSpec<'a> {
+    /// The extended resource that pods may request instead of creating a `ResourceClaim`.
+    #[serde(default, borrow)]
+    pub extended_resource_name: Option<Text<'a>>,
 }
 
 #[cfg(test)]
@@ -79,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readiness_and_cordon_are_read() {
+    fn readiness_and_cordoning_are_read() {
         for (json, ready, cordoned) in [
             ("{}", true, false),
             (

@@ -1,7 +1,7 @@
 //! Kubernetes quantities: `2`, `"8Gi"`, `"1e3"`, `"1000m"`.
 //!
-//! The grammar is `k8s.io/apimachinery/pkg/api/resource/quantity.go`'s. Values are exact down to a billionth, which is
-//! also the finest step that Kubernetes keeps; what is finer is rounded up, as there.
+//! The grammar is that of `k8s.io/apimachinery/pkg/api/resource/quantity.go`. Values are exact to a
+//! billionth. Anything finer is rounded up, as in Kubernetes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,35 +10,31 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 
 const NANO: i128 = 1_000_000_000;
 
-/// An exact number of billionths.
+/// Exact to a billionth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity {
     nanos: i128,
 }
 
-/// Why a text is not a quantity, or not the whole number that its place asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
-    /// Not in the grammar.
     #[error("`{0}` is not a quantity; write a number with an optional suffix, such as 1, 500m, 8Gi or 2e3")]
     Malformed(String),
-    /// Outside of what a quantity can hold.
     #[error("`{0}` is too large")]
     TooLarge(String),
-    /// Devices can not be split.
+    /// Device counts must be whole numbers.
     #[error("`{0}` must be a whole number that is not negative")]
     NotWhole(String),
 }
 
 impl Quantity {
-    /// `count` whole units.
     pub fn from_count(count: u64) -> Self {
         Quantity {
             nanos: i128::from(count) * NANO,
         }
     }
 
-    /// The value as a whole number of units, as extended resources must be
+    /// The value as a whole number, which the quantity of an extended resource must be
     /// (`ValidateResourceRequirements` in Kubernetes' `pkg/apis/core/validation`).
     pub fn to_count(self) -> Option<u64> {
         if self.nanos < 0 || self.nanos % NANO != 0 {
@@ -48,7 +44,6 @@ impl Quantity {
         }
     }
 
-    /// The value in units, rounded up.
     pub fn to_units_rounded_up(self) -> i128 {
         self.nanos.div_euclid(NANO) + i128::from(self.nanos.rem_euclid(NANO) != 0)
     }
@@ -72,7 +67,7 @@ impl FromStr for Quantity {
         }
 
         let (numerator, power_of_ten) = scale(suffix).ok_or_else(malformed)?;
-        // digits * numerator * 10^(power - fraction digits + 9) billionths, rounded away from zero at the end.
+        // digits * numerator * 10^(power - fraction digits + 9) billionths, rounded up at the end.
         let mut value: i128 = 0;
         for digit in whole.bytes().chain(fraction.bytes()) {
             value = value
@@ -98,7 +93,7 @@ impl FromStr for Quantity {
     }
 }
 
-/// A suffix as a factor and a power of ten.
+/// The factor and the power of ten that a suffix stands for.
 fn scale(suffix: &str) -> Option<(i128, i32)> {
     let binary = |power: u32| Some((1i128 << (10 * power), 0));
     match suffix {
@@ -121,7 +116,7 @@ fn scale(suffix: &str) -> Option<(i128, i32)> {
         _ => {
             let exponent = suffix.strip_prefix(['e', 'E'])?;
             let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-            // Three digits are far beyond any representable value, so the parse can not overflow.
+            // Three digits are far beyond any representable value, so parsing cannot overflow.
             if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
                 return None;
             }
@@ -140,14 +135,14 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A quantity as it stands in a document: any legal form, or text that is none.
+/// A quantity as a document spells it, valid or not.
 ///
-/// Parsing is put off because a pod holds many quantities (`cpu: 500m`) and we read few.
+/// It is parsed on use because a pod contains many quantities (`cpu: 500m`) and few of them are
+/// read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawQuantity<'a>(pub super::Text<'a>);
 
 impl RawQuantity<'_> {
-    /// The whole number that a device count must be.
     pub fn to_count(&self) -> Result<u64, QuantityError> {
         self.0
             .parse::<Quantity>()?
@@ -160,7 +155,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawQuantity<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct RawVisitor;
 
-        // Kubernetes reads a JSON number as well as a string (Quantity.UnmarshalJSON).
+        // Kubernetes accepts a JSON number as well as a string (Quantity.UnmarshalJSON).
         impl<'de> Visitor<'de> for RawVisitor {
             type Value = super::Text<'de>;
 
@@ -203,7 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_legal_form_of_a_count_is_read() {
+    fn every_valid_form_of_a_count_parses() {
         for (text, count) in [
             ("1", 1),
             ("+8", 8),
@@ -225,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_count_is_refused() {
+    fn other_values_are_not_counts() {
         for text in ["500m", "1.5", "-1", "1n", "1e-3"] {
             assert_eq!(text.parse::<Quantity>().unwrap().to_count(), None, "{text}");
         }
@@ -246,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_strings_are_both_quantities() {
+    fn quantities_are_json_numbers_or_strings() {
         for (json, count) in [("4", 4), (r#""4""#, 4), ("4.0", 4), ("null", 0)] {
             assert_eq!(
                 serde_json::from_str::<RawQuantity<'_>>(json).unwrap().to_count(),
@@ -259,12 +254,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in ".{0,40}") {
+        fn parsing_never_panics(text in ".{0,40}") {
             let _ = text.parse::<Quantity>();
         }
 
         #[test]
-        fn counts_survive_display(count in any::<u32>()) {
+        fn counts_round_trip(count in any::<u32>()) {
             let quantity = Quantity::from_count(count.into());
             prop_assert_eq!(quantity.to_string().parse::<Quantity>().unwrap(), quantity);
         }

@@ -1,41 +1,39 @@
-//! What a pod asks of its node, by Kubernetes' own rule.
+//! The effective resource request of a pod.
 
 use super::container::{Container, ContainerKind};
 use super::pod::PodSpec;
 
-/// The effective request of a pod for one resource, given what each container and the overhead ask of it.
+/// The effective request of a pod for one resource. `request_of` gives the request of each
+/// container.
 ///
-/// `component-helpers/resource/helpers.go` (`AggregateContainerRequests`): the main containers and all sidecars run together;
-/// an init container runs together with the sidecars before it; a pod needs the largest of these moments, and its overhead
-/// on top. Counts saturate instead of wrapping: a sum beyond `u64` fits no node either way.
-pub fn effective(spec: &PodSpec<'_>, overhead: u64, mut of: impl FnMut(&Container<'_>) -> u64) -> u64 {
-    let (mut together, mut sidecars, mut init_peak) = (0u64, 0u64, 0u64);
+/// Follows `AggregateContainerRequests` in `component-helpers/resource/helpers.go`: the main
+/// containers run together with all sidecars, and an init container runs together with the sidecars
+/// before it. The effective request is the larger of the two, plus the overhead. Sums saturate: one
+/// beyond `u64` fits no node anyway.
+pub fn effective_request(spec: &PodSpec<'_>, overhead: u64, mut request_of: impl FnMut(&Container<'_>) -> u64) -> u64 {
+    let (mut main, mut sidecars, mut init_peak) = (0u64, 0u64, 0u64);
     for (kind, _, container) in spec.containers() {
-        let asked = of(container);
+        let request = request_of(container);
         match kind {
-            ContainerKind::Main => together = together.saturating_add(asked),
+            ContainerKind::Main => main = main.saturating_add(request),
             ContainerKind::Sidecar => {
-                sidecars = sidecars.saturating_add(asked);
+                sidecars = sidecars.saturating_add(request);
                 init_peak = init_peak.max(sidecars);
             }
-            // Ephemeral containers can not ask for anything.
+            // Ephemeral containers cannot request resources.
             ContainerKind::Ephemeral => {}
-            ContainerKind::Init => init_peak = init_peak.max(sidecars.saturating_add(asked)),
+            ContainerKind::Init => init_peak = init_peak.max(sidecars.saturating_add(request)),
         }
     }
-    together
-        .saturating_add(sidecars)
-        .max(init_peak)
-        .saturating_add(overhead)
+    main.saturating_add(sidecars).max(init_peak).saturating_add(overhead)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Facts C: `max(sum(containers) + sum(all sidecars), max over init of its moment) + overhead`.
     #[test]
-    fn each_moment_of_a_pod_counts() {
+    fn the_effective_request_is_the_peak_over_all_phases_of_a_pod() {
         for (name, init, main, overhead, expected) in [
             ("main containers add up", vec![], vec![1, 2], 0, 3),
             (
@@ -45,25 +43,25 @@ mod tests {
                 0,
                 4,
             ),
-            ("a large main part hides init", vec![("init", 2)], vec![3], 0, 3),
-            ("a sidecar runs beside main", vec![("side", 1)], vec![2], 0, 3),
             (
-                "an init container runs beside earlier sidecars",
+                "main containers can need more than init",
+                vec![("init", 2)],
+                vec![3],
+                0,
+                3,
+            ),
+            ("a sidecar runs together with main", vec![("side", 1)], vec![2], 0, 3),
+            (
+                "an init container runs together with earlier sidecars",
                 vec![("side", 1), ("init", 4)],
                 vec![1],
                 0,
                 5,
             ),
-            (
-                "and not beside later ones",
-                vec![("init", 4), ("side", 1)],
-                vec![1],
-                0,
-                4,
-            ),
+            ("and not with later ones", vec![("init", 4), ("side", 1)], vec![1], 0, 4),
             ("overhead comes on top", vec![("init", 4)], vec![1], 1, 5),
-            ("nothing asked", vec![], vec![0], 0, 0),
-            ("absurd counts do not wrap", vec![], vec![u64::MAX, 2], 7, u64::MAX),
+            ("no request", vec![], vec![0], 0, 0),
+            ("sums saturate", vec![], vec![u64::MAX, 2], 7, u64::MAX),
         ] {
             let mut counts = Vec::new();
             let inits: Vec<String> = init
@@ -91,8 +89,8 @@ mod tests {
                 mains.join(",")
             );
             let spec: PodSpec<'_> = serde_json::from_str(&json).unwrap();
-            let asked = effective(&spec, overhead, |c| counts[c.name.parse::<usize>().unwrap()]);
-            assert_eq!(asked, expected, "{name}");
+            let request = effective_request(&spec, overhead, |c| counts[c.name.parse::<usize>().unwrap()]);
+            assert_eq!(request, expected, "{name}");
         }
     }
 }

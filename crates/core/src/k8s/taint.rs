@@ -1,4 +1,4 @@
-//! Taints of nodes and tolerations of pods.
+//! Taints and tolerations.
 
 use std::fmt;
 
@@ -9,10 +9,8 @@ use super::text::Text;
 /// A `v1.Taint`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Taint<'a> {
-    /// Its key.
     #[serde(borrow)]
     pub key: Text<'a>,
-    /// Its value.
     #[serde(default, borrow)]
     pub value: Option<Text<'a>>,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
@@ -21,17 +19,16 @@ pub struct Taint<'a> {
 }
 
 impl Taint<'_> {
-    /// Whether the taint keeps a pod away that does not tolerate it. `PreferNoSchedule` does not.
+    /// Whether the taint keeps away pods that do not tolerate it. `PreferNoSchedule` does not.
     pub fn repels(&self) -> bool {
         matches!(&*self.effect, "NoSchedule" | "NoExecute")
     }
 
-    /// Whether the taint asks pods that do not tolerate it to go elsewhere, if they can.
-    pub fn discourages(&self) -> bool {
+    /// Whether the scheduler only tries to avoid the node for pods that do not tolerate the taint.
+    pub fn is_soft(&self) -> bool {
         &*self.effect == "PreferNoSchedule"
     }
 
-    /// A copy that owns its strings.
     pub fn into_owned(self) -> Taint<'static> {
         Taint {
             key: self.key.into_owned(),
@@ -41,7 +38,7 @@ impl Taint<'_> {
     }
 }
 
-/// As `kubectl taint` has it: `key=value:effect`.
+/// As in `kubectl taint`: `key=value:effect`.
 impl fmt::Display for Taint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.key)?;
@@ -66,7 +63,6 @@ pub struct Toleration<'a> {
 }
 
 impl Toleration<'_> {
-    /// A copy that owns its strings.
     pub fn into_owned(self) -> Toleration<'static> {
         Toleration {
             key: self.key.map(Text::into_owned),
@@ -76,8 +72,9 @@ impl Toleration<'_> {
         }
     }
 
-    /// `v1.Toleration.ToleratesTaint` of k8s.io/api/core/v1: an empty key with `Exists` tolerates every taint, an empty effect
-    /// every effect. (`Gt` and `Lt`, alpha in 1.35, are not known here and tolerate nothing.)
+    /// Follows `v1.Toleration.ToleratesTaint` in k8s.io/api/core/v1: `Exists` without a key
+    /// tolerates every taint, and an empty effect matches every effect. `Gt` and `Lt`, alpha in
+    /// Kubernetes 1.35, are not supported and tolerate nothing.
     pub fn tolerates(&self, taint: &Taint<'_>) -> bool {
         let or_empty = |text: &Option<Text<'_>>| text.as_deref().unwrap_or("").to_owned();
         let (key, effect) = (or_empty(&self.key), or_empty(&self.effect));
@@ -97,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tolerations_follow_the_rules_of_kubernetes() {
+    fn tolerations_match_like_in_kubernetes() {
         let taint: Taint<'_> = serde_json::from_str(r#"{"key":"gpu","value":"yes","effect":"NoSchedule"}"#).unwrap();
         for (toleration, tolerated) in [
             (r#"{"operator":"Exists"}"#, true),
@@ -116,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn only_hard_effects_repel() {
+    fn only_no_schedule_and_no_execute_repel() {
         for (effect, repels) in [("NoSchedule", true), ("NoExecute", true), ("PreferNoSchedule", false)] {
             assert_eq!(
                 Taint {

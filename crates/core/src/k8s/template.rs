@@ -1,9 +1,9 @@
-//! Pod templates: where workloads keep them, and the pods that controllers make of them.
+//! Pod templates of workloads, and the pods that controllers create from them.
 
 use serde_json::{Map, Value, json};
 
-/// Where the kinds that we know keep their pod templates; `*` stands for every member of a list or object.
-const PLACES: &[(&[&str], &[&str])] = &[
+/// The paths of the pod templates by kind. `*` stands for every element of a list or object.
+const TEMPLATE_PATHS: &[(&[&str], &[&str])] = &[
     (
         &[
             "Deployment",
@@ -53,62 +53,63 @@ const PLACES: &[(&[&str], &[&str])] = &[
     ),
 ];
 
-/// The places of the templates of a kind; `None` for a kind that is not known.
-pub fn places(kind: &str) -> Option<&'static [&'static str]> {
-    PLACES
+/// `None` if the kind is unknown.
+pub fn template_paths(kind: &str) -> Option<&'static [&'static str]> {
+    TEMPLATE_PATHS
         .iter()
         .find(|(kinds, _)| kinds.contains(&kind))
-        .map(|(_, places)| *places)
+        .map(|(_, paths)| *paths)
 }
 
-/// The pod templates of an object. A kind that is not known is looked at where most keep theirs.
+/// The pod templates of an object. For an unknown kind, this looks at `/spec/template`.
 pub fn templates<'v>(kind: &str, object: &'v Value) -> Vec<&'v Value> {
     let mut found = Vec::new();
-    for place in places(kind).unwrap_or(&["/spec/template"]) {
-        gather(object, place.trim_start_matches('/'), &mut found);
+    for path in template_paths(kind).unwrap_or(&["/spec/template"]) {
+        collect(object, path.trim_start_matches('/'), &mut found);
     }
-    // A template without containers is something else under the same name, or not finished yet.
+    // `/spec/template` of an unknown kind need not be a pod template, and a template may be
+    // incomplete.
     found.retain(|template| template.pointer("/spec/containers").is_some_and(Value::is_array));
     found
 }
 
-fn gather<'v>(value: &'v Value, place: &str, found: &mut Vec<&'v Value>) {
-    let (step, rest) = place.split_once('/').unwrap_or((place, ""));
-    let mut go = |next: &'v Value| {
+fn collect<'v>(value: &'v Value, path: &str, found: &mut Vec<&'v Value>) {
+    let (step, rest) = path.split_once('/').unwrap_or((path, ""));
+    let mut descend = |next: &'v Value| {
         if rest.is_empty() {
             found.push(next);
         } else {
-            gather(next, rest, found);
+            collect(next, rest, found);
         }
     };
     match value {
-        Value::Array(items) if step == "*" => items.iter().for_each(go),
-        Value::Object(members) if step == "*" => members.values().for_each(go),
+        Value::Array(items) if step == "*" => items.iter().for_each(descend),
+        Value::Object(members) if step == "*" => members.values().for_each(descend),
         Value::Object(members) => {
             if let Some(next) = members.get(step) {
-                go(next);
+                descend(next);
             }
         }
         _ => {}
     }
 }
 
-/// The pod that a controller makes of a template: its name is generated, its labels are the template's. `None` when the template is no
-/// object.
-pub fn pod_of(template: &Value, owner: &str, namespace: &str) -> Option<Value> {
+/// The pod that a controller creates from a template, with a generated name. `None` if the template
+/// is not an object.
+pub fn pod_from_template(template: &Value, owner: &str, namespace: &str) -> Option<Value> {
     let mut pod = template.clone();
     let fields = pod.as_object_mut()?;
     fields.insert("apiVersion".to_owned(), json!("v1"));
     fields.insert("kind".to_owned(), json!("Pod"));
-    let metadata = metadata(fields)?;
+    let metadata = metadata_mut(fields)?;
     metadata.remove("name");
     metadata.insert("generateName".to_owned(), json!(format!("{owner}-")));
     metadata.insert("namespace".to_owned(), json!(namespace));
     Some(pod)
 }
 
-/// The metadata of an object, made where it is missing.
-pub fn metadata(fields: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
+/// The metadata of an object, added if missing. `None` if it is not an object.
+pub fn metadata_mut(fields: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     let metadata = fields.entry("metadata").or_insert(Value::Null);
     if metadata.is_null() {
         *metadata = json!({});
@@ -121,28 +122,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_known_place_is_found() {
+    fn every_known_template_path_is_found() {
         let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}});
-        for (kinds, places) in PLACES {
-            for place in *places {
-                // A document that holds one template at this place, with one member wherever every member counts.
+        for (kinds, paths) in TEMPLATE_PATHS {
+            for path in *paths {
+                // An object with one template at this path, and a list of one element for each `*`.
                 let object =
-                    place
-                        .trim_start_matches('/')
+                    path.trim_start_matches('/')
                         .rsplit('/')
                         .fold(template.clone(), |inner, step| match step {
                             "*" => json!([inner]),
                             step => json!({ step: inner }),
                         });
                 for kind in *kinds {
-                    assert_eq!(templates(kind, &object), [&template], "{kind} {place}");
+                    assert_eq!(templates(kind, &object), [&template], "{kind} {path}");
                 }
             }
         }
     }
 
     #[test]
-    fn kinds_that_are_not_known_are_looked_at_in_the_usual_place() {
+    fn unknown_kinds_use_the_usual_template_path() {
         let object = json!({"spec": {"template": {"spec": {"containers": [{}]}}}});
         assert_eq!(templates("Rollout", &object).len(), 1);
         assert!(templates("Certificate", &json!({"spec": {"template": {"x": 1}}})).is_empty());

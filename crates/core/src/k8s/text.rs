@@ -1,20 +1,19 @@
 //! Borrowed strings and string maps.
 //!
-//! `serde` copies a `Cow<str>` that stands inside a `Vec` or a map even when it could borrow; [`Text`] does not.
+//! `serde` always copies a `Cow<str>` inside a `Vec` or a map, even where it could borrow. [`Text`]
+//! borrows there too.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// A string that borrows from the parsed bytes where these hold it unescaped.
+/// A string that borrows from the parsed bytes unless they contain an escape.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl Text<'_> {
-    /// A copy that owns its bytes.
     pub fn into_owned(self) -> Text<'static> {
         Text(Cow::Owned(self.0.into_owned()))
     }
@@ -86,9 +85,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A JSON object as a list of pairs in their order: these maps are short, so a scan beats a tree.
+/// A JSON object as a list of pairs, in the order of the document. These maps are short, so a scan
+/// beats a tree.
 ///
-/// A key given twice counts as its last value, as in Go's `encoding/json`; `null` counts as empty.
+/// The last value of a repeated key wins, as in Go's `encoding/json`; `null` reads as empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pairs<'a, V = Text<'a>>(Vec<(Text<'a>, V)>);
 
@@ -99,22 +99,18 @@ impl<V> Default for Pairs<'_, V> {
 }
 
 impl<'a, V> Pairs<'a, V> {
-    /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&V> {
         self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| v)
     }
 
-    /// All pairs, in the order of the document.
     pub fn iter(&self) -> impl Iterator<Item = (&Text<'a>, &V)> {
         self.0.iter().map(|(k, v)| (k, v))
     }
 
-    /// Whether there is no pair.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The number of pairs.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -157,63 +153,7 @@ impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
     }
 }
 
-/// Where labels (or annotations) can be looked up.
-pub trait LabelSource {
-    /// The value of the label `key`.
-    fn label(&self, key: &str) -> Option<&str>;
-}
-
-impl<T: LabelSource> LabelSource for Arc<T> {
-    fn label(&self, key: &str) -> Option<&str> {
-        (**self).label(key)
-    }
-}
-
-impl LabelSource for Pairs<'_> {
-    fn label(&self, key: &str) -> Option<&str> {
-        self.get(key).map(|value| &**value)
-    }
-}
-
-/// Labels that own their strings, sorted by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Labels(Box<[(Box<str>, Box<str>)]>);
-
-impl Labels {
-    /// All pairs, by key.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(k, v)| (&**k, &**v))
-    }
-}
-
-impl LabelSource for Labels {
-    fn label(&self, key: &str) -> Option<&str> {
-        self.0
-            .binary_search_by(|(k, _)| (**k).cmp(key))
-            .ok()
-            .map(|at| &*self.0[at].1)
-    }
-}
-
-impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Labels {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut pairs: Vec<(Box<str>, Box<str>)> = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-        // The sort is stable and the later of two equal keys wins, as in Go's encoding/json.
-        pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        pairs.reverse();
-        pairs.dedup_by(|a, b| a.0 == b.0);
-        pairs.reverse();
-        Labels(pairs.into())
-    }
-}
-
-impl From<&Pairs<'_>> for Labels {
-    fn from(pairs: &Pairs<'_>) -> Self {
-        pairs.iter().map(|(k, v)| (&**k, &**v)).collect()
-    }
-}
-
-/// Reads `null` as the default of its type: Go writes `null` for an empty map or slice.
+/// Reads `null` as the default value: Go writes `null` for a nil map or slice.
 pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -227,20 +167,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_strings_borrow_and_escaped_ones_own() {
+    fn plain_strings_borrow_and_escaped_strings_are_owned() {
         let pairs: Pairs<'_> = serde_json::from_str(r#"{"plain":"a","escaped":"\u0061\n"}"#).unwrap();
         assert!(matches!(pairs.get("plain"), Some(Text(Cow::Borrowed("a")))));
         assert!(matches!(pairs.get("escaped"), Some(Text(Cow::Owned(text))) if text == "a\n"));
     }
 
     #[test]
-    fn the_last_of_two_equal_keys_wins_and_null_is_empty() {
+    fn the_last_of_two_equal_keys_wins_and_null_reads_as_empty() {
         let pairs: Pairs<'_> = serde_json::from_str(r#"{"a":"1","b":"2","a":"3"}"#).unwrap();
-        assert_eq!((pairs.label("a"), pairs.len()), (Some("3"), 2));
-        assert_eq!(
-            Labels::from_iter([("a", "1"), ("b", "2"), ("a", "3")]).label("a"),
-            Some("3")
-        );
+        assert_eq!((pairs.get("a"), pairs.len()), (Some(&"3".into()), 2));
         assert!(serde_json::from_str::<Pairs<'_>>("null").unwrap().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Volumes, as far as they come from the node, and where containers mount them.
+//! `hostPath` volumes, mounts, and comparison of paths.
 
 use serde::Deserialize;
 
@@ -8,15 +8,13 @@ use super::text::{Text, null_as_default};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Volume<'a> {
-    /// The file or directory of the node that it is.
     #[serde(default, borrow)]
-    pub host_path: Option<HostPath<'a>>,
+    pub host_path: Option<HostPathVolumeSource<'a>>,
 }
 
 /// A `v1.HostPathVolumeSource`.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct HostPath<'a> {
-    /// The path on the node.
+pub struct HostPathVolumeSource<'a> {
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub path: Text<'a>,
 }
@@ -25,14 +23,13 @@ pub struct HostPath<'a> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeMount<'a> {
-    /// The path in the container.
     #[serde(default, borrow, deserialize_with = "null_as_default")]
     pub mount_path: Text<'a>,
 }
 
-/// A path in its shortest spelling: absolute, without `.`, `..`, doubled and trailing slashes, and with `/run` for `/var/run`, which
-/// is a link to it on the nodes of our time.
-pub fn normal_path(path: &str) -> String {
+/// An absolute path without `.`, `..`, doubled or trailing slashes, and with `/run` instead of
+/// `/var/run`, which is a symbolic link to `/run` on all current distributions.
+pub fn normalize_path(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -50,7 +47,7 @@ pub fn normal_path(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// Whether `path` is `root` or lies below it; both in their shortest spelling.
+/// Whether `path` is `root` or below it. Both must be normalized.
 pub fn is_within(path: &str, root: &str) -> bool {
     root == "/"
         || path
@@ -63,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_a_path_are_one() {
+    fn paths_are_normalized() {
         for (path, normal) in [
             ("/", "/"),
             ("", "/"),
@@ -74,12 +71,12 @@ mod tests {
             ("/var/run", "/run"),
             ("/var/runner", "/var/runner"),
         ] {
-            assert_eq!(normal_path(path), normal, "{path}");
+            assert_eq!(normalize_path(path), normal, "{path}");
         }
     }
 
     #[test]
-    fn within_is_by_whole_names() {
+    fn is_within_compares_whole_path_components() {
         assert!(is_within("/dev", "/dev") && is_within("/dev/x", "/dev") && is_within("/dev", "/"));
         assert!(!is_within("/devices", "/dev") && !is_within("/", "/dev"));
     }

@@ -1,70 +1,71 @@
-//! The annotation that says what was decided: for people and programs to read, never for us to believe.
+//! The annotation that records the decision. Others read it; Apportion never trusts it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::Grant;
+use crate::decision::{ContainerRewrite, Grant};
 use crate::gpu::Counts;
 use crate::gpu::names::DECISION_ANNOTATION;
 use crate::k8s::Pod;
 use crate::policy::PolicyName;
 
-/// Counts by resource name.
 type Resources = BTreeMap<String, u64>;
 
 /// The value of `apportion.dev/decision`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DecisionRecord {
-    /// The policy that governed.
     pub policy: String,
-    /// The strategy chosen.
     pub strategy: String,
-    /// By container: what it asked for.
+    /// What each container requested, by container and resource.
     pub before: BTreeMap<String, Resources>,
-    /// By container: what it asks for now.
+    /// What each container requests now, by container and resource.
     pub after: BTreeMap<String, Resources>,
 }
 
 impl DecisionRecord {
-    fn of(policy: &PolicyName, grant: &Grant) -> Self {
-        let by_container = |counts: &dyn Fn(&crate::decision::Target) -> Counts| {
+    fn new(policy: &PolicyName, grant: &Grant) -> Self {
+        let by_container = |counts: &dyn Fn(&ContainerRewrite) -> Counts| {
             grant
-                .targets
+                .rewrites
                 .iter()
-                .map(|target| {
-                    let counts = counts(target).iter().map(|(r, count)| (r.to_string(), count)).collect();
-                    (target.container.name.clone(), counts)
+                .map(|rewrite| {
+                    let counts = counts(rewrite)
+                        .iter()
+                        .map(|(r, count)| (r.to_string(), count))
+                        .collect();
+                    (rewrite.container.name.clone(), counts)
                 })
                 .collect()
         };
         DecisionRecord {
             policy: policy.to_string(),
             strategy: grant.strategy.to_string(),
-            before: by_container(&|target| target.container.counts.clone()),
-            after: by_container(&crate::decision::Target::after),
+            before: by_container(&|rewrite| rewrite.container.counts.clone()),
+            after: by_container(&ContainerRewrite::counts),
         }
     }
 }
 
-/// The annotation that the pod is to have, or `None` when the one that it has is right.
+/// The annotation to set, or `None` if the pod has the right one.
 ///
-/// A record that is there stays only where it agrees with the pod that it is on: written on an earlier pass, it knows what the pod asked
-/// for before, which can not be seen any more. One that anybody else made up is replaced.
-pub fn annotation(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Option<String> {
-    let now = DecisionRecord::of(policy, grant);
-    let unchanged = grant.targets.iter().all(|target| !target.is_change());
+/// An existing record stays only if it agrees with its pod: an earlier pass wrote it, and only the
+/// record still knows what the pod requested before. Any other record is replaced, because anyone
+/// who creates a pod can write one.
+pub fn decision_annotation(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Option<String> {
+    let record = DecisionRecord::new(policy, grant);
+    let unchanged = grant.rewrites.iter().all(|rewrite| !rewrite.is_change());
     let kept = pod.metadata.annotations.get(DECISION_ANNOTATION).and_then(|text| {
-        let there: DecisionRecord = serde_json::from_str(text).ok()?;
-        let agrees = there.policy == now.policy
-            && there.strategy == now.strategy
-            && there.after == now.after
-            && there.before.keys().eq(now.before.keys());
+        let existing: DecisionRecord = serde_json::from_str(text).ok()?;
+        let agrees = existing.policy == record.policy
+            && existing.strategy == record.strategy
+            && existing.after == record.after
+            && existing.before.keys().eq(record.before.keys());
         (unchanged && agrees).then_some(())
     });
     match kept {
         Some(()) => None,
-        None => serde_json::to_string(&now).ok(),
+        None => serde_json::to_string(&record).ok(),
     }
 }

@@ -1,69 +1,60 @@
-//! What changes on a pod, in our own words.
+//! The changes to a pod, before they become JSON Patch operations.
 
-use super::annotation::annotation;
-use crate::decision::{Grant, Target};
+use super::annotation::decision_annotation;
+use crate::decision::{ContainerRewrite, Grant};
 use crate::gpu::names::{DECISION_ANNOTATION, VISIBLE_DEVICES, VOID};
 use crate::gpu::{GpuBypass, GpuResource};
-use crate::k8s::{Constraints, ContainerKind, Pod, Requirement};
+use crate::k8s::{ContainerKind, Pod, RequiredNodeAffinity, Requirement};
 use crate::policy::PolicyName;
 
-/// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// A container's one GPU resource; every other GPU key of its lists goes.
+    /// Makes this the only GPU resource of a container, in its limits and requests.
     Resource {
-        /// The list that the container stands in.
         kind: ContainerKind,
-        /// Its place in the list.
+        /// The index of the container in the list of its kind.
         index: usize,
-        /// What it asks for.
         resource: GpuResource,
-        /// How many.
         count: u64,
     },
-    /// Requirements that are added to every alternative of the pod's node affinity.
+    /// Adds requirements to every term of the pod's required node affinity.
     NodeRequirements(Vec<Requirement<'static>>),
-    /// The scheduler that places the pod.
+    /// Sets the name of the scheduler.
     Scheduler(String),
-    /// A variable that a container has behind its others, and before those that are named elsewhere.
-    Variable {
-        /// The list that the container stands in.
+    /// Appends a variable to `env`. It takes precedence over the others, and over those of
+    /// `envFrom`.
+    EnvVar {
         kind: ContainerKind,
-        /// Its place in the list.
+        /// The index of the container in the list of its kind.
         index: usize,
-        /// The variable's name.
         name: &'static str,
-        /// Its value.
         value: &'static str,
     },
-    /// An annotation that is set.
     Annotation {
-        /// Its key.
         key: &'static str,
-        /// Its value.
         value: String,
     },
 }
 
-/// The changes that a grant makes; none when the pod is so already.
+/// The changes that a grant makes; none if the pod already complies.
 pub fn edits(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Vec<Edit> {
     let mut edits: Vec<Edit> = grant
-        .targets
+        .rewrites
         .iter()
-        .filter(|target| needs_edit(pod, target))
+        .filter(|rewrite| needs_edit(pod, rewrite))
         .map(resource_edit)
         .collect();
-    let constraints = Constraints::of(pod);
+    let affinity = RequiredNodeAffinity::from_pod(pod);
     let missing: Vec<_> = grant
         .requirements
         .iter()
-        .filter(|r| !constraints.imply(r))
+        .filter(|r| !affinity.implies(r))
         .cloned()
         .collect();
     if !missing.is_empty() {
         edits.push(Edit::NodeRequirements(missing));
     }
-    if let Some(value) = annotation(pod, policy, grant) {
+    if let Some(value) = decision_annotation(pod, policy, grant) {
         edits.push(Edit::Annotation {
             key: DECISION_ANNOTATION,
             value,
@@ -72,11 +63,13 @@ pub fn edits(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Vec<Edit> {
     edits
 }
 
-/// The changes that keep containers from seeing GPUs, given the doors of those that do not say so themselves.
-pub fn hide(unhidden: &[&GpuBypass]) -> Vec<Edit> {
-    let containers = unhidden.iter().filter_map(|door| door.container);
+/// The changes that hide GPUs from containers, given their [`BypassKind::Image`] bypasses.
+///
+/// [`BypassKind::Image`]: crate::gpu::BypassKind::Image
+pub fn hide_gpus(unhidden: &[&GpuBypass]) -> Vec<Edit> {
+    let containers = unhidden.iter().filter_map(|bypass| bypass.container);
     containers
-        .map(|(kind, index)| Edit::Variable {
+        .map(|(kind, index)| Edit::EnvVar {
             kind,
             index: index as usize,
             name: VISIBLE_DEVICES,
@@ -85,36 +78,36 @@ pub fn hide(unhidden: &[&GpuBypass]) -> Vec<Edit> {
         .collect()
 }
 
-/// The scheduler that every pod has unless somebody says otherwise.
+/// The API server sets this unless the user names another scheduler.
 const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
-/// The change that gives a pod to the scheduler `name`. A pod that asks for another one by itself keeps it: it has its reasons, a
-/// gang scheduler perhaps.
-pub fn scheduler(pod: &Pod<'_>, name: &str) -> Option<Edit> {
+/// The change that assigns a pod to the scheduler `name`. A pod that already names another
+/// scheduler, such as a gang scheduler, keeps it.
+pub fn set_scheduler(pod: &Pod<'_>, name: &str) -> Option<Edit> {
     match pod.spec.scheduler_name.as_deref() {
         None | Some("" | DEFAULT_SCHEDULER) if name != DEFAULT_SCHEDULER => Some(Edit::Scheduler(name.to_owned())),
         _ => None,
     }
 }
 
-fn resource_edit(target: &Target) -> Edit {
+fn resource_edit(rewrite: &ContainerRewrite) -> Edit {
     Edit::Resource {
-        kind: target.container.kind,
-        index: target.container.index,
-        resource: target.resource,
-        count: target.count,
+        kind: rewrite.container.kind,
+        index: rewrite.container.index,
+        resource: rewrite.resource,
+        count: rewrite.count,
     }
 }
 
-/// Whether the container asks for something else, or keeps keys of other GPU resources with the value 0, which the scheduler counts
-/// as a wish for an extender's attention.
-fn needs_edit(pod: &Pod<'_>, target: &Target) -> bool {
-    target.is_change()
+/// Whether the container requests something else, or has keys of other GPU resources with the value
+/// 0: kube-scheduler would call the extender for these too.
+fn needs_edit(pod: &Pod<'_>, rewrite: &ContainerRewrite) -> bool {
+    rewrite.is_change()
         || pod
             .spec
-            .container(target.container.kind, target.container.index)
+            .container(rewrite.container.kind, rewrite.container.index)
             .is_some_and(|container| {
-                let name = target.resource.to_string();
+                let name = rewrite.resource.to_string();
                 let lists = [&container.resources.limits, &container.resources.requests];
                 lists.iter().any(|list| {
                     list.iter()

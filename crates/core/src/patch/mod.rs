@@ -1,14 +1,14 @@
 //! From a grant to a JSON Patch.
 //!
-//! Only what is to change is named: fields that we do not know are never read, so they can not be dropped or respelled. Two stages:
-//! [`mod@edit`] says what changes, in our own words; [`mod@patch`] writes it as RFC 6902 for the document at hand.
+//! A patch names only what changes. Fields that Apportion does not know are never read, so they
+//! cannot be dropped or reformatted. [`mod@edit`] decides what changes, and [`mod@operations`]
+//! expresses it as RFC 6902 operations for the document at hand.
 
 pub mod annotation;
-pub mod apply;
 pub mod edit;
 pub mod operations;
 
-pub use annotation::{DecisionRecord, annotation};
-pub use apply::{ApplyError, apply};
+pub use annotation::{DecisionRecord, decision_annotation};
 pub use edit::{Edit, edits};
-pub use operations::{Operation, patch};
+pub use json_patch::{Patch, PatchError, PatchOperation, patch as apply};
+pub use operations::build_patch;

@@ -1,37 +1,26 @@
-//! Edits as RFC 6902 operations on one document.
+//! Edits as a JSON Patch (RFC 6902) of one document.
 //!
-//! An operation that does not apply fails the user's request with a 500, whatever `failurePolicy` says; so parents are added where they
-//! are missing, and nothing is removed that is not there.
+//! If an operation does not apply, the API server fails the user's request with status 500,
+//! whatever `failurePolicy` says. So a missing parent is added, and only what exists is removed.
 
-use serde::Serialize;
+use json_patch::jsonptr::{Pointer, PointerBuf};
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use serde_json::{Map, Value, json};
 
 use super::edit::Edit;
 use crate::gpu::GpuResource;
 use crate::k8s::container::Container;
 use crate::k8s::quantity::RawQuantity;
-use crate::k8s::{Operator, Pairs, Pod, Requirement};
+use crate::k8s::{ContainerKind, Operator, Pairs, Pod, Requirement};
 
-/// One operation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
-pub enum Operation {
-    /// Sets a member or inserts into a list.
-    Add {
-        /// Where: a JSON Pointer.
-        path: String,
-        /// What.
-        value: Value,
-    },
-    /// Takes a member away.
-    Remove {
-        /// Where: a JSON Pointer.
-        path: String,
-    },
-}
+const SCHEDULER_NAME: &Pointer = Pointer::from_static("/spec/schedulerName");
+const ANNOTATIONS: &Pointer = Pointer::from_static("/metadata/annotations");
+const AFFINITY: &Pointer = Pointer::from_static("/spec/affinity");
+const NODE_AFFINITY: &Pointer = Pointer::from_static("/spec/affinity/nodeAffinity");
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
-/// The operations that make these edits to `pod`.
-pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
+/// The patch that makes `edits` to `pod`.
+pub fn build_patch(pod: &Pod<'_>, edits: &[Edit]) -> Patch {
     let mut operations = Vec::new();
     for edit in edits {
         match edit {
@@ -42,18 +31,13 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
                 count,
             } => {
                 if let Some(container) = pod.spec.container(*kind, *index) {
-                    let base = format!("/spec/{}/{index}/resources", kind.list());
-                    set_resource(&base, container, *resource, *count, &mut operations);
+                    let resources = container_field(*kind, *index, "resources");
+                    set_resource(&resources, container, *resource, *count, &mut operations);
                 }
             }
             Edit::NodeRequirements(requirements) => add_requirements(pod, requirements, &mut operations),
-            Edit::Scheduler(name) => {
-                operations.push(Operation::Add {
-                    path: "/spec/schedulerName".to_owned(),
-                    value: json!(name),
-                });
-            }
-            Edit::Variable {
+            Edit::Scheduler(name) => operations.push(add(SCHEDULER_NAME.to_buf(), json!(name))),
+            Edit::EnvVar {
                 kind,
                 index,
                 name,
@@ -61,115 +45,119 @@ pub fn patch(pod: &Pod<'_>, edits: &[Edit]) -> Vec<Operation> {
             } => {
                 if let Some(container) = pod.spec.container(*kind, *index) {
                     let variable = json!({ "name": name, "value": value });
-                    let list = format!("/spec/{}/{index}/env", kind.list());
-                    let (path, value) = if container.env.is_empty() {
-                        (list, json!([variable]))
+                    let list = container_field(*kind, *index, "env");
+                    operations.push(if container.env.is_empty() {
+                        add(list, json!([variable]))
                     } else {
-                        (format!("{list}/-"), variable)
-                    };
-                    operations.push(Operation::Add { path, value });
+                        add(list.with_trailing_token("-"), variable)
+                    });
                 }
             }
-            Edit::Annotation { key, value } => {
-                let (path, value) = if pod.metadata.annotations.is_empty() {
-                    ("/metadata/annotations".to_owned(), json!({ *key: value }))
-                } else {
-                    (format!("/metadata/annotations/{}", escape(key)), json!(value))
-                };
-                operations.push(Operation::Add { path, value });
-            }
+            Edit::Annotation { key, value } => operations.push(if pod.metadata.annotations.is_empty() {
+                add(ANNOTATIONS.to_buf(), json!({ *key: value }))
+            } else {
+                add(ANNOTATIONS.with_trailing_token(*key), json!(value))
+            }),
         }
     }
-    operations
+    Patch(operations)
 }
 
-/// Limits always, and requests where they name a GPU: a key that is missing from requests is filled from the limits, since
-/// Kubernetes sets defaults again after a patch.
+fn add(path: PointerBuf, value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path, value })
+}
+
+fn container_field(kind: ContainerKind, index: usize, field: &str) -> PointerBuf {
+    PointerBuf::from_tokens(["spec", kind.list(), &index.to_string(), field])
+}
+
+/// Sets limits always, and requests only if they name a GPU: Kubernetes fills missing requests from
+/// the limits, because it sets defaults again after a patch.
 fn set_resource(
-    base: &str,
+    resources: &Pointer,
     container: &Container<'_>,
     resource: GpuResource,
     count: u64,
-    operations: &mut Vec<Operation>,
+    operations: &mut Vec<PatchOperation>,
 ) {
-    let requests = &container.resources.requests;
+    let (limits, requests) = (&container.resources.limits, &container.resources.requests);
     set_in_list(
-        &format!("{base}/limits"),
-        &container.resources.limits,
+        resources.with_trailing_token("limits"),
+        limits,
         resource,
         count,
         operations,
     );
     if requests.iter().any(|(key, _)| GpuResource::is_gpu_name(key)) {
-        set_in_list(&format!("{base}/requests"), requests, resource, count, operations);
+        set_in_list(
+            resources.with_trailing_token("requests"),
+            requests,
+            resource,
+            count,
+            operations,
+        );
     }
 }
 
 fn set_in_list(
-    base: &str,
+    path: PointerBuf,
     list: &Pairs<'_, RawQuantity<'_>>,
     resource: GpuResource,
     count: u64,
-    operations: &mut Vec<Operation>,
+    operations: &mut Vec<PatchOperation>,
 ) {
     let name = resource.to_string();
     if list.is_empty() {
-        // Missing, null and empty read alike, and adding the whole list is right for each of them.
-        operations.push(Operation::Add {
-            path: base.to_owned(),
-            value: json!({ name: count.to_string() }),
-        });
+        // The list may be missing, null or empty. Adding the whole list is right for all three.
+        operations.push(add(path, json!({ name: count.to_string() })));
         return;
     }
     for (key, _) in list
         .iter()
         .filter(|(key, _)| GpuResource::is_gpu_name(key) && ***key != *name)
     {
-        operations.push(Operation::Remove {
-            path: format!("{base}/{}", escape(key)),
-        });
+        operations.push(PatchOperation::Remove(RemoveOperation {
+            path: path.with_trailing_token(&**key),
+        }));
     }
-    // The same count in another spelling (`1k`) is left as the user wrote it.
-    if list.get(&name).is_none_or(|there| there.to_count() != Ok(count)) {
-        let path = format!("{base}/{}", escape(&name));
-        operations.push(Operation::Add {
-            path,
-            value: json!(count.to_string()),
-        });
+    // The right count in another spelling, such as `1k`, stays as the user wrote it.
+    if list.get(&name).is_none_or(|quantity| quantity.to_count() != Ok(count)) {
+        operations.push(add(path.with_trailing_token(&name), json!(count.to_string())));
     }
 }
 
-const NODE_AFFINITY: &str = "/spec/affinity/nodeAffinity";
-const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-
-fn add_requirements(pod: &Pod<'_>, requirements: &[Requirement<'_>], operations: &mut Vec<Operation>) {
+fn add_requirements(pod: &Pod<'_>, requirements: &[Requirement<'_>], operations: &mut Vec<PatchOperation>) {
     let expressions: Vec<Value> = requirements.iter().map(expression).collect();
-    let term = || json!({ "nodeSelectorTerms": [{ "matchExpressions": expressions }] });
-    let mut add = |path: String, value: Value| operations.push(Operation::Add { path, value });
+    let selector = || json!({ "nodeSelectorTerms": [{ "matchExpressions": expressions }] });
     let Some(affinity) = &pod.spec.affinity else {
-        return add(
-            "/spec/affinity".to_owned(),
-            json!({ "nodeAffinity": { REQUIRED: term() } }),
-        );
+        let affinity = json!({ "nodeAffinity": { REQUIRED: selector() } });
+        return operations.push(add(AFFINITY.to_buf(), affinity));
     };
     let Some(node_affinity) = &affinity.node_affinity else {
-        return add(NODE_AFFINITY.to_owned(), json!({ REQUIRED: term() }));
+        return operations.push(add(NODE_AFFINITY.to_buf(), json!({ REQUIRED: selector() })));
     };
+    let required_path = NODE_AFFINITY.with_trailing_token(REQUIRED);
     let Some(required) = &node_affinity.required else {
-        return add(format!("{NODE_AFFINITY}/{REQUIRED}"), term());
+        return operations.push(add(required_path, selector()));
     };
-    for (at, alternative) in required.node_selector_terms.iter().enumerate() {
-        // A term without any expression matches no node; one more expression would make it match some.
-        if alternative.is_empty() {
+    for (index, term) in required.node_selector_terms.iter().enumerate() {
+        // A term without expressions matches no node. With an expression, it would match some.
+        if term.is_empty() {
             continue;
         }
-        let list = format!("{NODE_AFFINITY}/{REQUIRED}/nodeSelectorTerms/{at}/matchExpressions");
-        if alternative.has_expression_list() {
-            for expression in &expressions {
-                add(format!("{list}/-"), expression.clone());
-            }
+        let mut list = required_path.clone();
+        list.push_back("nodeSelectorTerms");
+        list.push_back(index);
+        list.push_back("matchExpressions");
+        if term.has_expression_list() {
+            list.push_back("-");
+            operations.extend(
+                expressions
+                    .iter()
+                    .map(|expression| add(list.clone(), expression.clone())),
+            );
         } else {
-            add(list, json!(expressions));
+            operations.push(add(list, json!(expressions)));
         }
     }
 }
@@ -185,22 +173,14 @@ fn expression(requirement: &Requirement<'_>) -> Value {
     Value::Object(object)
 }
 
-/// A token of a JSON Pointer (RFC 6901).
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k8s::ContainerKind;
 
-    /// Applies the patch with an implementation that is not ours.
-    fn applied(pod: &str, edits: &[Edit]) -> Value {
-        let operations = patch(&serde_json::from_str(pod).unwrap(), edits);
+    fn patched(pod: &str, edits: &[Edit]) -> Value {
+        let patch = build_patch(&serde_json::from_str(pod).unwrap(), edits);
         let mut document: Value = serde_json::from_str(pod).unwrap();
-        let operations: json_patch::Patch = serde_json::from_value(serde_json::to_value(&operations).unwrap()).unwrap();
-        json_patch::patch(&mut document, &operations).unwrap();
+        json_patch::patch(&mut document, &patch).unwrap();
         document
     }
 
@@ -214,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_resources_is_rewritten() {
+    fn resources_of_every_shape_are_rewritten() {
         for (resources, expected) in [
             (
                 r#"{"limits":{"nvidia.com/gpu":"4","cpu":"1"},"requests":{"nvidia.com/gpu":"4","cpu":"500m"}}"#,
@@ -232,7 +212,7 @@ mod tests {
                 r#"{"limits":{"nvidia.com/gpu":"1","nvidia.com/mig-1g.10gb":"0","nvidia.com/gpu.shared":"2"},"requests":{"cpu":"1"}}"#,
                 json!({"limits":{"nvidia.com/gpu.shared":"1"},"requests":{"cpu":"1"}}),
             ),
-            // The user's own spelling of the right count stays.
+            // The right count stays as the user spells it.
             (
                 r#"{"limits":{"nvidia.com/gpu.shared":"1000m"}}"#,
                 json!({"limits":{"nvidia.com/gpu.shared":"1000m"}}),
@@ -240,7 +220,7 @@ mod tests {
         ] {
             let pod = format!(r#"{{"spec":{{"containers":[{{"name":"c","resources":{resources}}}]}}}}"#);
             assert_eq!(
-                applied(&pod, &[resource(1)])["spec"]["containers"][0]["resources"],
+                patched(&pod, &[resource(1)])["spec"]["containers"][0]["resources"],
                 expected,
                 "{resources}"
             );
@@ -248,46 +228,46 @@ mod tests {
     }
 
     #[test]
-    fn requirements_are_added_to_every_alternative_that_can_match() {
-        let ours = json!([{"key":"k","operator":"In","values":["v"]},{"key":"l","operator":"DoesNotExist"}]);
+    fn requirements_are_added_to_every_term_that_can_match() {
+        let added = json!([{"key":"k","operator":"In","values":["v"]},{"key":"l","operator":"DoesNotExist"}]);
         let edit = Edit::NodeRequirements(vec![
             Requirement::new("k", Operator::In, ["v"]),
             Requirement::new("l", Operator::DoesNotExist, std::iter::empty::<String>()),
         ]);
-        let alone = json!({REQUIRED:{"nodeSelectorTerms":[{"matchExpressions":ours}]}});
-        let theirs = json!({"key":"zone","operator":"Exists"});
+        let only_added = json!({REQUIRED:{"nodeSelectorTerms":[{"matchExpressions":added}]}});
+        let existing = json!({"key":"zone","operator":"Exists"});
         for (case, spec, expected) in [
-            ("no affinity", json!({}), alone.clone()),
-            ("null", json!({"affinity":null}), alone.clone()),
+            ("no affinity", json!({}), only_added.clone()),
+            ("null", json!({"affinity":null}), only_added.clone()),
             (
                 "other affinity",
                 json!({"affinity":{"podAffinity":{"x":1}}}),
-                alone.clone(),
+                only_added.clone(),
             ),
             (
                 "null node affinity",
                 json!({"affinity":{"nodeAffinity":null}}),
-                alone.clone(),
+                only_added.clone(),
             ),
             (
                 "preferences stay",
                 json!({"affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[1]}}}),
-                json!({"preferredDuringSchedulingIgnoredDuringExecution":[1],REQUIRED:{"nodeSelectorTerms":[{"matchExpressions":ours}]}}),
+                json!({"preferredDuringSchedulingIgnoredDuringExecution":[1],REQUIRED:{"nodeSelectorTerms":[{"matchExpressions":added}]}}),
             ),
             (
-                "alternatives are ANDed one by one; an empty one stays empty",
+                "each term gets the requirements; an empty one stays empty",
                 json!({"affinity":{"nodeAffinity":{REQUIRED:{"nodeSelectorTerms":[
-                    {"matchExpressions":[theirs]}, {}, {"matchFields":[{"key":"metadata.name","operator":"In","values":["n"]}]}
+                    {"matchExpressions":[existing]}, {}, {"matchFields":[{"key":"metadata.name","operator":"In","values":["n"]}]}
                 ]}}}}),
                 json!({REQUIRED:{"nodeSelectorTerms":[
-                    {"matchExpressions":[theirs, ours[0], ours[1]]}, {},
-                    {"matchExpressions":ours, "matchFields":[{"key":"metadata.name","operator":"In","values":["n"]}]}
+                    {"matchExpressions":[existing, added[0], added[1]]}, {},
+                    {"matchExpressions":added, "matchFields":[{"key":"metadata.name","operator":"In","values":["n"]}]}
                 ]}}),
             ),
         ] {
             let pod = json!({"spec": spec}).to_string();
             assert_eq!(
-                applied(&pod, std::slice::from_ref(&edit))["spec"]["affinity"]["nodeAffinity"],
+                patched(&pod, std::slice::from_ref(&edit))["spec"]["affinity"]["nodeAffinity"],
                 expected,
                 "{case}"
             );
@@ -295,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_comes_behind_those_that_are_there() {
-        let ours = json!({"name":"NVIDIA_VISIBLE_DEVICES","value":"void"});
+    fn a_variable_is_appended() {
+        let added = json!({"name":"NVIDIA_VISIBLE_DEVICES","value":"void"});
         for (env, expected) in [
-            (json!(null), json!([ours])),
-            (json!([]), json!([ours])),
+            (json!(null), json!([added])),
+            (json!([]), json!([added])),
             (
                 json!([{"name":"A","valueFrom":{"new":{}}}]),
-                json!([{"name":"A","valueFrom":{"new":{}}}, ours]),
+                json!([{"name":"A","valueFrom":{"new":{}}}, added]),
             ),
         ] {
             for (kind, list) in [
@@ -311,14 +291,14 @@ mod tests {
                 (ContainerKind::Ephemeral, "ephemeralContainers"),
             ] {
                 let container = json!({"name":"c","restartPolicy":"Always","env":env});
-                let edit = Edit::Variable {
+                let edit = Edit::EnvVar {
                     kind,
                     index: 1,
                     name: "NVIDIA_VISIBLE_DEVICES",
                     value: "void",
                 };
                 let pod = json!({"spec": {list: [{"name":"a"}, container]}}).to_string();
-                let document = applied(&pod, &[edit]);
+                let document = patched(&pod, &[edit]);
                 assert_eq!(document["spec"][list][1]["env"], expected, "{list}");
                 assert_eq!(document["spec"][list][0], json!({"name":"a"}));
             }
@@ -326,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_are_set_whatever_is_there() {
+    fn annotations_are_added_or_replaced() {
         let edit = Edit::Annotation {
             key: "apportion.dev/decision",
             value: "{}".to_owned(),
@@ -336,13 +316,13 @@ mod tests {
             json!({"annotations":null}),
             json!({"annotations":{}}),
         ] {
-            let document = applied(&json!({"metadata": metadata}).to_string(), std::slice::from_ref(&edit));
+            let document = patched(&json!({"metadata": metadata}).to_string(), std::slice::from_ref(&edit));
             assert_eq!(
                 document["metadata"]["annotations"],
                 json!({"apportion.dev/decision":"{}"})
             );
         }
-        let document = applied(
+        let document = patched(
             &json!({"metadata": {"annotations": {"a/b~c": "d", "apportion.dev/decision": "forged"}}}).to_string(),
             std::slice::from_ref(&edit),
         );
@@ -352,8 +332,29 @@ mod tests {
         );
     }
 
+    /// The API server decodes these bytes, and the pointers escape `/` and `~`.
     #[test]
-    fn pointers_are_escaped() {
-        assert_eq!(escape("nvidia.com/gpu~x"), "nvidia.com~1gpu~0x");
+    fn operations_serialize_as_in_rfc_6902() {
+        let pod = r#"{"metadata":{"annotations":{"a":"b"}},"spec":{"containers":[{"name":"c","resources":{"limits":{"nvidia.com/gpu":"4","nvidia.com/mig-1g.10gb":"0"}}}]}}"#;
+        let edits = [
+            resource(1),
+            Edit::NodeRequirements(vec![Requirement::new("k", Operator::NotIn, ["v"])]),
+            Edit::Annotation {
+                key: "example.com/a~b",
+                value: "{}".to_owned(),
+            },
+        ];
+        let patch = build_patch(&serde_json::from_str(pod).unwrap(), &edits);
+        let expected = [
+            r#"{"op":"remove","path":"/spec/containers/0/resources/limits/nvidia.com~1gpu"}"#,
+            r#"{"op":"remove","path":"/spec/containers/0/resources/limits/nvidia.com~1mig-1g.10gb"}"#,
+            r#"{"op":"add","path":"/spec/containers/0/resources/limits/nvidia.com~1gpu.shared","value":"1"}"#,
+            r#"{"op":"add","path":"/spec/affinity","value":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"k","operator":"NotIn","values":["v"]}]}]}}}}"#,
+            r#"{"op":"add","path":"/metadata/annotations/example.com~1a~0b","value":"{}"}"#,
+        ];
+        assert_eq!(
+            serde_json::to_string(&patch).unwrap(),
+            format!("[{}]", expected.join(","))
+        );
     }
 }

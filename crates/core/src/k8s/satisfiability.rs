@@ -1,14 +1,15 @@
-//! What requirements on labels mean together: whether they can hold at once, and what follows from them.
+//! Satisfiability and implication of label requirements.
 //!
-//! Exact for the operators of Kubernetes, on each key by itself; a property test holds it against trying values out.
+//! Exact for every Kubernetes operator, key by key. A property test compares the results with
+//! trying out values.
 
 use std::collections::BTreeMap;
 
-use super::selector::{Operator, Requirement};
+use super::requirement::{Operator, Requirement};
 
-/// Whether the conjunction `all` leaves no value of the label that `wanted` would refuse.
-pub(super) fn implies(all: &[&Requirement<'_>], wanted: &Requirement<'_>) -> bool {
-    let same_key = || all.iter().filter(|r| r.key == wanted.key);
+/// Whether every value of the label that satisfies all of `all` also satisfies `required`.
+pub(super) fn implies(all: &[&Requirement<'_>], required: &Requirement<'_>) -> bool {
+    let same_key = || all.iter().filter(|r| r.key == required.key);
     // An unsatisfiable conjunction admits no node, so it implies anything.
     if !satisfiable(same_key().copied()) {
         return true;
@@ -17,27 +18,27 @@ pub(super) fn implies(all: &[&Requirement<'_>], wanted: &Requirement<'_>) -> boo
         .filter(|r| r.operator == Operator::In)
         .flat_map(|r| &r.values);
     if same_key().any(|r| r.operator == Operator::In) {
-        // Only values that every requirement leaves over count.
+        // Count only the values that every requirement admits.
         return allowed
             .filter(|value| same_key().all(|r| r.matches_value(Some(value))))
-            .all(|value| wanted.matches_value(Some(value)));
+            .all(|value| required.matches_value(Some(value)));
     }
-    same_key().any(|own| implies_alone(own, wanted))
+    same_key().any(|given| implies_alone(given, required))
 }
 
-/// Whether `own`, which is not `In`, implies `wanted` on the same key.
-fn implies_alone(own: &Requirement<'_>, wanted: &Requirement<'_>) -> bool {
-    match (own.operator, wanted.operator) {
-        (Operator::NotIn, Operator::NotIn) => wanted.values.iter().all(|value| own.values.contains(value)),
+/// Whether `given`, whose operator is not `In`, implies `required` on the same key.
+fn implies_alone(given: &Requirement<'_>, required: &Requirement<'_>) -> bool {
+    match (given.operator, required.operator) {
+        (Operator::NotIn, Operator::NotIn) => required.values.iter().all(|value| given.values.contains(value)),
         (Operator::DoesNotExist, Operator::NotIn | Operator::DoesNotExist)
         | (Operator::Exists | Operator::Gt | Operator::Lt, Operator::Exists) => true,
-        (Operator::Gt, Operator::Gt) => own.bound() >= wanted.bound(),
-        (Operator::Lt, Operator::Lt) => own.bound() <= wanted.bound(),
+        (Operator::Gt, Operator::Gt) => given.bound() >= required.bound(),
+        (Operator::Lt, Operator::Lt) => given.bound() <= required.bound(),
         _ => false,
     }
 }
 
-/// Whether some set of labels satisfies all of `requirements`.
+/// Whether some set of labels satisfies all requirements.
 pub(super) fn satisfiable<'r, 'a: 'r>(requirements: impl IntoIterator<Item = &'r Requirement<'a>>) -> bool {
     let mut by_key: BTreeMap<&str, Vec<&Requirement<'_>>> = BTreeMap::new();
     for requirement in requirements {
@@ -47,13 +48,13 @@ pub(super) fn satisfiable<'r, 'a: 'r>(requirements: impl IntoIterator<Item = &'r
         let holds = |value: Option<&str>| same_key.iter().all(|r| r.matches_value(value));
         match same_key.iter().find(|r| r.operator == Operator::In) {
             Some(list) => list.values.iter().any(|value| holds(Some(value))),
-            None => holds(None) || witness(same_key).is_some_and(|value| holds(Some(&value))),
+            None => holds(None) || example_value(same_key).is_some_and(|value| holds(Some(&value))),
         }
     })
 }
 
-/// A value that satisfies the requirements of one key without `In`, if any does.
-fn witness(same_key: &[&Requirement<'_>]) -> Option<String> {
+/// A value that satisfies the requirements of one key, none of which is `In`.
+fn example_value(same_key: &[&Requirement<'_>]) -> Option<String> {
     let bounds = |operator| same_key.iter().filter(move |r| r.operator == operator);
     if bounds(Operator::Gt)
         .chain(bounds(Operator::Lt))
@@ -63,18 +64,18 @@ fn witness(same_key: &[&Requirement<'_>]) -> Option<String> {
     }
     let low = bounds(Operator::Gt).filter_map(|r| r.bound()).max();
     let high = bounds(Operator::Lt).filter_map(|r| r.bound()).min();
-    let taken = |value: &str| {
+    let excluded = |value: &str| {
         !same_key
             .iter()
             .all(|r| r.operator != Operator::NotIn || r.matches_value(Some(value)))
     };
     if low.is_none() && high.is_none() {
-        // Labels of free form: NotIn can take away at most as many words as it lists.
+        // Any text will do, and NotIn excludes at most as many values as it lists.
         let listed: usize = same_key.iter().map(|r| r.values.len()).sum();
-        return (0..=listed).map(|n| format!("v{n}")).find(|value| !taken(value));
+        return (0..=listed).map(|n| format!("v{n}")).find(|value| !excluded(value));
     }
     let from = low.map_or_else(|| high.unwrap_or(0).saturating_sub(1), |low| low.saturating_add(1));
-    // NotIn can take away at most as many integers as it lists.
+    // NotIn excludes at most as many integers as it lists.
     let listed: i64 = same_key
         .iter()
         .map(|r| i64::try_from(r.values.len()).unwrap_or(i64::MAX))
@@ -89,7 +90,7 @@ fn witness(same_key: &[&Requirement<'_>]) -> Option<String> {
         })
         .filter(|n| high.is_none_or(|high| *n < high))
         .map(|n| n.to_string())
-        .find(|value| !taken(value))
+        .find(|value| !excluded(value))
 }
 
 #[cfg(test)]
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_are_found_on_one_key() {
+    fn contradictions_on_one_key_are_unsatisfiable() {
         for (requirements, possible) in [
             (vec![require("k", In, &["a"]), require("k", In, &["b"])], false),
             (vec![require("k", In, &["a", "b"]), require("k", In, &["b"])], true),
@@ -146,22 +147,22 @@ mod tests {
     }
 
     proptest! {
-        /// Implication and satisfiability are sound against every value of a universe that holds all values named.
+        /// The universe contains every value that the requirements can name.
         #[test]
-        fn the_solver_agrees_with_trying_out(
+        fn results_agree_with_trying_out_values(
             own in prop::collection::vec(arbitrary_requirement(), 0..4),
-            wanted in arbitrary_requirement(),
+            required in arbitrary_requirement(),
         ) {
             let universe = [None, Some("a"), Some("b"), Some("z"), Some("-1"), Some("0"), Some("1"), Some("2"), Some("3"), Some("4")];
             let admitted: Vec<_> =
                 universe.into_iter().filter(|value| own.iter().all(|r| r.matches_value(*value))).collect();
             prop_assert_eq!(satisfiable(&own), !admitted.is_empty());
             let own: Vec<&Requirement<'_>> = own.iter().collect();
-            if implies(&own, &wanted) {
-                prop_assert!(admitted.iter().all(|value| wanted.matches_value(*value)));
+            if implies(&own, &required) {
+                prop_assert!(admitted.iter().all(|value| required.matches_value(*value)));
             }
-            if own.len() == 1 && *own[0] == wanted {
-                prop_assert!(implies(&own, &wanted));
+            if own.len() == 1 && *own[0] == required {
+                prop_assert!(implies(&own, &required));
             }
         }
     }

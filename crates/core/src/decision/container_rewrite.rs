@@ -1,77 +1,78 @@
-//! From what a container asks for to what it gets under a strategy.
+//! What a container gets under a strategy, given what it requests.
 
-use super::outcome::{Denial, Target};
+use super::model::{ContainerRewrite, Denial};
 use crate::gpu::{ContainerDemand, GpuResource};
 use crate::policy::SharingRule;
 use apportion_mig::geometry;
 use apportion_mig::profile::MigProfile;
 
-/// How many a container asks for under the very name that it is to get. Then other names beside it add nothing: they are what a
-/// `LimitRange` puts back on a pod that was rewritten (`LimitRanger` runs again after us), and to add them up would give the pod more
-/// at each pass.
-fn settled(container: &ContainerDemand, resource: GpuResource) -> Option<u64> {
+/// The count if the container already requests `resource`, the name that it gets. Other names then
+/// do not add to it: a `LimitRange` puts them back on a rewritten pod (`LimitRanger` runs again
+/// after us), and adding them up would give the pod more on each pass.
+fn already_requested(container: &ContainerDemand, resource: GpuResource) -> Option<u64> {
     Some(container.counts.get(resource)).filter(|count| *count > 0)
 }
 
-/// Whole GPUs for a container: counts of GPUs and shares carry over, MIG devices become the GPUs that would hold them.
-pub fn whole(container: &ContainerDemand) -> Result<Target, Denial> {
-    if let Some(count) = settled(container, GpuResource::Gpu) {
-        return Ok(Target {
+/// Whole GPUs for a container: counts of GPUs and shares carry over, and MIG devices become the
+/// fewest GPUs that provide them.
+pub fn whole_gpus(container: &ContainerDemand) -> Result<ContainerRewrite, Denial> {
+    if let Some(count) = already_requested(container, GpuResource::Gpu) {
+        return Ok(ContainerRewrite {
             container: container.clone(),
             resource: GpuResource::Gpu,
             count,
         });
     }
-    let mut slices: Vec<(MigProfile, u64)> = Vec::new();
+    let mut mig_devices: Vec<(MigProfile, u64)> = Vec::new();
     let mut gpus = 0u64;
     for (resource, count) in container.counts.iter() {
         match resource {
             GpuResource::Gpu | GpuResource::GpuShared => gpus = gpus.saturating_add(count),
-            GpuResource::Mig(profile) | GpuResource::MigShared(profile) => slices.push((profile, count)),
+            GpuResource::Mig(profile) | GpuResource::MigShared(profile) => mig_devices.push((profile, count)),
         }
     }
-    if !slices.is_empty() {
-        // The same profile may be a smaller part of another product; the container does not say which it meant, so the
-        // fewest GPUs that can be meant are given.
-        let request = geometry::MODELS
+    if !mig_devices.is_empty() {
+        // A profile can be a smaller part of one product than of another. The container does not
+        // tell which product it means, so it gets the fewest GPUs of any.
+        let needed = geometry::MODELS
             .iter()
-            .filter_map(|model| model.gpus_for(&slices))
+            .filter_map(|model| model.gpus_for(&mig_devices))
             .min()
             .ok_or_else(|| {
-                let asked = slices
+                let requested = mig_devices
                     .iter()
                     .map(|(profile, _)| profile.to_string())
                     .collect::<Vec<_>>()
                     .join(" and ");
                 Denial::new(
                     format!("{}.resources", container.field()),
-                    format!("no known product has {asked}"),
+                    format!("no known product has {requested}"),
                     "ask for whole GPUs as nvidia.com/gpu",
                 )
             })?;
-        gpus = gpus.saturating_add(request);
+        gpus = gpus.saturating_add(needed);
     }
-    Ok(Target {
+    Ok(ContainerRewrite {
         container: container.clone(),
         resource: GpuResource::Gpu,
         count: gpus,
     })
 }
 
-/// One share for a container, under this name: more give no more compute, and where the plugin refuses more than one, the
-/// kubelet fails the pod each time that it is made again.
-pub fn share(container: &ContainerDemand, resource: GpuResource) -> Target {
-    Target {
+/// One share for a container: more shares give no more compute, and if the device plugin rejects
+/// requests for more than one, the kubelet fails the pod every time it is recreated.
+pub fn one_share(container: &ContainerDemand, resource: GpuResource) -> ContainerRewrite {
+    ContainerRewrite {
         container: container.clone(),
         resource,
         count: 1,
     }
 }
 
-/// How many MIG devices of this name a container gets: as many as it asked for, one for each GPU that it asked for, and one for
-/// any number of shares.
-pub fn mig_count(container: &ContainerDemand, resource: GpuResource) -> u64 {
-    if let Some(count) = settled(container, resource) {
+/// How many MIG devices of this name a container gets: one for each MIG device and each GPU that it
+/// requests, or one for any number of shares.
+pub fn mig_device_count(container: &ContainerDemand, resource: GpuResource) -> u64 {
+    if let Some(count) = already_requested(container, resource) {
         return count;
     }
     let mut devices = 0u64;
@@ -85,8 +86,12 @@ pub fn mig_count(container: &ContainerDemand, resource: GpuResource) -> u64 {
     if devices == 0 && shares { 1 } else { devices }
 }
 
-/// The profile that a container settles by what it asks for; `None` when it leaves the choice.
-pub fn asked_profile(container: &ContainerDemand, rule: &SharingRule) -> Result<Option<MigProfile>, Denial> {
+/// The profile for a container that requests MIG devices; `None` if it leaves the choice to the
+/// policy.
+///
+/// A profile that the policy does not allow becomes the smallest allowed one that is at least as
+/// large.
+pub fn requested_profile(container: &ContainerDemand, rule: &SharingRule) -> Result<Option<MigProfile>, Denial> {
     let field = || format!("{}.resources.limits", container.field());
     let mut profiles: Vec<MigProfile> = container
         .counts
@@ -95,9 +100,9 @@ pub fn asked_profile(container: &ContainerDemand, rule: &SharingRule) -> Result<
         .collect();
     profiles.sort_unstable();
     profiles.dedup();
-    let asked = match profiles[..] {
+    let requested = match profiles[..] {
         [] => return Ok(None),
-        [asked] => asked,
+        [requested] => requested,
         _ => {
             let list = profiles
                 .iter()
@@ -111,18 +116,19 @@ pub fn asked_profile(container: &ContainerDemand, rule: &SharingRule) -> Result<
             ));
         }
     };
-    if rule.allows_profile(asked) {
-        return Ok(Some(asked));
+    if rule.allows_profile(requested) {
+        return Ok(Some(requested));
     }
-    let holds =
-        |profile: &MigProfile| profile.nominal_gb() >= asked.nominal_gb() && profile.compute() >= asked.compute();
-    if let Some(profile) = rule.profiles.iter().copied().filter(holds).min() {
+    let is_large_enough = |profile: &MigProfile| {
+        profile.nominal_gb() >= requested.nominal_gb() && profile.compute() >= requested.compute()
+    };
+    if let Some(profile) = rule.profiles.iter().copied().filter(is_large_enough).min() {
         return Ok(Some(profile));
     }
     let allowed = rule.profile_names();
     Err(Denial::new(
         field(),
-        format!("asks for MIG profile {asked}, more than the policy allows"),
+        format!("asks for MIG profile {requested}, more than the policy allows"),
         format!("ask for one of {allowed}"),
     ))
 }
@@ -147,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_gpus_hold_what_was_asked() {
+    fn whole_gpus_provide_what_was_requested() {
         for (counts, gpus) in [
             (vec![("nvidia.com/gpu", 8)], 8),
             (vec![("nvidia.com/gpu.shared", 4)], 4),
@@ -159,10 +165,14 @@ mod tests {
             (vec![("nvidia.com/gpu", 2), ("nvidia.com/mig-2g.20gb", 1)], 2),
             (vec![("nvidia.com/gpu.shared", 2), ("nvidia.com/mig-2g.20gb", 1)], 3),
         ] {
-            let target = whole(&container(&counts)).unwrap();
-            assert_eq!((target.resource, target.count), (GpuResource::Gpu, gpus), "{counts:?}");
+            let rewrite = whole_gpus(&container(&counts)).unwrap();
+            assert_eq!(
+                (rewrite.resource, rewrite.count),
+                (GpuResource::Gpu, gpus),
+                "{counts:?}"
+            );
         }
-        let error = whole(&container(&[("nvidia.com/mig-9g.99gb", 1)])).unwrap_err();
+        let error = whole_gpus(&container(&[("nvidia.com/mig-9g.99gb", 1)])).unwrap_err();
         assert!(
             error
                 .to_string()
@@ -172,18 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn one_mig_device_for_each_gpu() {
+    fn each_gpu_becomes_one_mig_device() {
         for (counts, devices) in [
             (vec![("nvidia.com/gpu", 2)], 2),
             (vec![("nvidia.com/mig-1g.10gb", 3)], 3),
             (vec![("nvidia.com/mig-2g.20gb", 3)], 3),
             (vec![("nvidia.com/mig-2g.20gb", 1), ("nvidia.com/gpu", 1)], 2),
-            // What a LimitRange put back beside what we wrote.
+            // A LimitRange put back nvidia.com/gpu after the rewrite.
             (vec![("nvidia.com/mig-1g.10gb", 2), ("nvidia.com/gpu", 1)], 2),
             (vec![("nvidia.com/gpu.shared", 4)], 1),
         ] {
             let resource = GpuResource::Mig("1g.10gb".parse().unwrap());
-            assert_eq!(mig_count(&container(&counts), resource), devices, "{counts:?}");
+            assert_eq!(mig_device_count(&container(&counts), resource), devices, "{counts:?}");
         }
     }
 
@@ -193,17 +203,18 @@ mod tests {
             profiles: ["1g.10gb", "2g.20gb"].iter().map(|p| p.parse().unwrap()).collect(),
             ..SharingRule::any(Strategy::Mig)
         };
-        let asked = |counts: &[(&str, u64)]| asked_profile(&container(counts), &rule).map(|p| p.map(|p| p.to_string()));
-        assert_eq!(asked(&[("nvidia.com/gpu", 1)]), Ok(None));
-        assert_eq!(asked(&[("nvidia.com/mig-2g.20gb", 1)]), Ok(Some("2g.20gb".into())));
-        assert_eq!(asked(&[("nvidia.com/mig-1g.5gb", 1)]), Ok(Some("1g.10gb".into())));
-        assert_eq!(asked(&[("nvidia.com/mig-1g.20gb", 1)]), Ok(Some("2g.20gb".into())));
+        let profile =
+            |counts: &[(&str, u64)]| requested_profile(&container(counts), &rule).map(|p| p.map(|p| p.to_string()));
+        assert_eq!(profile(&[("nvidia.com/gpu", 1)]), Ok(None));
+        assert_eq!(profile(&[("nvidia.com/mig-2g.20gb", 1)]), Ok(Some("2g.20gb".into())));
+        assert_eq!(profile(&[("nvidia.com/mig-1g.5gb", 1)]), Ok(Some("1g.10gb".into())));
+        assert_eq!(profile(&[("nvidia.com/mig-1g.20gb", 1)]), Ok(Some("2g.20gb".into())));
         assert!(
-            asked(&[("nvidia.com/mig-3g.40gb", 1)])
+            profile(&[("nvidia.com/mig-3g.40gb", 1)])
                 .unwrap_err()
                 .to_string()
                 .contains("ask for one of 1g.10gb, 2g.20gb")
         );
-        assert!(asked(&[("nvidia.com/mig-1g.10gb", 1), ("nvidia.com/mig-2g.20gb", 1)]).is_err());
+        assert!(profile(&[("nvidia.com/mig-1g.10gb", 1), ("nvidia.com/mig-2g.20gb", 1)]).is_err());
     }
 }

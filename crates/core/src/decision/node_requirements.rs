@@ -1,24 +1,25 @@
-//! What a node must be, said in labels, so that in-tree filters and autoscalers see it too.
+//! The labels that a node must have to serve a candidate. In-tree filters and autoscalers see them
+//! too.
 
 use super::candidate::Candidate;
-use super::resource_naming::ResourceNaming;
+use super::model::ResourceNaming;
 use crate::gpu::names::{SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::{Inventory, OfferClass};
-use crate::k8s::{Constraints, Operator, Requirement};
+use crate::k8s::{Operator, RequiredNodeAffinity, Requirement};
 use crate::policy::SharingRule;
+use apportion_mig::geometry;
 use apportion_mig::memory::MiB;
-use apportion_mig::product::MigPart;
-use apportion_mig::product::{Product, ProductLabel};
+use apportion_mig::product::{MigPart, Product, ProductLabel, ProductPattern, WITHOUT_MIG};
 use apportion_mig::profile::MigProfile;
-use apportion_mig::{geometry, product};
 
-/// What tells nodes that serve a candidate from others with the same resource name.
+/// The requirements that distinguish nodes that serve a candidate from other nodes with the same
+/// resource name.
 ///
-/// A name that only one kind of offer has needs little: `nvidia.com/mig-1g.10gb` is a partition unless its label says that it is
-/// time-sliced. `nvidia.com/gpu` needs all of it. Where a label may be missing (a node group that is scaled from zero), the
-/// requirement is one that its absence satisfies, as far as safety allows.
-pub fn identity(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Requirement<'static>> {
+/// An unambiguous name needs few: `nvidia.com/mig-1g.10gb` is a partition unless a label says that
+/// it is time-sliced. `nvidia.com/gpu` needs all of them. If a label may be missing, as in a node
+/// group that is scaled from zero, its absence satisfies the requirement wherever that is safe.
+pub fn identifying(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Requirement<'static>> {
     let Candidate { rule, naming, .. } = candidate;
     let sharing = |resource: GpuResource, operator, value: &str| {
         Requirement::new(resource.label_key(SUFFIX_SHARING_STRATEGY), operator, [value])
@@ -49,29 +50,30 @@ pub fn identity(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Require
         ResourceNaming::Share(resource @ (GpuResource::Gpu | GpuResource::GpuShared)) => {
             vec![sharing(*resource, Operator::In, rule.strategy.as_str())]
         }
-        // The name says it all.
+        // The name is unambiguous.
         ResourceNaming::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => Vec::new(),
     }
 }
 
-/// What tells nodes that serve a candidate from others, whichever nodes there are: of the products under MIG `single`, which are named
-/// after nodes, nothing.
-pub fn identity_anywhere(candidate: &Candidate<'_>) -> Vec<Requirement<'static>> {
-    let mut identity = identity(candidate, &Inventory::default());
-    identity.retain(|requirement| requirement.operator != Operator::In || !requirement.values.is_empty());
-    identity
+/// The [`identifying`] requirements that do not depend on the nodes that exist. This leaves out the
+/// products under MIG `single`, whose labels are read from nodes.
+pub fn identifying_on_any_nodes(candidate: &Candidate<'_>) -> Vec<Requirement<'static>> {
+    let mut requirements = identifying(candidate, &Inventory::default());
+    requirements.retain(|requirement| requirement.operator != Operator::In || !requirement.values.is_empty());
+    requirements
 }
 
-/// What is missing, if anything, for a pod with these constraints to go to nodes alone that serve the candidate.
-pub fn unpinned(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Option<String> {
-    let missing = identity_anywhere(candidate)
+/// The first requirement that is missing to restrict a pod with this affinity to nodes that serve
+/// the candidate.
+pub fn missing_requirement(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> Option<String> {
+    let missing = identifying_on_any_nodes(candidate)
         .iter()
-        .find(|requirement| !constraints.imply(requirement))
+        .find(|requirement| !affinity.implies(requirement))
         .map(ToString::to_string);
     match candidate.naming {
         ResourceNaming::MigSingle(profile) => missing.or_else(|| {
             let is_served = |value: &String| ProductLabel::parse(value).mig == MigPart::Profile(profile);
-            let pinned = constraints.pinned_values(gpu_label::PRODUCT);
+            let pinned = affinity.pinned_values(gpu_label::PRODUCT);
             let is_pinned = pinned.is_some_and(|values| values.iter().all(is_served));
             (!is_pinned).then(|| format!("{}=<product>-MIG-{profile}", gpu_label::PRODUCT))
         }),
@@ -79,39 +81,46 @@ pub fn unpinned(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Opt
     }
 }
 
-/// Whether no node, whichever there are, can both serve the candidate and be one that a pod with these constraints may run on.
-pub fn is_ruled_out(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> bool {
-    let identity = identity_anywhere(candidate);
-    pinned_product_clash(candidate, &constraints.and(&identity)).is_some() || !constraints.allow(&identity)
+/// Whether a pod with this affinity can run on no node that serves the candidate, whatever nodes
+/// exist.
+pub fn is_ruled_out(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> bool {
+    let requirements = identifying_on_any_nodes(candidate);
+    product_conflict(candidate, &affinity.with_requirements(&requirements)).is_some()
+        || !affinity.is_compatible_with(&requirements)
 }
 
-/// What else the rule and the declared memory ask of a node.
-pub fn narrowing(
+/// The requirements of the rule's products and of the declared memory.
+pub fn restricting(
     candidate: &Candidate<'_>,
     memory: Option<MiB>,
     inventory: &Inventory,
-    constraints: &Constraints<'_>,
+    affinity: &RequiredNodeAffinity<'_>,
 ) -> Vec<Requirement<'static>> {
     let rule = candidate.rule;
     let mut requirements = Vec::new();
     for resource in candidate.resources() {
         let key = resource.label_key("product");
-        let pinned_right = || {
-            constraints.pinned_values(&key).is_some_and(|values| {
+        let pins_allowed_products = || {
+            affinity.pinned_values(&key).is_some_and(|values| {
                 values
                     .iter()
                     .all(|value| rule.allows_product(Some(&ProductLabel::parse(value).product)))
             })
         };
-        // The identity of MIG `single` names the products already.
-        if !rule.products.is_empty() && !matches!(candidate.naming, ResourceNaming::MigSingle(_)) && !pinned_right() {
+        // The identifying requirements of MIG `single` already list the products.
+        if !rule.products.is_empty()
+            && !matches!(candidate.naming, ResourceNaming::MigSingle(_))
+            && !pins_allowed_products()
+        {
             let labels = product_labels(inventory, rule, resource, |_| true);
-            // Where no node has such a product yet, its label's exact value is not known; the extender holds the rule alone.
+            // Until a node has such a product, the exact value of its label is unknown. Then only
+            // the extender enforces the rule.
             if !labels.is_empty() {
                 requirements.push(Requirement::new(&key, Operator::In, labels));
             }
         }
-        // The label gives the memory of the device. A share of MPS has less, which only the extender can tell.
+        // The label gives the memory of the device. An MPS share has less, which only the extender
+        // checks.
         if let Some(MiB(needed)) = memory
             && needed > 0
         {
@@ -126,18 +135,18 @@ pub fn narrowing(
     requirements
 }
 
-/// Whether the products that the pod pins by its own selector can be what the candidate needs; else the selector's words.
+/// The pod's selection of products, if none of them can serve the candidate.
 ///
-/// Labels alone do not show it: `nvidia.com/gpu.product=Tesla-T4` contradicts no label of `nvidia.com/mig-1g.10gb`, and still no T4
-/// has one.
-pub fn pinned_product_clash(candidate: &Candidate<'_>, constraints: &Constraints<'_>) -> Option<String> {
+/// Comparing requirements is not enough: `nvidia.com/gpu.product=Tesla-T4` contradicts none of
+/// those of `nvidia.com/mig-1g.10gb`, but a T4 does not support MIG.
+pub fn product_conflict(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> Option<String> {
     let Candidate { rule, naming, .. } = candidate;
-    let values = constraints.pinned_values(gpu_label::PRODUCT)?;
+    let values = affinity.pinned_values(gpu_label::PRODUCT)?;
     let may_serve = |value: &String| {
         let label = ProductLabel::parse(value);
-        // Each container has a profile of its own, and all of them run on one node.
+        // Containers can have different profiles, but run on the same node.
         let profiles = || candidate.resources().into_iter().filter_map(GpuResource::profile);
-        let profiles_fit = || may_have(&label.product, profiles);
+        let profiles_fit = || may_support(&label.product, profiles);
         rule.allows_product(Some(&label.product))
             && match naming {
                 ResourceNaming::Whole => !label.shared && label.mig == MigPart::None,
@@ -155,25 +164,26 @@ pub fn pinned_product_clash(candidate: &Candidate<'_>, constraints: &Constraints
     }
 }
 
-/// Whether a product can have all these MIG profiles at once, as far as it is known.
-pub(super) fn may_have<I: Iterator<Item = MigProfile>>(product: &Product, profiles: impl Fn() -> I) -> bool {
+/// Whether a product can support all these MIG profiles. Unknown products can, unless they are
+/// known to lack MIG.
+pub(super) fn may_support<I: Iterator<Item = MigProfile>>(product: &Product, profiles: impl Fn() -> I) -> bool {
     match geometry::model_of(product, None) {
-        // One name can stand for models of different memory: any of them will do.
+        // A name can stand for several models with different memory. Any of them will do.
         Some(_) => {
             geometry::models_named_by(product).any(|model| profiles().all(|profile| model.row(profile).is_some()))
         }
-        None => !product::WITHOUT_MIG.iter().any(|name| {
-            apportion_mig::product::ProductPattern::parse(name).is_ok_and(|pattern| pattern.matches(product))
-        }),
+        None => !WITHOUT_MIG
+            .iter()
+            .any(|name| ProductPattern::parse(name).is_ok_and(|pattern| pattern.matches(product))),
     }
 }
 
-/// The product labels of what nodes offer under a resource name and a rule.
+/// The product labels of all offers of a resource that the rule allows.
 fn product_labels(
     inventory: &Inventory,
     rule: &SharingRule,
     resource: GpuResource,
-    wanted: impl Fn(&ProductLabel) -> bool,
+    matches: impl Fn(&ProductLabel) -> bool,
 ) -> Vec<String> {
     let mut labels: Vec<String> = inventory
         .variants(OfferClass {
@@ -182,7 +192,7 @@ fn product_labels(
         })
         .filter(|offer| rule.allows_product(offer.product.as_ref()))
         .filter_map(|offer| offer.product_label.as_deref())
-        .filter(|label| wanted(&ProductLabel::parse(label)))
+        .filter(|label| matches(&ProductLabel::parse(label)))
         .map(str::to_owned)
         .collect();
     labels.sort_unstable();

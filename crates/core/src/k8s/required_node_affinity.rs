@@ -1,0 +1,314 @@
+//! The nodes that a pod may run on, by its `nodeSelector` and its required node affinity.
+//!
+//! Kubernetes combines the two as `nodeSelector AND (term OR term OR ...)`, where all expressions
+//! of a term must hold. A term without expressions matches **no** node
+//! (`component-helpers/scheduling/corev1/nodeaffinity`), so adding an expression to it would widen
+//! it.
+
+use std::fmt;
+
+use super::affinity::NodeSelectorTerm;
+use super::labels::LabelSource;
+use super::pod::Pod;
+use super::requirement::{Operator, Requirement};
+use super::satisfiability::{implies, satisfiable};
+
+/// The only field that `matchFields` accepts.
+pub const FIELD_NODE_NAME: &str = "metadata.name";
+
+const NODE_SELECTOR: &str = "spec.nodeSelector";
+const NODE_AFFINITY: &str = "spec.affinity.nodeAffinity";
+
+/// Named after its counterpart in `component-helpers/scheduling/corev1/nodeaffinity`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RequiredNodeAffinity<'a> {
+    node_selector: Vec<Requirement<'a>>,
+    /// `None` if the pod has no required node affinity.
+    terms: Option<Vec<NodeSelectorTerm<'a>>>,
+}
+
+/// The part of a pod's node selection that excludes a node or conflicts with a requirement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectionConflict {
+    /// Such as `spec.nodeSelector`.
+    pub field: &'static str,
+    /// Such as `zone=a`.
+    pub reason: String,
+}
+
+impl fmt::Display for SelectionConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+impl<'a> RequiredNodeAffinity<'a> {
+    pub fn from_pod(pod: &Pod<'a>) -> Self {
+        let node_selector = pod
+            .spec
+            .node_selector
+            .iter()
+            .map(|(key, value)| Requirement {
+                key: key.clone(),
+                operator: Operator::In,
+                values: vec![value.clone()],
+            })
+            .collect();
+        RequiredNodeAffinity {
+            node_selector,
+            terms: pod.spec.required_node_terms().map(<[_]>::to_vec),
+        }
+    }
+
+    pub fn into_owned(self) -> RequiredNodeAffinity<'static> {
+        RequiredNodeAffinity {
+            node_selector: self.node_selector.into_iter().map(Requirement::into_owned).collect(),
+            terms: self
+                .terms
+                .map(|terms| terms.into_iter().map(NodeSelectorTerm::into_owned).collect()),
+        }
+    }
+
+    /// Whether the pod may run on any node.
+    pub fn is_unconstrained(&self) -> bool {
+        self.node_selector.is_empty() && self.terms.is_none()
+    }
+
+    /// Whether the pod may run on the node with this name and these labels.
+    pub fn matches_node(&self, name: &str, labels: &impl LabelSource) -> bool {
+        self.node_selector.iter().all(|r| r.matches(labels))
+            && self
+                .terms
+                .as_ref()
+                .is_none_or(|terms| terms.iter().any(|term| term_matches(term, name, labels)))
+    }
+
+    /// The affinity that the pod has once `requirements` are written into it.
+    #[must_use]
+    pub fn with_requirements(&self, requirements: &[Requirement<'a>]) -> Self {
+        let mut narrower = self.clone();
+        narrower.node_selector.extend_from_slice(requirements);
+        narrower
+    }
+
+    /// Whether every node that the pod may run on satisfies `requirement`.
+    pub fn implies(&self, requirement: &Requirement<'_>) -> bool {
+        self.map_satisfiable_terms(|all| implies(all, requirement))
+            .into_iter()
+            .all(|implied| implied)
+    }
+
+    /// Whether some node could satisfy both this affinity and all of `requirements`.
+    pub fn is_compatible_with(&self, requirements: &[Requirement<'_>]) -> bool {
+        self.map_satisfiable_terms(|all| satisfiable(all.iter().copied().chain(requirements)))
+            .into_iter()
+            .any(|satisfiable| satisfiable)
+    }
+
+    /// The values that the label `key` can have, or `None` unless every satisfiable term lists them
+    /// with `In`.
+    pub fn pinned_values(&self, key: &str) -> Option<Vec<String>> {
+        let pins = self.map_satisfiable_terms(|all| {
+            let on_key = || all.iter().filter(|r| &*r.key == key);
+            let list = on_key().find(|r| r.operator == Operator::In)?;
+            let values = list.values.iter().map(ToString::to_string);
+            Some(
+                values
+                    .filter(|value| on_key().all(|r| r.matches_value(Some(value))))
+                    .collect::<Vec<_>>(),
+            )
+        });
+        let mut values = pins.into_iter().collect::<Option<Vec<_>>>()?.concat();
+        values.sort_unstable();
+        values.dedup();
+        if values.is_empty() { None } else { Some(values) }
+    }
+
+    /// The first requirement of the pod that contradicts one of `requirements`.
+    pub fn conflict_with(&self, requirements: &[Requirement<'_>]) -> Option<SelectionConflict> {
+        let conflicts = |own: &Requirement<'_>| requirements.iter().any(|r| r.key == own.key && !satisfiable([own, r]));
+        let in_terms = self
+            .terms
+            .iter()
+            .flatten()
+            .flat_map(NodeSelectorTerm::match_expressions);
+        self.node_selector
+            .iter()
+            .map(|own| (NODE_SELECTOR, own))
+            .chain(in_terms.map(|own| (NODE_AFFINITY, own)))
+            .find(|(_, own)| conflicts(own))
+            .map(|(field, own)| SelectionConflict {
+                field,
+                reason: own.to_string(),
+            })
+    }
+
+    /// Why the pod may not run on the node with this name and these labels; `None` if it may.
+    pub fn node_mismatch(&self, name: &str, labels: &impl LabelSource) -> Option<SelectionConflict> {
+        if let Some(own) = self.node_selector.iter().find(|own| !own.matches(labels)) {
+            return Some(SelectionConflict {
+                field: NODE_SELECTOR,
+                reason: own.to_string(),
+            });
+        }
+        if self.matches_node(name, labels) {
+            return None;
+        }
+        let terms = self.terms.as_deref().unwrap_or_default();
+        let only_unmet = match terms {
+            [term] => {
+                let label = term.match_expressions().iter().find(|own| !own.matches(labels));
+                label.or_else(|| term.match_fields.iter().find(|own| !own.matches_value(Some(name))))
+            }
+            _ => None,
+        };
+        Some(SelectionConflict {
+            field: NODE_AFFINITY,
+            reason: only_unmet.map_or_else(|| format!("none of its {} terms", terms.len()), ToString::to_string),
+        })
+    }
+
+    /// Applies `evaluate` to each term that some node can satisfy, together with the node selector.
+    ///
+    /// A term that contradicts itself says nothing about where the pod may run, so it must not
+    /// affect the result. Otherwise a rewritten pod, some of whose terms contradict the
+    /// requirements that were added to them, would be evaluated differently from the original pod.
+    fn map_satisfiable_terms<T>(&self, evaluate: impl Fn(&[&Requirement<'_>]) -> T) -> Vec<T> {
+        let evaluate = |all: Vec<&Requirement<'_>>| satisfiable(all.iter().copied()).then(|| evaluate(&all));
+        match &self.terms {
+            None => evaluate(self.node_selector.iter().collect()).into_iter().collect(),
+            Some(terms) => terms
+                .iter()
+                .filter(|term| !term.is_empty())
+                .filter_map(|term| evaluate(self.node_selector.iter().chain(term.match_expressions()).collect()))
+                .collect(),
+        }
+    }
+}
+
+fn term_matches(term: &NodeSelectorTerm<'_>, name: &str, labels: &impl LabelSource) -> bool {
+    !term.is_empty()
+        && term.match_expressions().iter().all(|r| r.matches(labels))
+        && term
+            .match_fields
+            .iter()
+            .all(|r| &*r.key == FIELD_NODE_NAME && r.matches_value(Some(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k8s::Labels;
+    use Operator::In;
+
+    fn require(key: &str, operator: Operator, values: &[&str]) -> Requirement<'static> {
+        Requirement::new(key, operator, values.iter().copied())
+    }
+
+    fn pod(json: &str) -> Pod<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_node_mismatch_names_field_and_requirement() {
+        let zone =
+            |zone: &str| format!(r#"{{"matchExpressions":[{{"key":"zone","operator":"In","values":["{zone}"]}}]}}"#);
+        let node = r#"{"matchFields":[{"key":"metadata.name","operator":"In","values":["n2"]}]}"#;
+        let (a, b) = (zone("a"), zone("b"));
+        for (selector, terms, unmet) in [
+            (r#"{"team":"x"}"#, a.clone(), Some("spec.nodeSelector: team=x")),
+            ("{}", a.clone(), None),
+            ("{}", b.clone(), Some("spec.affinity.nodeAffinity: zone=b")),
+            (
+                "{}",
+                node.to_owned(),
+                Some("spec.affinity.nodeAffinity: metadata.name=n2"),
+            ),
+            ("{}", format!("{a},{b}"), None),
+            (
+                "{}",
+                format!("{b},{node}"),
+                Some("spec.affinity.nodeAffinity: none of its 2 terms"),
+            ),
+            (
+                "{}",
+                "{}".to_owned(),
+                Some("spec.affinity.nodeAffinity: none of its 1 terms"),
+            ),
+        ] {
+            let json = format!(
+                r#"{{"spec":{{"nodeSelector":{selector},"affinity":{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":[{terms}]}}}}}}}}}}"#
+            );
+            let pod = pod(&json);
+            let affinity = RequiredNodeAffinity::from_pod(&pod);
+            let found = affinity.node_mismatch("n1", &Labels::from_iter([("zone", "a")]));
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), unmet, "{json}");
+        }
+    }
+
+    #[test]
+    fn one_term_must_match_and_an_empty_term_matches_no_node() {
+        let labels = Labels::from_iter([("zone", "a")]);
+        for (terms, matched) in [
+            (
+                r#"[{"matchExpressions":[{"key":"zone","operator":"In","values":["a"]}]}]"#,
+                true,
+            ),
+            (
+                r#"[{"matchExpressions":[{"key":"zone","operator":"In","values":["b"]}]}]"#,
+                false,
+            ),
+            (
+                r#"[{"matchExpressions":[{"key":"zone","operator":"In","values":["b"]}]},{"matchExpressions":[{"key":"zone","operator":"Exists"}]}]"#,
+                true,
+            ),
+            (r"[{}]", false),
+            (r#"[{"matchExpressions":null,"matchFields":[]}]"#, false),
+            (
+                r#"[{"matchFields":[{"key":"metadata.name","operator":"In","values":["n1"]}]}]"#,
+                true,
+            ),
+            (
+                r#"[{"matchFields":[{"key":"metadata.name","operator":"In","values":["n2"]}]}]"#,
+                false,
+            ),
+            (
+                r#"[{"matchFields":[{"key":"metadata.uid","operator":"In","values":["n1"]}]}]"#,
+                false,
+            ),
+        ] {
+            let json = format!(
+                r#"{{"spec":{{"affinity":{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":{terms}}}}}}}}}}}"#
+            );
+            let pod = pod(&json);
+            assert_eq!(
+                RequiredNodeAffinity::from_pod(&pod).matches_node("n1", &labels),
+                matched,
+                "{terms}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_requirement_is_implied_only_if_every_term_implies_it() {
+        let both = pod(
+            r#"{"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[
+            {"matchExpressions":[{"key":"k","operator":"In","values":["a"]}]},
+            {"matchExpressions":[{"key":"k","operator":"In","values":["b"]}]}]}}}}}"#,
+        );
+        let affinity = RequiredNodeAffinity::from_pod(&both);
+        assert!(affinity.implies(&require("k", In, &["a", "b"])));
+        assert!(!affinity.implies(&require("k", In, &["a"])));
+        assert!(affinity.is_compatible_with(&[require("k", In, &["a"])]));
+        assert!(!affinity.is_compatible_with(&[require("k", In, &["c"])]));
+        assert_eq!(affinity.pinned_values("k"), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(affinity.pinned_values("l"), None);
+        assert_eq!(
+            affinity.conflict_with(&[require("k", In, &["b"])]),
+            Some(SelectionConflict {
+                field: "spec.affinity.nodeAffinity",
+                reason: "k=a".to_owned()
+            })
+        );
+    }
+}
