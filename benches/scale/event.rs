@@ -7,8 +7,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use apportion::cli::input;
 use apportion_core::inventory::{Inventory, Ledger, NodeEntry, PodRecord};
-use apportion_core::k8s::node::Namespace;
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
+use apportion_core::k8s::namespace::Namespace;
 
 use crate::Scale;
 use crate::duel::{micros, quantile};
@@ -80,7 +80,7 @@ fn awaited(scale: Scale) -> anyhow::Result<()> {
                 ledger.put_pod(&key, None);
                 ledger.put_pod(&key, record);
                 let started = Instant::now();
-                ledger.refresh_awaited();
+                ledger.refresh_pending_demand();
                 costs.push(micros(started.elapsed()));
             }
             cells.push(format!("{:.0}", quantile(&mut costs, 0.5)));
@@ -137,7 +137,7 @@ fn filled(cluster: &Cluster) -> anyhow::Result<Ledger> {
     for at in 0..cluster.nodes {
         text.clear();
         cluster.node(at, &mut text);
-        ledger.put_node(NodeEntry::of(serde_json::from_str(&text)?));
+        ledger.put_node(NodeEntry::new(serde_json::from_str(&text)?));
     }
     for at in 0..cluster.gpu_pods() {
         let (key, record) = read(&cluster.gpu_pod(at, Stage::Bound, 1))?;
@@ -167,6 +167,6 @@ fn batch_of(cluster: &Cluster, batch: usize) -> anyhow::Result<Vec<(String, Opti
 
 fn read(text: &str) -> anyhow::Result<(String, Option<PodRecord>)> {
     let pod = serde_json::from_str(text)?;
-    let record = PodRecord::of(&pod);
+    let record = PodRecord::from_pod(&pod);
     Ok((pod.metadata.key(), record))
 }

@@ -113,14 +113,17 @@ impl Client {
     ) -> anyhow::Result<()> {
         let (before_json, after_json) = (before.to_string(), after.to_string());
         let (before, after) = (serde_json::from_str(&before_json)?, serde_json::from_str(&after_json)?);
-        let (before, after) = (SchedulingConstraints::of(&before), SchedulingConstraints::of(&after));
+        let (before, after) = (
+            SchedulingConstraints::from_pod(&before),
+            SchedulingConstraints::from_pod(&after),
+        );
         let mut names = Vec::new();
         for node in cluster.nodes() {
-            let reason = if !node.open {
+            let reason = if !node.schedulable {
                 "not ready, or cordoned"
             } else if !before.tolerate(&node.taints) {
                 "a taint that the pod does not tolerate"
-            } else if !before.constraints.admit(&node.name, &node.labels) {
+            } else if !before.constraints.matches_node(&node.name, &node.labels) {
                 "the pod's own node selection excludes it"
             } else {
                 names.push(&*node.name);
@@ -139,7 +142,7 @@ impl Client {
         result.fitting_nodes.retain(|name| {
             let admits = cluster
                 .node(name)
-                .is_some_and(|node| after.constraints.admit(name, &node.labels));
+                .is_some_and(|node| after.constraints.matches_node(name, &node.labels));
             if !admits {
                 *result
                     .unfit_nodes
@@ -171,7 +174,7 @@ impl Client {
 
 fn demand(pod: &Value) -> anyhow::Result<Counts> {
     let json = pod.to_string();
-    Ok(PodDemand::of(&serde_json::from_str(&json)?)?.total())
+    Ok(PodDemand::from_pod(&serde_json::from_str(&json)?)?.total())
 }
 
 fn display_name(pod: &Value) -> String {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use apportion_core::extender;
 use apportion_core::extender::AnswerSize;
 use apportion_core::inventory::{Inventory, Ledger, NodeEntry, PodRecord, Reserved};
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::PolicySet;
-use apportion_core::policy::governance::OnUnknown;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl Cluster {
                 });
                 let text = node.to_string();
                 if let Ok(node) = serde_json::from_str(&text) {
-                    ledger.put_node(NodeEntry::of(node));
+                    ledger.put_node(NodeEntry::new(node));
                 }
                 let node = NodeResources {
                     cpu: Capacity::unused(cpu),
@@ -173,7 +173,7 @@ impl Cluster {
         self.change_usage(&node, job, 1.0);
         let text = pod(id, job, Some(&node)).to_string();
         self.ledger
-            .put_pod(&key(id, job), PodRecord::of(&serde_json::from_str(&text)?));
+            .put_pod(&key(id, job), PodRecord::from_pod(&serde_json::from_str(&text)?));
         Ok(Some(node))
     }
 

@@ -107,7 +107,7 @@ fn empty_shared_nodes(cluster: &Cluster) -> u64 {
         .inventory()
         .nodes()
         .filter(|node| !node.name.starts_with("a100"));
-    shared.filter(|node| node.held.is_empty()).count() as u64
+    shared.filter(|node| node.usage.is_empty()).count() as u64
 }
 
 #[allow(

@@ -1,7 +1,7 @@
 //! Any body: no panic, and answers that are JSON and hold no node that was not asked about.
 #![no_main]
 
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_core::extender::wire::Args;
 use apportion_core::extender::{AnswerSize, ExtenderContext, filter, prioritize};
 use apportion_fuzz::{CLUSTER, POLICIES};

@@ -94,7 +94,7 @@ impl JsonNodeGroup {
             product: product.to_string(),
             resource: group.resource.to_string(),
             labels: group.labels,
-            never: group.never.iter().map(ToString::to_string).collect(),
+            never: group.forbidden_labels.iter().map(ToString::to_string).collect(),
             memory_label: group.memory_label,
         }
     }

@@ -31,7 +31,7 @@ use crate::service::{App, Handlers, Metrics, Settings, State};
 use crate::tls::config::ServerTls;
 use crate::tls::resolver::Resolver;
 use apportion_core::extender::AnswerSize;
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::{Policy, PolicySet};
 
 /// Flags of `serve`.

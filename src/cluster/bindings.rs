@@ -121,7 +121,7 @@ async fn catch_up(client: &Client, app: &App) -> bool {
     }
     let mut bound: Vec<PodRecord> = Vec::new();
     let listed = snapshot::for_each::<Pods>(client, |_, record| {
-        bound.extend(record.map(|record| *record).filter(PodRecord::is_on_a_node));
+        bound.extend(record.map(|record| *record).filter(PodRecord::is_bound));
     });
     if let Err(error) = listed.await {
         tracing::warn!(%error, "not binding pods yet: the pods that are already bound cannot be listed");
@@ -147,11 +147,11 @@ pub fn reserve_unseen(app: &App, bound: Vec<PodRecord>) -> bool {
             unseen += 1;
             let uid = record.summary.uid.clone();
             let pod = PodEntry {
-                terms: Arc::new(app.guarantees_of(&state, &record)),
+                guarantees: Arc::new(app.guarantees_of(&state, &record)),
                 record,
             };
             if let Some(node) = pod.node() {
-                reservations.reserve(&uid, node, pod.pod_request(), Purpose::Binding, now);
+                reservations.reserve(&uid, node, pod.to_request(), Purpose::Binding, now);
             }
         }
     }

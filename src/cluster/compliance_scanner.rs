@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::events::PodEvent;
 use crate::service::{PodViolation, Violations};
-use apportion_core::decision::{ViolationKind, breach as violation_of};
+use apportion_core::decision::{ViolationKind, find_violation};
 use apportion_core::inventory::Ledger;
 use apportion_core::policy::{Governed, PolicySet};
 
@@ -115,7 +115,7 @@ impl ComplianceScanner {
             .inventory()
             .governing(policies, &record.namespace, &summary.labels);
         let Governed::By(policy) = governed else { return None };
-        let violation = violation_of(summary, policy)?;
+        let violation = find_violation(summary, policy)?;
         let before = self.violations.get(key);
         let known = before.filter(|before| before.uid == summary.uid && before.violation.kind == violation.kind);
         let since = known.map(|before| before.since);
@@ -174,7 +174,7 @@ impl ComplianceScanner {
 mod tests {
     use super::*;
     use apportion_core::inventory::PodRecord;
-    use apportion_core::k8s::text::Labels;
+    use apportion_core::k8s::Labels;
     use apportion_core::policy::parse;
 
     fn set(strategy: &str) -> PolicySet {
@@ -214,7 +214,7 @@ mod tests {
             let json = format!(
                 r#"{{"metadata":{{"namespace":"{namespace}","name":"{name}","uid":"{uid}"}},"spec":{{"nodeSelector":{{"nvidia.com/gpu.sharing-strategy":"time-slicing"}},"containers":[{{"resources":{{"limits":{{"nvidia.com/gpu.shared":{shares}}}}}}}]}}}}"#
             );
-            let record = PodRecord::of(&serde_json::from_str(&json).unwrap());
+            let record = PodRecord::from_pod(&serde_json::from_str(&json).unwrap());
             self.ledger.put_pod(key, record);
             self.scanner.pod_changed(key);
         }

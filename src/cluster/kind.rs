@@ -10,13 +10,13 @@ use kube::core::NamespaceResourceScope;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use apportion_core::gpu::GpuResource;
-use apportion_core::inventory::dra::served_by;
+use apportion_core::inventory::dra::resource_served_by;
 use apportion_core::inventory::{NamespaceQuota, NodeEntry, PodRecord};
-use apportion_core::k8s::device_class::DeviceClass;
-use apportion_core::k8s::node::Namespace;
-use apportion_core::k8s::pod::Metadata;
-use apportion_core::k8s::quota::{LimitRange, ResourceQuota};
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
+use apportion_core::k8s::Metadata;
+use apportion_core::k8s::namespace::Namespace;
+use apportion_core::k8s::namespace::{LimitRange, ResourceQuota};
+use apportion_core::k8s::node::DeviceClass;
 use apportion_core::k8s::{Node, Pod};
 use apportion_core::policy::model;
 
@@ -123,7 +123,7 @@ impl Kind for Nodes {
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, NodeEntry), D::Error> {
         let node = Node::deserialize(deserializer)?;
-        Ok((meta(&node.metadata), NodeEntry::of(node)))
+        Ok((meta(&node.metadata), NodeEntry::new(node)))
     }
 }
 
@@ -157,7 +157,7 @@ impl Kind for Pods {
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
         let pod = Pod::deserialize(deserializer)?;
-        Ok((meta(&pod.metadata), PodRecord::of(&pod).map(Box::new)))
+        Ok((meta(&pod.metadata), PodRecord::from_pod(&pod).map(Box::new)))
     }
 
     fn is_relevant(kept: &Self::Kept) -> bool {
@@ -224,7 +224,7 @@ impl Kind for DeviceClasses {
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(ObjectMeta, Self::Kept), D::Error> {
         let class = DeviceClass::deserialize(deserializer)?;
-        Ok((meta(&class.metadata), served_by(&class)))
+        Ok((meta(&class.metadata), resource_served_by(&class)))
     }
 
     fn is_relevant(kept: &Self::Kept) -> bool {

@@ -15,7 +15,7 @@ use super::kind::{Kind as _, Policies, PolicyObject};
 use super::lease::Leadership;
 use super::policies::{Acceptance, PolicyBook};
 use apportion_core::inventory::Ledger;
-use apportion_core::policy::governance::is_exempt;
+use apportion_core::policy::is_exempt;
 use apportion_core::policy::{Governed, Policy, PolicySet};
 
 /// The least time between two counts of namespaces and pods.
@@ -222,7 +222,7 @@ pub async fn write(client: Client, mut writes: Receiver<StatusWrite>, leadership
 mod tests {
     use super::*;
     use apportion_core::inventory::PodRecord;
-    use apportion_core::k8s::text::Labels;
+    use apportion_core::k8s::Labels;
     use apportion_core::policy::parse;
 
     fn policy(name: &str, rest: &str) -> Policy {
@@ -308,7 +308,7 @@ mod tests {
             let json = format!(
                 r#"{{"metadata":{{"namespace":"{namespace}","name":"{name}","labels":{{"kind":"{name}"}}}},"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/gpu":1}}}}}}]}}}}"#
             );
-            ledger.put_pod(key, PodRecord::of(&serde_json::from_str(&json).unwrap()));
+            ledger.put_pod(key, PodRecord::from_pod(&serde_json::from_str(&json).unwrap()));
         }
         let team = ", namespaceSelector: {matchLabels: {team: x}}";
         let policies = PolicySet::new(vec![

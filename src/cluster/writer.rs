@@ -128,7 +128,7 @@ impl Writer {
 
     /// Periodic work.
     pub fn tick(&mut self) {
-        self.changed |= self.ledger.refresh_awaited();
+        self.changed |= self.ledger.refresh_pending_demand();
         if self.is_synced() {
             let metrics = self.app.metrics();
             self.changed |= self.tasks.run(&self.ledger, &self.policies, metrics);
@@ -232,16 +232,16 @@ impl Writer {
         }
         // A bound pod counts on its node with the next state; its pending admission would count it
         // twice.
-        if record.as_ref().is_none_or(PodRecord::is_on_a_node) {
+        if record.as_ref().is_none_or(PodRecord::is_bound) {
             self.counted.extend(self.arrived.remove(key));
         }
         let (before, after) = (self.ledger.pod(key), record.as_ref());
-        if after.is_none_or(PodRecord::is_on_a_node)
+        if after.is_none_or(PodRecord::is_bound)
             && let Some(pod) = after.or(before)
         {
             self.placed.push(pod.summary.uid.clone());
         }
-        let nomination = before.and_then(|pod| Some((pod.summary.uid.clone(), pod.nominated.clone()?)));
+        let nomination = before.and_then(|pod| Some((pod.summary.uid.clone(), pod.nominated_node.clone()?)));
         if self.ledger.put_pod(key, record) {
             self.changed = true;
             self.tasks.scanner.pod_changed(key);
@@ -253,18 +253,18 @@ impl Writer {
     /// there; our limits are ours to reserve.
     fn follow_nomination(&self, key: &str, before: Option<(Box<str>, Box<Text<'static>>)>) {
         let pod = self.ledger.inventory().pod(key);
-        let after = pod.and_then(|pod| Some((pod, pod.record.nominated.as_deref()?)));
+        let after = pod.and_then(|pod| Some((pod, pod.record.nominated_node.as_deref()?)));
         if before.is_none() && after.is_none() {
             return;
         }
         let now = self.app.now();
         let mut reservations = self.app.reservations();
         if let Some((uid, node)) = before {
-            reservations.let_go(&uid, &node);
+            reservations.end_nomination(&uid, &node);
         }
         if let Some((pod, node)) = after {
             let priority = pod.record.priority;
-            reservations.keep(&pod.record.summary.uid, node, pod.pod_request(), priority, now);
+            reservations.nominate(&pod.record.summary.uid, node, pod.to_request(), priority, now);
         }
     }
 
@@ -299,7 +299,7 @@ impl Writer {
         let first = self.app.state().inventory.is_none();
         if first {
             // So that the first state is complete.
-            self.ledger.refresh_awaited();
+            self.ledger.refresh_pending_demand();
             tracing::info!(
                 nodes = self.ledger.inventory().node_count(),
                 "the first list of the cluster is complete"

@@ -14,7 +14,7 @@ use apportion_core::extender::{AnswerSize, ExtenderContext};
 use apportion_core::gpu::Counts;
 use apportion_core::inventory::{PendingAdmissions, PodRecord, Reservations, Reserved};
 use apportion_core::policy::Guarantees;
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 
 /// Set by the administrator.
 #[derive(Clone, Debug, Default)]
@@ -139,7 +139,7 @@ impl App {
             .inventory
             .as_ref()
             .and_then(|inventory| inventory.namespace(&pod.namespace));
-        Guarantees::from_set(&state.policies, &pod.namespace, namespace, &pod.summary.labels)
+        Guarantees::for_pod(&state.policies, &pod.namespace, namespace, &pod.summary.labels)
     }
 
     /// What the extender decides by.

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 
 use super::app::App;
 use crate::server::endpoints::{Answer, NotReady};
-use apportion_core::extender::bind::{BindingArgs, BindingResult, judge};
-use apportion_core::inventory::record::PodPlacement;
-use apportion_core::inventory::{PodRecord, Purpose, Ticket};
+use apportion_core::extender::bind::{BindingArgs, BindingError, BindingResult, check_binding};
+use apportion_core::inventory::PodPlacement;
+use apportion_core::inventory::{PodRecord, Purpose, ReservationId};
 
 /// Why a call to the API server brought no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,9 +108,8 @@ pub enum BindRejection {
     Gone { namespace: String, name: String },
     #[error("the pod is already on node {0}")]
     OnOtherNode(String),
-    /// The node does not fit, with the reason.
-    #[error("{0}")]
-    Unfit(String),
+    #[error(transparent)]
+    Unfit(#[from] BindingError),
     #[error(transparent)]
     Call(#[from] CallError),
     #[error(transparent)]
@@ -147,14 +146,14 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
             Found::Gone => return Err(gone(&args)),
         },
     };
-    if let Some(PodPlacement::Node(bound)) = pod.as_ref().map(|pod| &pod.place) {
+    if let Some(PodPlacement::Node(bound)) = pod.as_ref().map(|pod| &pod.placement) {
         return already_on(bound, node);
     }
     let reserved = pod.map_or(Ok(None), |pod| reserve(app, binding, &pod, node))?;
     let bound = binding.binder.bind(&args).await;
     let release = || {
         if let Some(Reserved { ticket, sole: true }) = reserved {
-            app.reservations().give_back(uid, node, ticket);
+            app.reservations().cancel(uid, node, ticket);
         }
     };
     let Err(error) = bound else { return Ok(()) };
@@ -166,9 +165,9 @@ pub(super) async fn bind(app: &App, binding: &Binding, body: &[u8]) -> Result<()
         // An earlier call of ours may have bound the pod after all.
         BindError::Conflict(_) if was_known => match find(binding, &args).await {
             Ok(Found::Pod(pod)) => {
-                let outcome = match &pod.place {
+                let outcome = match &pod.placement {
                     PodPlacement::Node(bound) => already_on(bound, node),
-                    PodPlacement::Waiting => Err(error.into()),
+                    PodPlacement::Unscheduled => Err(error.into()),
                 };
                 if outcome.is_err() {
                     release();
@@ -235,7 +234,7 @@ async fn find(binding: &Binding, args: &BindingArgs<'_>) -> Result<Found, CallEr
 /// What a bind call has reserved.
 #[derive(Clone, Copy)]
 struct Reserved {
-    ticket: Ticket,
+    ticket: ReservationId,
     /// Whether no other call for the pod is in flight or ended without a known outcome: such a call
     /// may still succeed after this one was refused.
     sole: bool,
@@ -249,7 +248,7 @@ fn reserve(app: &App, binding: &Binding, pod: &PodRecord, node: &str) -> Result<
     let reserved = reservations.reserved().clone();
     let context = app.context(&state, &reserved)?;
     binding.leadership.check(app.now())?;
-    let pod_request = judge(pod, node, &context, &reservations).map_err(BindRejection::Unfit)?;
+    let pod_request = check_binding(pod, node, &context, &reservations)?;
     let uid = &pod.summary.uid;
     Ok(pod_request.map(|pod_request| {
         let sole = !reservations

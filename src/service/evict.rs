@@ -16,7 +16,7 @@ use super::app::App;
 use super::bind::{BindLeadership, CallError, NotLeader};
 use crate::server::endpoints::NotReady;
 use apportion_core::extender::ExtenderContext;
-use apportion_core::extender::evict::{Plan, PreemptionRequest, plan, wish};
+use apportion_core::extender::evict::{EvictionPlan, PreemptionRequest, plan_eviction, request_preemption};
 use apportion_core::extender::wire::Args;
 use apportion_core::inventory::{PodEntry, Purpose};
 
@@ -107,7 +107,7 @@ impl Evictions {
             return;
         }
         let avoids = |node: &str| tracked.avoided.contains_key(&(uid.to_owned(), node.to_owned()));
-        if let Some(request) = wish(args, context, avoids)
+        if let Some(request) = request_preemption(args, context, avoids)
             && self.queue.try_send((now, request)).is_ok()
         {
             tracked.requested.insert(uid.to_owned());
@@ -158,10 +158,10 @@ async fn preempt(
     if !evictor.is_waiting(request).await? {
         return Ok(Preemption::NotNeeded);
     }
-    let Some(Plan { victims, .. }) = plan_and_reserve(app, leadership, request)? else {
+    let Some(EvictionPlan { victims, .. }) = plan_and_reserve(app, leadership, request)? else {
         return Ok(Preemption::NotNeeded);
     };
-    let release = || app.reservations().let_go(&request.uid, &request.node);
+    let release = || app.reservations().end_nomination(&request.uid, &request.node);
     // A dry run of all first: one refusal must not cost the other victims for nothing.
     for victim in &victims {
         if let Err(source) = evictor.evict(victim, true).await {
@@ -198,14 +198,14 @@ fn plan_and_reserve(
     app: &App,
     leadership: &BindLeadership,
     request: &PreemptionRequest,
-) -> Result<Option<Plan>, PreemptionError> {
+) -> Result<Option<EvictionPlan>, PreemptionError> {
     let mut reservations = app.reservations();
     let state = app.state();
     let reserved = reservations.reserved().clone();
     let context = app.context(&state, &reserved)?;
     leadership.check(app.now())?;
     let pod = context.inventory.pod(&request.pod).map(|pod| &pod.record);
-    let Some(pod) = pod.filter(|pod| *pod.summary.uid == *request.uid && !pod.is_on_a_node()) else {
+    let Some(pod) = pod.filter(|pod| *pod.summary.uid == *request.uid && !pod.is_bound()) else {
         return Ok(None);
     };
     // Bound by now or about to be, whatever the watch has brought.
@@ -215,9 +215,9 @@ fn plan_and_reserve(
     {
         return Ok(None);
     }
-    let plan = plan(pod, &request.node, &context);
+    let plan = plan_eviction(pod, &request.node, &context);
     if let Some(plan) = &plan {
-        reservations.keep(
+        reservations.nominate(
             &request.uid,
             &request.node,
             plan.pod_request.clone(),
@@ -231,10 +231,10 @@ fn plan_and_reserve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apportion_core::inventory::reservations::KEPT_LIFETIME;
+    use apportion_core::inventory::reservations::NOMINATION_LIFETIME;
 
     #[test]
     fn a_reservation_outlives_the_wait_for_victims() {
-        assert!(KEPT_LIFETIME > SCHEDULER_FIRST * 60 && AVOID < KEPT_LIFETIME);
+        assert!(NOMINATION_LIFETIME > SCHEDULER_FIRST * 60 && AVOID < NOMINATION_LIFETIME);
     }
 }

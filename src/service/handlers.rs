@@ -64,7 +64,7 @@ impl Handlers {
     fn try_filter(&self, body: &[u8], may_wait: bool) -> Option<Answer> {
         let answered = self.extend(body, "ExtenderArgs", |args: &Args<'_>, context| {
             let query = PodQuery::of(&args.pod, context);
-            let passed = matches!(query, PodQuery::Nothing);
+            let passed = matches!(query, PodQuery::NoGpu);
             let size = self.app.settings().answer_size;
             extender::filter_for(&query, args, context, size, |result| {
                 let fits = result.node_names.as_ref().is_some_and(|names| !names.is_empty())
@@ -75,7 +75,7 @@ impl Handlers {
                     (false, true, _) => FilterResult::Fits,
                     (false, false, _) => FilterResult::NoFit,
                 };
-                if counted == FilterResult::NoFit && result.behind && may_wait {
+                if counted == FilterResult::NoFit && result.stale && may_wait {
                     return None;
                 }
                 if counted == FilterResult::NoFit {
@@ -114,7 +114,7 @@ impl Handlers {
             let priority = args.pod.spec.priority.unwrap_or(0);
             let now = self.app.now();
             let mut reservations = self.app.reservations();
-            reservations.keep(uid, node, pod_request.clone(), priority, now);
+            reservations.nominate(uid, node, pod_request.clone(), priority, now);
         }
     }
 
@@ -145,7 +145,7 @@ impl Handlers {
         let (outcome, pod, because) = (
             admission.outcome.as_str(),
             admission.pod.as_str(),
-            admission.because.as_str(),
+            admission.reason.as_str(),
         );
         match admission.outcome {
             AdmissionOutcome::Skipped | AdmissionOutcome::Advised | AdmissionOutcome::Ungoverned => {

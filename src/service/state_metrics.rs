@@ -125,7 +125,7 @@ impl StateGauges {
                 *total += offer.total;
                 *used += offer.total - node.free(offer);
             }
-            let paused = node.offers.paused.as_ref().map(ToString::to_string);
+            let paused = node.offers.reconfiguration.as_ref().map(ToString::to_string);
             for reason in node
                 .offers
                 .problems
@@ -143,7 +143,9 @@ impl StateGauges {
             };
             self.total.get_or_create(&labels).set(gauge(total));
             self.used.get_or_create(&labels).set(gauge(used));
-            self.awaited.get_or_create(&labels).set(gauge(inventory.awaited(class)));
+            self.awaited
+                .get_or_create(&labels)
+                .set(gauge(inventory.pending_demand(class)));
         }
         for (reason, count) in unusable {
             self.unusable.get_or_create(&ReasonLabel { reason }).set(gauge(count));

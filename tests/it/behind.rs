@@ -53,9 +53,9 @@ fn what_the_scheduler_counted_otherwise_is_looked_at_again() {
     let pod_request = PodRequest {
         demand: Counts::one(GpuResource::GpuShared, all),
         memory: None,
-        terms: Arc::new(Guarantees::none("development")),
+        guarantees: Arc::new(Guarantees::without_limits("development")),
     };
-    let kept = Purpose::Kept { priority: 0 };
+    let kept = Purpose::Nominated { priority: 0 };
     app.reservations()
         .reserve("other", "n", pod_request, kept, Duration::ZERO);
     assert_eq!(names(&asked().unwrap()), 0);

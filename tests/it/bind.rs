@@ -120,7 +120,7 @@ impl Binder for Fake {
 }
 
 fn record(pod: &Value) -> Option<PodRecord> {
-    PodRecord::of(&serde_json::from_str(&pod.to_string()).unwrap())
+    PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap())
 }
 
 /// A replica of Apportion with room for 8 on each of two nodes: four GPUs in 16 slices, at most 2 shares of each.
@@ -143,7 +143,7 @@ impl Stage {
         ledger.set_policies(Arc::clone(&policies));
         for name in ["a", "b"] {
             let node = Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", true).named(name);
-            ledger.put_node(NodeEntry::of(
+            ledger.put_node(NodeEntry::new(
                 serde_json::from_str(&node.to_json().to_string()).unwrap(),
             ));
         }
@@ -202,7 +202,7 @@ impl Stage {
         let key = format!("ns/{name}");
         let pod = self.api.get(&key);
         let record = pod.as_ref().and_then(record);
-        let waits = record.as_ref().is_some_and(|record| !record.is_on_a_node());
+        let waits = record.as_ref().is_some_and(|record| !record.is_bound());
         self.ledger.lock().unwrap().put_pod(&key, record);
         let uid = format!("uid-{name}");
         let placed = [&*uid];

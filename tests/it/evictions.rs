@@ -92,7 +92,7 @@ impl Bench {
         ]);
         let there = [on(shares("lab", "x", 0), "a"), on(shares("lab", "y", 5), "a")];
         let mut ledger: Ledger = ledger(&[t4("time-slicing", true).named("a")], &there, NAMESPACES);
-        let waiting = serde_json::from_str(&Self::pod().to_string()).map(|pod| PodRecord::of(&pod));
+        let waiting = serde_json::from_str(&Self::pod().to_string()).map(|pod| PodRecord::from_pod(&pod));
         ledger.put_pod("apart/p", waiting.unwrap());
         let world = World::new(policies, ledger);
         let state = State {

@@ -1,7 +1,7 @@
 //! What the extender answers, row by row: the traps of the scheduler's wire format, and which nodes can hold what.
 
 use apportion_core::extender::{AnswerSize, prioritize};
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use serde_json::{Value, json};
 
 use super::fixtures::{Node, World, a100, a100_mixed, a100_single, args, on, pod, t4, with};

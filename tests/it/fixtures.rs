@@ -12,8 +12,8 @@ use apportion_core::gpu::Strategy;
 use apportion_core::inventory::{
     Inventory, Ledger, NodeEntry, PendingAdmission, PendingAdmissions, PodRecord, Reserved,
 };
-use apportion_core::k8s::text::Labels;
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::k8s::Labels;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::{PolicySet, parse};
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -221,13 +221,13 @@ pub fn shipped() -> PolicySet {
 pub fn ledger(nodes: &[Node], pods: &[Value], namespaces: &[(&str, &[(&str, &str)])]) -> Ledger {
     let mut ledger = Ledger::default();
     for node in nodes {
-        ledger.put_node(NodeEntry::of(
+        ledger.put_node(NodeEntry::new(
             serde_json::from_str(&node.to_json().to_string()).unwrap(),
         ));
     }
     for (at, pod) in pods.iter().enumerate() {
         // Generated pods may share a name; these are different pods all the same.
-        let record = PodRecord::of(&serde_json::from_str(&pod.to_string()).unwrap());
+        let record = PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap());
         ledger.put_pod(&at.to_string(), record);
     }
     for (name, labels) in namespaces {
@@ -306,7 +306,7 @@ impl World {
             strategy: admission.strategy,
             denial: admission.response.denial,
             warnings: admission.response.warnings,
-            because: admission.because,
+            because: admission.reason,
             pending_admission: admission.pending_admission,
             patched: patch.is_some(),
             pod,

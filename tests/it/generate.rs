@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use apportion_core::diagnostics::Location;
 use apportion_core::gpu::Strategy as Sharing;
 use apportion_core::k8s::{LabelSelector, Operator, Requirement};
-use apportion_core::policy::isolation::{Isolation, IsolationBlock};
+use apportion_core::policy::document::IsolationDocument;
+use apportion_core::policy::isolation::Isolation;
 use apportion_core::policy::model::Rule;
 use apportion_core::policy::{Limits, MemoryLimit, SharingRule};
 use apportion_core::policy::{Mode, Policy, PolicyName, PolicySet};
@@ -182,19 +183,19 @@ fn limits() -> impl Strategy<Value = (Limits, Option<&'static str>)> {
             shares_per_gpu: most.and_then(NonZeroU32::new),
             memory,
             undeclared_memory: MiB(assumed),
-            apart,
+            tenants_apart: apart,
         };
         (limits, label)
     })
 }
 
 fn isolation() -> impl Strategy<Value = Isolation> {
-    let some = IsolationBlock {
+    let some = IsolationDocument {
         hide_gpus: Some(false),
-        ..IsolationBlock::default()
+        ..IsolationDocument::default()
     };
     let some = Isolation::read(&some).unwrap();
-    prop_oneof![4 => Just(Isolation::whole()), 1 => Just(some)]
+    prop_oneof![4 => Just(Isolation::all()), 1 => Just(some)]
 }
 
 fn rule(strategy: impl Strategy<Value = Sharing>) -> impl Strategy<Value = SharingRule> {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use apportion_core::admission::AdmissionOutcome;
-use apportion_core::decision::breach;
+use apportion_core::decision::find_violation;
 use apportion_core::inventory::PodSummary;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::PolicySet;
-use apportion_core::policy::governance::OnUnknown;
 use serde_json::json;
 
 use super::fixtures::{Node, World, a100, a100_mixed, ledger, pod, policies, review, shipped, t4, with};
@@ -290,6 +290,6 @@ fn shrunken_cases_of_the_properties() {
     let first = world.admit("ns", &pod);
     let text = first.pod.to_string();
     let policy = world.policies.get("p").unwrap();
-    let found = breach(&PodSummary::of(&serde_json::from_str(&text).unwrap()), policy);
+    let found = find_violation(&PodSummary::from_pod(&serde_json::from_str(&text).unwrap()), policy);
     assert_eq!((first.outcome, found), (AdmissionOutcome::Rewritten, None), "{text}");
 }

@@ -86,7 +86,9 @@ pub fn allows(node: &Node, there: &[Party], pod_request: &Party) -> Result<(), S
     if asks_for_shares {
         for resource in resources.iter().filter(|resource| shared(node, resource).is_some()) {
             for other in there.iter().filter(|other| other.ask.contains_key(*resource)) {
-                if (other.limits.apart || pod_request.limits.apart) && other.tenant != pod_request.tenant {
+                if (other.limits.tenants_apart || pod_request.limits.tenants_apart)
+                    && other.tenant != pod_request.tenant
+                {
                     return Err(format!("{} is not {}", other.tenant, pod_request.tenant));
                 }
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use apportion_core::extender::AnswerSize;
 use apportion_core::extender::PodQuery;
-use apportion_core::extender::bind::judge;
+use apportion_core::extender::bind::check_binding;
 use apportion_core::inventory::{PodRecord, Purpose, Reservations};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn is_clear(node: &Node, pod: &Value) -> bool {
 }
 
 fn record(pod: &Value) -> Option<PodRecord> {
-    PodRecord::of(&serde_json::from_str(&pod.to_string()).unwrap())
+    PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap())
 }
 
 proptest! {
@@ -93,13 +93,13 @@ proptest! {
             let there = on(&case, case.others[0].iter().chain(coming.iter().copied()), &node.name);
             let held = oracle::can_hold(node, &used(&there), &pod_request.ask, declared_memory(&pod), policy.sharing_rules());
             let verdict = held.and(allows(node, &there, &pod_request));
-            let judged = judge(&own, &node.name, &world.extender(), &reservations);
+            let judged = check_binding(&own, &node.name, &world.extender(), &reservations);
             prop_assert_eq!(verdict.is_ok(), judged.is_ok(), "{:?} {:?} {:?} {:?}", verdict, judged, node, there);
             prop_assert_eq!(filtered.contains(&node.name), judged.is_ok(), "{}", node.name);
             // Its own reservation is not in its way.
             if let Ok(Some(pod_request)) = judged {
                 reservations.reserve("self", &node.name, pod_request, Purpose::Binding, Duration::ZERO);
-                prop_assert!(judge(&own, &node.name, &world.extender(), &reservations).is_ok());
+                prop_assert!(check_binding(&own, &node.name, &world.extender(), &reservations).is_ok());
                 reservations.release("self", &node.name);
             }
         }

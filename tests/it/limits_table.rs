@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use apportion_core::extender::AnswerSize;
 use apportion_core::inventory::{Ledger, NodeEntry, PendingAdmissions, PodRecord, Reserved};
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::PolicySet;
-use apportion_core::policy::governance::OnUnknown;
 use serde_json::{Value, json};
 
 use super::fixtures::{Node, World, a100, a100_mixed, a100_single, args, ledger, on, pod, policies, with};
@@ -759,7 +759,7 @@ impl Alive {
             alive.label(name, labels);
         }
         for (at, pod) in pods.concat().iter().enumerate() {
-            let record = PodRecord::of(&serde_json::from_str(&pod.to_string()).unwrap());
+            let record = PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap());
             let namespace = pod["metadata"]["namespace"].as_str().unwrap();
             alive.ledger.put_pod(&format!("{namespace}/{at}"), record);
         }
@@ -777,7 +777,7 @@ impl Alive {
     }
 
     fn node(&mut self, node: &Node) {
-        self.ledger.put_node(NodeEntry::of(
+        self.ledger.put_node(NodeEntry::new(
             serde_json::from_str(&node.to_json().to_string()).unwrap(),
         ));
     }

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apportion_mig::geometry::{MODELS, Model};
 use apportion_mig::profile::MigProfile;
+use apportion_mig::{MODELS, Model};
 
 /// What one listing says: names of products, and its lines.
 const LISTINGS: &[(&[&str], &str)] = &[
@@ -174,9 +174,9 @@ fn every_table_has_a_listing_and_says_the_same() {
         let lines = lines(listing);
         for name in *names {
             let rows: Vec<_> = model(name)
-                .rows
+                .profiles
                 .iter()
-                .map(|row| (row.id, row.profile.to_owned(), row.slots.into(), usize::from(row.max)))
+                .map(|row| (row.id, row.name.to_owned(), row.slots.into(), usize::from(row.max)))
                 .collect();
             let expected: Vec<_> = lines
                 .iter()
@@ -273,7 +273,7 @@ fn an_a100_is_filled_in_19_ways() {
     let ours: BTreeSet<BTreeMap<u8, usize>> = model("A100-40GB")
         .geometries()
         .iter()
-        .map(|geometry| counted(&geometry.iter().map(|one| (one.row.id, one.start.into())).collect()))
+        .map(|geometry| counted(&geometry.iter().map(|one| (one.profile.id, one.start.into())).collect()))
         .filter(|counts| !counts.contains_key(&15) && !counts.contains_key(&20))
         .collect();
     assert!(ours.is_subset(&full.iter().map(counted).collect()), "{ours:?}");
@@ -330,7 +330,7 @@ fn plans_take_the_fewest_gpus_and_hold_what_they_should() {
             fewest.insert(demand.clone(), least);
             let instances = instances(&lines, demand);
             for name in names {
-                assert_eq!(model(name).gpus_for(&instances), Some(least), "{name}: {instances:?}");
+                assert_eq!(model(name).min_gpus(&instances), Some(least), "{name}: {instances:?}");
                 let batches = model(name).pack(&instances).unwrap();
                 assert_eq!(
                     batches.iter().map(|batch| batch.gpus).sum::<u64>(),
@@ -343,7 +343,7 @@ fn plans_take_the_fewest_gpus_and_hold_what_they_should() {
                     for placement in &batch.geometry {
                         let at = lines
                             .iter()
-                            .position(|line| line.profile == placement.row.profile)
+                            .position(|line| line.profile == placement.profile.name)
                             .unwrap();
                         let line = &lines[at];
                         let mask = ((1u32 << line.slots) - 1) << placement.start;
@@ -354,7 +354,7 @@ fn plans_take_the_fewest_gpus_and_hold_what_they_should() {
                         taken |= mask;
                         held[at] += usize::try_from(batch.gpus).unwrap();
                     }
-                    assert!(batch.geometry.iter().filter(|one| one.row.is_media()).count() <= 1);
+                    assert!(batch.geometry.iter().filter(|one| one.profile.has_media()).count() <= 1);
                 }
                 assert_eq!(&held, demand, "{name}");
             }
@@ -377,7 +377,7 @@ fn large_demands_are_planned_at_once() {
     .into();
     let batches = model("A100-80GB").pack(&demand).unwrap();
     let gpus: u64 = batches.iter().map(|batch| batch.gpus).sum();
-    assert_eq!(model("A100-80GB").gpus_for(&demand), Some(gpus));
+    assert_eq!(model("A100-80GB").min_gpus(&demand), Some(gpus));
     // Slots alone need this many.
     let slots: u64 = 40_900 + 2 * 17_000 + 4 * 5_804;
     assert!(
@@ -393,7 +393,7 @@ fn large_demands_are_planned_at_once() {
                     * batch
                         .geometry
                         .iter()
-                        .filter(|one| one.row.profile.parse() == Ok(profile))
+                        .filter(|one| one.profile.name.parse() == Ok(profile))
                         .count() as u64
             })
             .sum();

@@ -1,8 +1,8 @@
 //! `apportion node-groups`: labels for empty node groups, and that rewritten pods fit what carries them.
 
 use apportion_core::decision::node_group::node_groups;
-use apportion_core::k8s::text::Labels;
-use apportion_core::k8s::{Constraints, Pod};
+use apportion_core::k8s::Labels;
+use apportion_core::k8s::{Pod, RequiredNodeAffinity};
 use apportion_mig::product::Product;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
             let answer = world.admit(&name, &gpu("1"));
             let text = answer.pod.to_string();
             let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
-            let constraints = Constraints::of(&pod);
+            let constraints = RequiredNodeAffinity::from_pod(&pod);
             let own: Labels = serde_json::from_value::<std::collections::BTreeMap<String, String>>(
                 node.to_json()["metadata"]["labels"].clone(),
             )
@@ -38,7 +38,7 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
             .into_iter()
             .collect();
             // Where the node is not what the pod waits for, its group is not either.
-            if !constraints.admit(&node.name, &own) || !asks(&answer.pod, &node) {
+            if !constraints.matches_node(&node.name, &own) || !asks(&answer.pod, &node) {
                 continue;
             }
             let groups: Vec<_> = policy
@@ -51,12 +51,12 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
                 .iter()
                 .filter(|group| {
                     let labels: Labels = group.labels.clone().into_iter().collect();
-                    constraints.admit("new", &labels)
+                    constraints.matches_node("new", &labels)
                 })
                 .count();
             assert_eq!(fitting, 1, "{} on {}: {groups:#?}\n{text}", name, node.name);
             // Without its labels the group is seen only where the name says enough.
-            let bare = constraints.admit("new", &Labels::default());
+            let bare = constraints.matches_node("new", &Labels::default());
             let named = asks_for(&answer.pod, "nvidia.com/mig-1g.10gb") && name != "inference";
             assert_eq!(bare, named, "{} on {}", name, node.name);
             seen.push(format!("{}: {}", name, node.name));

@@ -5,7 +5,7 @@ use apportion_core::extender::AnswerSize;
 use apportion_core::extender::evict;
 use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::{PodRequest, Purpose, Reservations};
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -244,7 +244,7 @@ fn a_nominated_node_is_waited_for() {
 fn wished(world: &World, pod: &Value, nodes: &[&str]) -> Option<PreemptionRequest> {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let text = args(namespace, pod, nodes).to_string();
-    evict::wish(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| {
+    evict::request_preemption(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| {
         node == "avoided"
     })
 }
@@ -358,7 +358,7 @@ fn room_that_is_kept_costs_nobody_else() {
         ask.pod_request().cloned().unwrap()
     };
     let pod_request: PodRequest = pod_request();
-    let kept = Purpose::Kept { priority: 9 };
+    let kept = Purpose::Nominated { priority: 9 };
     reservations.reserve("p", "a", pod_request, kept, Duration::ZERO);
     let asked = question(&pod, &[("b", &["y"])]);
     assert_eq!(preempted(&world, &asked), "b: y");

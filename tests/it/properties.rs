@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use apportion_core::admission::AdmissionOutcome;
-use apportion_core::decision::breach;
+use apportion_core::decision::find_violation;
 use apportion_core::extender::AnswerSize;
 use apportion_core::gpu::Strategy as Sharing;
 use apportion_core::inventory::PodSummary;
@@ -192,7 +192,7 @@ proptest! {
                 prop_assert_eq!(&was["env"], &is["env"]);
             }
         }
-        if policy.is_some_and(|policy| policy.isolation.is_any()) {
+        if policy.is_some_and(|policy| policy.isolation.is_enabled()) {
             let text = answer.pod.to_string();
             for bad in ["\"hostIPC\":true", "\"hostPID\":true", "\"nodeName\":", "/dev/nvidia", "\"privileged\":true", "\"value\":\"all\"", "nvidia.cdi.k8s.io"] {
                 let harmless = bad.contains("nodeName") && given(&case.pod, &answer.pod).next().is_none();
@@ -211,7 +211,7 @@ proptest! {
         let answer = admit(&case);
         if let Some(policy) = enforced(&case, &answer) {
             let text = answer.pod.to_string();
-            let found = breach(&PodSummary::of(&serde_json::from_str(&text).unwrap()), policy);
+            let found = find_violation(&PodSummary::from_pod(&serde_json::from_str(&text).unwrap()), policy);
             prop_assert_eq!(found, None, "{}", text);
         }
     }

@@ -7,9 +7,9 @@ use apportion_core::admission::review::Request;
 use apportion_core::admission::{AdmissionContext, AdmissionOutcome, admit};
 use apportion_core::inventory::{Inventory, PendingAdmissions, PodRecord};
 use apportion_core::k8s::Pod;
-use apportion_core::patch::{self, ApplyError};
+use apportion_core::patch::{self, PatchError};
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::PolicySet;
-use apportion_core::policy::governance::OnUnknown;
 
 /// What admission makes of a pod.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub enum DryRunError {
     #[error(transparent)]
     Serialize(serde_json::Error),
     #[error("the patch does not apply")]
-    Patch(#[source] ApplyError),
+    Patch(#[source] PatchError),
     #[error("the patched pod cannot be read")]
     PatchedPod(#[source] serde_json::Error),
 }
@@ -42,7 +42,7 @@ impl DryRun {
     /// Admits `pod` as if it were created now.
     pub fn of(pod: &Value, namespace: &str, policies: &PolicySet, inventory: &Inventory) -> Result<Self, DryRunError> {
         let raw = to_raw_value(pod).map_err(DryRunError::Serialize)?;
-        let request = Request::trial(&raw, namespace);
+        let request = Request::dry_run_creation(&raw, namespace);
         let pending = PendingAdmissions::default();
         let admission = admit(
             &request,
@@ -64,7 +64,7 @@ impl DryRun {
             policy: admission.policy.map(|policy| policy.name.to_string()),
             because: match &admission.response.denial {
                 Some(denial) => denial.message.clone(),
-                None => admission.because,
+                None => admission.reason,
             },
             warnings: admission.response.warnings,
             denied: admission.response.denial.is_some(),
@@ -76,6 +76,6 @@ impl DryRun {
     pub fn record(&self) -> Result<Option<PodRecord>, DryRunError> {
         let text = self.pod.to_string();
         let pod: Pod<'_> = serde_json::from_str(&text).map_err(DryRunError::PatchedPod)?;
-        Ok(PodRecord::of(&pod))
+        Ok(PodRecord::from_pod(&pod))
     }
 }

@@ -129,7 +129,7 @@ impl Reader<'_> {
         } else {
             let templates = template::templates(kind, object).into_iter();
             templates
-                .map(|template| template::pod_of(template, name, &namespace))
+                .map(|template| template::pod_from_template(template, name, &namespace))
                 .collect()
         };
         let pods: Vec<Value> = pods
@@ -141,7 +141,7 @@ impl Reader<'_> {
                 name: name.to_owned(),
             })?;
         if pods.is_empty() {
-            if let Some(places) = template::places(kind) {
+            if let Some(places) = template::template_paths(kind) {
                 return Err(WorkloadError::NoPod {
                     place: place.to_owned(),
                     kind: kind.to_owned(),
@@ -176,7 +176,7 @@ impl Reader<'_> {
 
 fn pod_in(object: &Value, namespace: &str) -> Option<Value> {
     let mut pod = object.clone();
-    template::metadata(pod.as_object_mut()?)?.insert("namespace".to_owned(), json!(namespace));
+    template::metadata_mut(pod.as_object_mut()?)?.insert("namespace".to_owned(), json!(namespace));
     Some(pod)
 }
 

@@ -10,7 +10,7 @@ use super::samples::Samples;
 use super::timeline::TimelineMean;
 use super::window::{Window, real};
 use apportion_core::gpu::Strategy;
-use apportion_core::inventory::record::PodPlacement;
+use apportion_core::inventory::PodPlacement;
 use apportion_core::inventory::{Ledger, PodRecord};
 use apportion_mig::product::Product;
 use apportion_mig::profile::MigProfile;
@@ -125,7 +125,7 @@ pub fn pool_allocations<'a>(
         }
         // Without a mean, every device names other pods, and nothing is known about this one.
         let Some(mean) = &mean else { continue };
-        let Some(started) = record.started else {
+        let Some(started) = record.start_time else {
             result.pods_without_start.push(id);
             continue;
         };
@@ -158,7 +158,7 @@ pub fn pool_allocations<'a>(
 pub fn pods_by_node(cluster: &Ledger) -> BTreeMap<&str, Vec<&PodRecord>> {
     let mut pods: BTreeMap<&str, Vec<&PodRecord>> = BTreeMap::new();
     for (_, record) in cluster.pods() {
-        if let PodPlacement::Node(node) = &record.place {
+        if let PodPlacement::Node(node) = &record.placement {
             pods.entry(node).or_default().push(record);
         }
     }

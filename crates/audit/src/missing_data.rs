@@ -12,7 +12,7 @@ use super::price::PriceList;
 use super::samples::Samples;
 use super::window::{Window, real};
 use apportion_core::inventory::Ledger;
-use apportion_core::inventory::record::PodPlacement;
+use apportion_core::inventory::PodPlacement;
 
 /// How many names an entry lists.
 const MAX_NAMES: usize = 8;
@@ -158,7 +158,7 @@ pub fn missing_data(
     let unknown = cluster
         .pods()
         .map(|(_, record)| record)
-        .filter(|record| matches!(record.place, PodPlacement::Node(_)))
+        .filter(|record| matches!(record.placement, PodPlacement::Node(_)))
         .map(|record| (&*record.namespace, &*record.name))
         .filter(|pod| !known.contains(pod));
     [

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::report::{NamespaceAction, WorkloadRow};
 use apportion_core::gpu::names::POLICY_LABEL;
-use apportion_core::policy::governance::is_exempt;
+use apportion_core::policy::is_exempt;
 
 /// Returns the action for a namespace that `policy` governs now; `None` if nothing should change.
 pub fn namespace_action(namespace: &str, policy: Option<&str>, workloads: &[&WorkloadRow]) -> Option<NamespaceAction> {

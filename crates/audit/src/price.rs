@@ -25,7 +25,7 @@ pub enum PriceError {
     )]
     Yaml(Box<serde_saphyr::Error>),
     #[error("prices.{0}")]
-    Product(#[from] apportion_mig::product::NotAProduct),
+    Product(#[from] apportion_mig::product::ParseProductError),
     /// Negative or not finite.
     #[error("{field} is {price}; write what one hour of one whole GPU costs, such as 2.50")]
     Price { field: String, price: f64 },

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::window::real;
 use apportion_core::gpu::Strategy;
 use apportion_core::policy::{Mode, Policy, PolicySet, SharingRule};
-use apportion_mig::geometry;
 use apportion_mig::memory::MiB;
+use apportion_mig::model;
 use apportion_mig::product::Product;
 use apportion_mig::profile::{MigProfile, Variant};
 
@@ -216,22 +216,22 @@ impl WorkloadUsage<'_> {
     fn mig(&self, policy: Option<&Policy>) -> Option<SharingOption> {
         let (product, peak) = (self.product?, self.memory_peak?);
         let memory = self.memory_total.and_then(model_memory);
-        let model = geometry::model_of(product, memory)?;
+        let model = model::model_of(product, memory)?;
         let allowed = |profile: &MigProfile| {
             policy.is_none_or(|policy| {
                 let mut rules = policy.sharing_rules();
                 rules.any(|rule| rule.strategy == Strategy::Mig && rule.allows_profile(*profile))
             })
         };
-        let mut profiles: Vec<MigProfile> = model.rows.iter().filter_map(|row| row.profile.parse().ok()).collect();
+        let mut profiles: Vec<MigProfile> = model.profiles.iter().filter_map(|row| row.name.parse().ok()).collect();
         profiles.retain(|profile| {
-            let compute = model.compute_part(*profile).unwrap_or(0.0);
+            let compute = model.compute_fraction(*profile).unwrap_or(0.0);
             profile.variant() == Variant::Plain
                 && allowed(profile)
                 && real(profile.assured_memory().0) >= peak * MEMORY_HEADROOM
                 && compute * 100.0 >= self.mean * COMPUTE_HEADROOM
         });
-        let per_gpu = |profile: &MigProfile| model.row(*profile).map_or(0, |row| u64::from(row.max));
+        let per_gpu = |profile: &MigProfile| model.profile(*profile).map_or(0, |row| u64::from(row.max));
         let best = profiles
             .into_iter()
             .max_by_key(|profile| (per_gpu(profile), std::cmp::Reverse(*profile)))?;

@@ -17,7 +17,7 @@ use super::window::{real, rfc3339};
 use super::workload::workload_of;
 use apportion_core::gpu::Strategy;
 use apportion_core::inventory::{Inventory, Ledger};
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
 use apportion_core::policy::{Governed, Policy, PolicySet};
 use apportion_mig::product::Product;
 
@@ -120,7 +120,7 @@ impl<'a> ReportInput<'a> {
         };
         match governed {
             Governed::By(policy) => Some(policy),
-            Governed::ByNone | Governed::ByUnknown(_) | Governed::ByUnknownNamespace => None,
+            Governed::ByNone | Governed::ByUnknownPolicy(_) | Governed::ByUnknownNamespace => None,
         }
     }
 

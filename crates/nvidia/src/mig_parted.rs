@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use apportion_mig::geometry::Row;
+use apportion_mig::ProfileInfo;
 use apportion_mig::placement::Placement;
 use apportion_mig::profile::MigProfile;
 
@@ -29,12 +29,12 @@ pub struct GpuGroup {
 }
 
 /// The profiles of a geometry with the number of instances, in the order of the geometry.
-pub fn count_profiles(geometry: &[Placement]) -> Vec<(&'static Row, usize)> {
-    let mut counts: Vec<(&'static Row, usize)> = Vec::new();
+pub fn count_profiles(geometry: &[Placement]) -> Vec<(&'static ProfileInfo, usize)> {
+    let mut counts: Vec<(&'static ProfileInfo, usize)> = Vec::new();
     for placement in geometry {
-        match counts.iter_mut().find(|(row, _)| *row == placement.row) {
+        match counts.iter_mut().find(|(row, _)| *row == placement.profile) {
             Some((_, count)) => *count += 1,
-            None => counts.push((placement.row, 1)),
+            None => counts.push((placement.profile, 1)),
         }
     }
     counts
@@ -42,12 +42,8 @@ pub fn count_profiles(geometry: &[Placement]) -> Vec<(&'static Row, usize)> {
 
 /// A name for a geometry that is valid as the value of a label, such as `3g.40gb-2x2g.20gb`.
 pub fn geometry_name(geometry: &[Placement]) -> String {
-    let term = |(row, count): (&Row, usize)| {
-        let profile = row
-            .profile
-            .parse()
-            .map(MigProfile::in_resource_name)
-            .unwrap_or_default();
+    let term = |(row, count): (&ProfileInfo, usize)| {
+        let profile = row.name.parse().map(MigProfile::in_resource_name).unwrap_or_default();
         if count == 1 {
             profile
         } else {
@@ -80,7 +76,7 @@ pub fn config_file(configs: &[NodeConfig]) -> String {
                 "  - devices: {devices}\n    mig-enabled: true\n    mig-devices:\n"
             );
             for (row, count) in count_profiles(&group.geometry) {
-                let _ = writeln!(text, "      \"{}\": {count}", row.profile);
+                let _ = writeln!(text, "      \"{}\": {count}", row.name);
             }
         }
     }
@@ -90,7 +86,7 @@ pub fn config_file(configs: &[NodeConfig]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apportion_mig::geometry::MODELS;
+    use apportion_mig::MODELS;
 
     #[test]
     fn geometry_names_are_unique_and_valid_label_values() {

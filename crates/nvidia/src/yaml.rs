@@ -42,7 +42,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<LocatedValue>, Finding> {
 /// Parses a text that is embedded in a file: it starts below the line of `origin`, indented by
 /// `indent` columns. Locations are those of the file.
 pub fn parse_embedded(origin: &Location, indent: u64, text: &str) -> Result<Vec<LocatedValue>, Finding> {
-    let reader = Reader::of(&origin.file);
+    let reader = Reader::new(&origin.file);
     let locator = Locator { origin, indent };
     let documents: Vec<Spanned<SpannedValue>> = serde_saphyr::from_multiple(text).map_err(|error| {
         let mut finding = reader.unreadable(&error);

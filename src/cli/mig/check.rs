@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<Exit> {
                 return Ok(Exit::Findings);
             };
             output::print(
-                &mig_parted::document(&[geometry::config(geometry)]),
+                &mig_parted::config_file(&[geometry::config(geometry)]),
                 args.printing.color,
             )?;
         }
@@ -89,13 +89,13 @@ fn text(model: &'static Model, specs: &[InstanceSpec], report: &FitReport) -> St
         let command = |starts| geometry::command(model, geometry, starts);
         page.raw("nvidia-smi", Style::new(), &command(Starts::Free));
         let has_starts = specs.iter().any(|spec| spec.start.is_some());
-        if has_starts || mig_parted::counted(geometry).len() > 1 && model.evidence.starts_seen() {
+        if has_starts || mig_parted::count_profiles(geometry).len() > 1 && model.evidence.starts_seen() {
             page.raw("as drawn", Style::new(), &command(Starts::Fixed));
         }
         page.raw(
             "mig-parted",
             Style::new(),
-            &mig_parted::document(&[geometry::config(geometry)]),
+            &mig_parted::config_file(&[geometry::config(geometry)]),
         );
         page.fields("note", &geometry::notes(model, geometry));
         return page.into_text();
@@ -114,7 +114,7 @@ fn text(model: &'static Model, specs: &[InstanceSpec], report: &FitReport) -> St
         page.raw(
             "mig-parted",
             Style::new(),
-            &mig_parted::document(&[geometry::config(geometry)]),
+            &mig_parted::config_file(&[geometry::config(geometry)]),
         );
     }
     if let Some(gpus) = report.min_gpus {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::drawing;
 use crate::cli::page::Page;
 use apportion_mig::{Instance, Model, Placement, ProfileInfo};
-use apportion_nvidia::mig_parted::{self, NodeConfig, Part, counted};
+use apportion_nvidia::mig_parted::{self, GpuGroup, NodeConfig, count_profiles};
 
 /// `3g.40gb + 2 x 2g.20gb`.
 pub fn summary(geometry: &[Placement]) -> String {
@@ -14,7 +14,11 @@ pub fn summary(geometry: &[Placement]) -> String {
         1 => profile.name.to_owned(),
         _ => format!("{count} x {}", profile.name),
     };
-    counted(geometry).into_iter().map(part).collect::<Vec<_>>().join(" + ")
+    count_profiles(geometry)
+        .into_iter()
+        .map(part)
+        .collect::<Vec<_>>()
+        .join(" + ")
 }
 
 /// Whether a command names the start slot of each instance.
@@ -48,9 +52,9 @@ pub fn command(model: &Model, geometry: &[Placement], starts: Starts) -> String 
 /// The geometry as a mig-parted configuration for all GPUs of a node.
 pub fn config(geometry: &[Placement]) -> NodeConfig {
     NodeConfig {
-        name: mig_parted::name_of(geometry),
+        name: mig_parted::geometry_name(geometry),
         comment: None,
-        parts: vec![Part {
+        gpu_groups: vec![GpuGroup {
             devices: Vec::new(),
             geometry: geometry.to_vec(),
         }],
@@ -67,7 +71,7 @@ pub fn notes(model: &'static Model, geometry: &[Placement]) -> Vec<String> {
 /// What to observe when the geometry is used.
 pub fn caveats(model: &Model, geometry: &[Placement]) -> Vec<String> {
     let mut caveats = Vec::new();
-    let profiles = counted(geometry);
+    let profiles = count_profiles(geometry);
     let takes_half = |profile: &ProfileInfo| u16::from(profile.slots) * 2 >= u16::from(model.slots);
     if profiles.len() > 1 && profiles.iter().any(|(profile, _)| takes_half(profile)) {
         caveats.push(
@@ -160,7 +164,7 @@ impl GeometryJson {
             slots: placement.profile.slots,
         };
         GeometryJson {
-            name: mig_parted::name_of(geometry),
+            name: mig_parted::geometry_name(geometry),
             instances: geometry.iter().map(instance).collect(),
             nvidia_smi: command(model, geometry, Starts::Free),
         }

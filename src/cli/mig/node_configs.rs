@@ -2,7 +2,7 @@
 
 use super::geometry;
 use apportion_mig::Batch;
-use apportion_nvidia::mig_parted::{self, NodeConfig, Part};
+use apportion_nvidia::mig_parted::{self, GpuGroup, NodeConfig};
 
 /// `1 GPU`, `2 GPUs`.
 pub(super) fn gpu_count(gpus: u64) -> String {
@@ -21,30 +21,30 @@ pub(super) fn by_geometry(batches: &[Batch]) -> Vec<NodeConfig> {
 /// Nodes with equal GPUs.
 struct NodeGroup {
     nodes: u64,
-    parts: Vec<Part>,
+    gpu_groups: Vec<GpuGroup>,
 }
 
 /// One configuration for each kind of node, for nodes with `per_node` GPUs.
 pub(super) fn by_node(batches: &[Batch], per_node: u64) -> Vec<NodeConfig> {
     let mut groups = node_groups(batches, per_node);
     let configs = groups.drain(..).enumerate().map(|(index, group)| {
-        let NodeGroup { nodes, parts } = group;
-        let used: usize = parts.iter().map(|part| part.devices.len()).sum();
+        let NodeGroup { nodes, gpu_groups } = group;
+        let used: usize = gpu_groups.iter().map(|part| part.devices.len()).sum();
         let unused = match usize::try_from(per_node) {
             Ok(per_node) if used > 0 && used < per_node => {
                 format!("; its other {} are unchanged", gpu_count((per_node - used) as u64))
             }
             _ => String::new(),
         };
-        let name = match parts.as_slice() {
-            [part] if part.devices.is_empty() => mig_parted::name_of(&part.geometry),
+        let name = match gpu_groups.as_slice() {
+            [part] if part.devices.is_empty() => mig_parted::geometry_name(&part.geometry),
             _ => format!("planned-{}", index + 1),
         };
         let plural = if nodes == 1 { "" } else { "s" };
         NodeConfig {
             name,
             comment: Some(format!("for {nodes} node{plural}{unused}")),
-            parts,
+            gpu_groups,
         }
     });
     configs.collect()
@@ -57,33 +57,33 @@ fn node_groups(batches: &[Batch], per_node: u64) -> Vec<NodeGroup> {
     for batch in batches.iter().filter(|batch| batch.gpus >= per_node) {
         groups.push(NodeGroup {
             nodes: batch.gpus / per_node,
-            parts: vec![Part {
+            gpu_groups: vec![GpuGroup {
                 devices: Vec::new(),
                 geometry: batch.geometry.clone(),
             }],
         });
     }
-    let mut parts: Vec<Part> = Vec::new();
+    let mut gpu_groups: Vec<GpuGroup> = Vec::new();
     let mut device = 0;
     for batch in batches {
         for _ in 0..batch.gpus % per_node {
-            match parts.last_mut() {
+            match gpu_groups.last_mut() {
                 Some(part) if part.geometry == batch.geometry => part.devices.push(device),
-                _ => parts.push(Part {
+                _ => gpu_groups.push(GpuGroup {
                     devices: vec![device],
                     geometry: batch.geometry.clone(),
                 }),
             }
             device += 1;
             if device == per_node {
-                let parts = std::mem::take(&mut parts);
-                groups.push(NodeGroup { nodes: 1, parts });
+                let gpu_groups = std::mem::take(&mut gpu_groups);
+                groups.push(NodeGroup { nodes: 1, gpu_groups });
                 device = 0;
             }
         }
     }
-    if !parts.is_empty() {
-        groups.push(NodeGroup { nodes: 1, parts });
+    if !gpu_groups.is_empty() {
+        groups.push(NodeGroup { nodes: 1, gpu_groups });
     }
     groups
 }
@@ -101,7 +101,7 @@ mod tests {
         let shown: Vec<(&str, Option<&str>, Vec<&[u64]>)> = configs
             .iter()
             .map(|config| {
-                let devices = config.parts.iter().map(|part| &*part.devices);
+                let devices = config.gpu_groups.iter().map(|part| &*part.devices);
                 (&*config.name, config.comment.as_deref(), devices.collect())
             })
             .collect();

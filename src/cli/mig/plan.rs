@@ -13,8 +13,8 @@ use crate::cli::input;
 use crate::cli::output;
 use crate::cli::page::{BAD, GOOD, Page};
 use apportion_core::gpu::GpuResource;
+use apportion_core::inventory::PodPlacement;
 use apportion_core::inventory::dump;
-use apportion_core::inventory::record::PodPlacement;
 use apportion_mig::{Batch, MODELS, MigProfile, Model, ProfileRef, find_model, parse_instances};
 use apportion_nvidia::mig_parted::{self, NodeConfig};
 
@@ -91,9 +91,9 @@ pub fn run(args: &Args) -> Result<Exit> {
                     geometry: GeometryJson::of(model, &batch.geometry),
                 })
                 .collect(),
-            mig_parted: mig_parted::document(&configs),
+            mig_parted: mig_parted::config_file(&configs),
         })?,
-        Format::MigParted => output::print(&mig_parted::document(&configs), args.printing.color)?,
+        Format::MigParted => output::print(&mig_parted::config_file(&configs), args.printing.color)?,
     }
     Ok(match args.gpus {
         Some(available) if available < gpus => Exit::Findings,
@@ -129,7 +129,9 @@ fn demand(args: &Args, model: Option<&'static Model>) -> Result<Demand> {
     let mut pending_pods = None;
     if let Some(file) = &args.cluster {
         let ledger = dump::read(&input::text(file)?).with_context(|| file.display().to_string())?;
-        let pending = ledger.pods().filter(|(_, pod)| pod.place == PodPlacement::Waiting);
+        let pending = ledger
+            .pods()
+            .filter(|(_, pod)| pod.placement == PodPlacement::Unscheduled);
         let mut count = 0;
         for (_, pod) in pending {
             let mut requests_mig = false;
@@ -240,7 +242,7 @@ fn text(args: &Args, model: &'static Model, demand: &Demand, batches: &[Batch], 
     }
     if !configs.is_empty() {
         page.gap();
-        page.raw("mig-parted", anstyle::Style::new(), &mig_parted::document(configs));
+        page.raw("mig-parted", anstyle::Style::new(), &mig_parted::config_file(configs));
     }
     // Spare room differs between geometries, so it is shown only if there is one geometry.
     let mut notes: Vec<String> = match batches {

@@ -47,7 +47,7 @@ impl Object {
     }
 
     pub fn record(&self) -> Option<PodRecord> {
-        PodRecord::of(&serde_json::from_str(&self.json()).unwrap())
+        PodRecord::from_pod(&serde_json::from_str(&self.json()).unwrap())
     }
 }
 

@@ -17,7 +17,7 @@ use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, Looke
 use apportion::service::{App, Clock, Metrics, Settings, State};
 use apportion_core::extender::bind::BindingArgs;
 use apportion_core::inventory::{NodeEntry, PodRecord};
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
 use apportion_core::policy::Policy;
 use apportion_core::policy::parse::parse;
 use axum::body::Bytes;
@@ -280,7 +280,7 @@ impl Replica {
                 self.listing = Some(Listing { number, bound: None });
             }
             Some(Listing { number, bound: None }) => {
-                let bound = api.records.values().flatten().filter(|record| record.is_on_a_node());
+                let bound = api.records.values().flatten().filter(|record| record.is_bound());
                 let bound = bound.cloned().collect();
                 self.listing = Some(Listing {
                     number,
@@ -355,7 +355,7 @@ thread_local! {
     static READ: RefCell<HashMap<String, Policy>> = RefCell::default();
     static NODES: Vec<NodeEntry> = MACHINES
         .iter()
-        .map(|machine| NodeEntry::of(serde_json::from_str(&machine.json()).unwrap()))
+        .map(|machine| NodeEntry::new(serde_json::from_str(&machine.json()).unwrap()))
         .collect();
 }
 

@@ -19,14 +19,16 @@ use super::report::{
 use crate::workload::Workload;
 use apportion_core::admission::review::Request;
 use apportion_core::admission::{Admission, AdmissionContext, admit};
-use apportion_core::decision::{CandidateVerdict, ConsideredOption, Decision, DecisionInput, Grant, decide, isolation};
+use apportion_core::decision::{
+    CandidateStatus as DecisionStatus, CandidateSummary, Decision, DecisionInput, Grant, decide, isolation,
+};
 use apportion_core::gpu::gpu_bypass::{gpu_bypasses, node_name};
 use apportion_core::gpu::{Counts, GpuBypass, PodDemand, demand};
 use apportion_core::inventory::{Availability, Inventory, PendingAdmissions};
 use apportion_core::k8s::{Pod, defaults};
-use apportion_core::patch::{self, ApplyError};
+use apportion_core::patch::{self, PatchError};
 use apportion_core::policy::Guarantees;
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::{Governed, Mode, Policy, PolicySet};
 
 /// Why a pod cannot be explained. `workload` is its file, kind and name.
@@ -38,7 +40,7 @@ pub enum ExplainError {
     #[error("{workload}: the pod cannot be read: {error}")]
     Pod { workload: String, error: serde_json::Error },
     #[error("{workload}: the patch does not apply")]
-    Patch { workload: String, source: ApplyError },
+    Patch { workload: String, source: PatchError },
     #[error("the patched pod cannot be read")]
     PatchedPod(#[source] serde_json::Error),
 }
@@ -78,7 +80,7 @@ impl Explainer {
             // value, the same mistake has no location.
             error: Pod::deserialize(&before).err().unwrap_or(error),
         })?;
-        let request = Request::trial(&raw, &workload.namespace);
+        let request = Request::dry_run_creation(&raw, &workload.namespace);
         let actual = admit(&request, &self.context(&self.policies));
         let enforced = admit(&request, &self.context(&self.enforced));
         let mut after = before.clone();
@@ -90,7 +92,7 @@ impl Explainer {
         let governed = self
             .inventory
             .governing(&self.policies, &workload.namespace, &pod.metadata.labels);
-        let (demand, unreadable) = match PodDemand::of(&pod) {
+        let (demand, unreadable) = match PodDemand::from_pod(&pod) {
             Ok(demand) => (demand, None),
             Err(error) => (PodDemand::default(), Some(error.to_string())),
         };
@@ -99,7 +101,7 @@ impl Explainer {
             Governed::By(policy) => self.enforced.get(policy.name.as_str()),
             _ => None,
         };
-        let guarantees = Arc::new(Guarantees::under(
+        let guarantees = Arc::new(Guarantees::under_policy(
             enforced_policy,
             &workload.namespace,
             self.inventory.namespace(&workload.namespace),
@@ -109,7 +111,7 @@ impl Explainer {
                 pod: &pod,
                 demand: &demand,
                 policy,
-                terms: &guarantees,
+                guarantees: &guarantees,
                 inventory: &self.inventory,
                 pending: &self.pending,
             })),
@@ -189,11 +191,11 @@ impl Explainer {
 }
 
 fn granted(decision: &Decision) -> Option<&Grant> {
-    decision.outcome.as_ref().ok()
+    decision.result.as_ref().ok()
 }
 
 fn demand_of(pod: &Pod<'_>, demand: &PodDemand, grant: Option<&Grant>) -> Demand {
-    let after = |at: usize| -> Option<Counts> { Some(grant?.targets.get(at)?.after()) };
+    let after = |at: usize| -> Option<Counts> { Some(grant?.rewrites.get(at)?.counts()) };
     Demand {
         containers: demand
             .containers
@@ -232,22 +234,22 @@ fn isolation_of(pod: &Pod<'_>, policy: &Policy) -> Isolation {
     }
 }
 
-fn candidate(considered: &ConsideredOption) -> Candidate {
-    let (status, reason) = match &considered.verdict {
-        CandidateVerdict::Conforms => (CandidateStatus::Conforms, None),
-        CandidateVerdict::Availability(Availability::Free) => (CandidateStatus::Free, None),
-        CandidateVerdict::Availability(Availability::Exists) => (CandidateStatus::Busy, None),
-        CandidateVerdict::Availability(Availability::Delegated) => (CandidateStatus::Delegated, None),
-        CandidateVerdict::Availability(Availability::Closed) => (CandidateStatus::Closed, None),
-        CandidateVerdict::Availability(Availability::None) => (CandidateStatus::Absent, None),
-        CandidateVerdict::Refused(denial) => (CandidateStatus::Refused, Some(denial.reason.clone())),
+fn candidate(considered: &CandidateSummary) -> Candidate {
+    let (status, reason) = match &considered.status {
+        DecisionStatus::Compliant => (CandidateStatus::Conforms, None),
+        DecisionStatus::Availability(Availability::Free) => (CandidateStatus::Free, None),
+        DecisionStatus::Availability(Availability::Taken) => (CandidateStatus::Busy, None),
+        DecisionStatus::Availability(Availability::ServedByDra) => (CandidateStatus::Delegated, None),
+        DecisionStatus::Availability(Availability::Unschedulable) => (CandidateStatus::Closed, None),
+        DecisionStatus::Availability(Availability::None) => (CandidateStatus::Absent, None),
+        DecisionStatus::Rejected(denial) => (CandidateStatus::Refused, Some(denial.reason.clone())),
     };
     Candidate {
         strategy: considered.strategy.as_str(),
         naming: considered.naming.map(|naming| naming.to_string()),
         status,
         reason,
-        taken: considered.taken,
+        taken: considered.chosen,
     }
 }
 
@@ -261,7 +263,7 @@ fn admission_result(actual: &Admission<'_>, enforced: &Admission<'_>, grant: Opt
         strategy: grant.map(|grant| grant.strategy.as_str()),
         because: match denial.or(enforced.response.denial.as_ref()) {
             Some(denial) => denial.message.clone(),
-            None => actual.because.clone(),
+            None => actual.reason.clone(),
         },
         warnings: actual.response.warnings.clone(),
     }

@@ -5,7 +5,7 @@ use apportion_core::diagnostics::spelling;
 use apportion_core::gpu::names::POLICY_LABEL;
 use apportion_core::inventory::Inventory;
 use apportion_core::k8s::{LabelSelector, LabelSource as _, Pod};
-use apportion_core::policy::governance::is_exempt;
+use apportion_core::policy::is_exempt;
 use apportion_core::policy::{Governed, Policy, PolicySet};
 
 /// Explains `governed`, the result for `pod`.
@@ -45,7 +45,7 @@ pub fn governance(
                 None => format!("the cluster has no namespace {namespace}"),
             },
         ),
-        Governed::ByUnknown(name) => {
+        Governed::ByUnknownPolicy(name) => {
             let label = format!("namespace {namespace} is labelled {POLICY_LABEL}={name}, which names no policy");
             let nearest = spelling::nearest(name, policies.iter().map(|policy| policy.name.as_str()));
             Governance {

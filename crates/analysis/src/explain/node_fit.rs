@@ -81,7 +81,7 @@ impl PodToPlace<'_, '_> {
         PodRequestRef {
             demand,
             memory: self.memory,
-            terms: self.guarantees,
+            guarantees: self.guarantees,
         }
     }
 }
@@ -97,8 +97,8 @@ impl NodeFit {
     pub fn of(pod: PodToPlace<'_, '_>, policy: &Policy, inventory: &Inventory) -> Self {
         let demand = demand::effective_demand(pod.patched);
         let (original, patched) = (
-            SchedulingConstraints::of(pod.original),
-            SchedulingConstraints::of(pod.patched),
+            SchedulingConstraints::from_pod(pod.original),
+            SchedulingConstraints::from_pod(pod.patched),
         );
         let mut fit = NodeFit {
             fitting: Vec::new(),
@@ -153,18 +153,23 @@ fn assess(
     policy: &Policy,
     classes: &DeviceClasses,
 ) -> Assessment {
-    let held = node.hold_or_leave(&pod.request(demand), policy.sharing_rules(), classes);
+    let held = node.check_fit_or_dra(&pod.request(demand), policy.sharing_rules(), classes);
     if let Err(unfit_reason) = &held
         && !unfit_reason.eviction_helps()
     {
         return Assessment::Unfit(unfit_reason.to_string());
     }
-    let unmet = |scheduling: &SchedulingConstraints<'_>| scheduling.constraints.unmet(&node.name, &node.labels);
-    let reason = if let Some(name) = pod.original.spec.bound_to().filter(|name| *name != &*node.name) {
+    let unmet = |scheduling: &SchedulingConstraints<'_>| {
+        scheduling
+            .constraints
+            .node_mismatch(&node.name, &node.labels)
+            .map(|mismatch| mismatch.to_string())
+    };
+    let reason = if let Some(name) = pod.original.spec.assigned_node().filter(|name| *name != &*node.name) {
         Some(format!("spec.nodeName is {name}"))
     } else if node.cordoned {
         Some("cordoned".to_owned())
-    } else if !node.open {
+    } else if !node.schedulable {
         Some("not ready".to_owned())
     } else if let Some(taint) = original.untolerated(&node.taints) {
         Some(format!("taint {taint} is not tolerated"))
@@ -186,7 +191,12 @@ fn room(node: &NodeEntry, pod: PodToPlace<'_, '_>, demand: &Counts, policy: &Pol
     let mut added = NodeUsage::default();
     let mut room = 0;
     // Terminates, because each pod takes some of the free shares.
-    while !demand.is_empty() && node.with(&added).hold(&request, policy.sharing_rules()).is_ok() {
+    while !demand.is_empty()
+        && node
+            .with_usage(&added)
+            .check_fit(&request, policy.sharing_rules())
+            .is_ok()
+    {
         added.add(&request);
         room += 1;
     }

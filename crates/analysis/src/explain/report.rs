@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::node_fit::NodeFit;
 use apportion_core::gpu::Counts;
-use apportion_core::patch::Operation;
+use apportion_core::patch::Patch;
 use apportion_core::policy::Guarantees;
 
 /// Counts by resource name.
@@ -35,7 +35,7 @@ pub struct Report {
     pub isolation: Isolation,
     pub outcome: AdmissionResult,
     /// What an enforcing policy changes, as RFC 6902 on the pod with the API server's defaults.
-    pub patch: Vec<Operation>,
+    pub patch: Patch,
     /// Where the patched pod fits; `null` if no policy constrains it, and if it is denied.
     pub nodes: Option<NodeFit>,
     /// The pod before and after the patch, if they differ.
@@ -94,7 +94,7 @@ impl PolicyLimits {
             shares_per_gpu: limits.shares_per_gpu.map(NonZeroU32::get),
             memory: limits.memory.as_str(),
             undeclared_memory_mebibytes: limits.undeclared_memory.0,
-            tenants: if limits.apart { "Apart" } else { "Together" },
+            tenants: if limits.tenants_apart { "Apart" } else { "Together" },
             tenant: guarantees.tenant.to_string(),
             summary: (!limits.is_empty()).then(|| limits.to_string()),
         }

@@ -6,9 +6,9 @@ use apportion_core::diagnostics::{Finding, Location};
 use apportion_core::gpu::names::POLICY_LABEL;
 use apportion_core::inventory::Inventory;
 use apportion_core::k8s::LabelSource as _;
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
 use apportion_core::policy::SharingRule;
-use apportion_core::policy::governance::is_exempt;
+use apportion_core::policy::is_exempt;
 use apportion_core::policy::{Policy, PolicySet};
 
 /// Checks policies against a cluster that was read from `file`. Returns findings about policies
@@ -35,7 +35,7 @@ pub fn lint_cluster(policies: &PolicySet, inventory: &Inventory, file: &str) -> 
     }
     for node in inventory.nodes() {
         let subject = || format!("node {}", node.name);
-        if let Some(pause) = &node.offers.paused {
+        if let Some(pause) = &node.offers.reconfiguration {
             let message = format!("offers no GPUs: {pause}");
             findings.push(about(subject(), message));
         }

@@ -6,7 +6,7 @@ use apportion_core::inventory::{Inventory, NodeEntry, Offer};
 use apportion_core::k8s::LabelSource as _;
 use apportion_core::policy::MemoryLimit;
 use apportion_core::policy::Policy;
-use apportion_core::policy::governance::is_exempt;
+use apportion_core::policy::is_exempt;
 use apportion_mig::memory::MiB;
 
 pub(super) fn lint(policy: &Policy, inventory: &Inventory) -> Vec<Finding> {

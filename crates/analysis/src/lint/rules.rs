@@ -7,7 +7,7 @@ use apportion_core::gpu::names::gpu_label;
 use apportion_core::policy::Policy;
 use apportion_core::policy::model::Rule;
 use apportion_mig::product::{Product, ProductPattern};
-use apportion_mig::{geometry, product};
+use apportion_mig::{MODELS, product};
 
 /// `cluster_products` are the products of nodes, which are not reported as unknown.
 pub(super) fn lint(policy: &Policy, cluster_products: &[&Product]) -> Vec<Finding> {
@@ -48,15 +48,15 @@ fn unknown_product(pattern: &ProductPattern, cluster_products: &[&Product]) -> O
     let matches = |name: &str| {
         pattern.matches(&name.into()) || ProductPattern::parse(name).is_ok_and(|known| known.matches(&as_product))
     };
-    if geometry::MODELS.iter().any(|model| model.is_meant_by(pattern))
+    if MODELS.iter().any(|model| model.matches_pattern(pattern))
         || product::WITHOUT_MIG.iter().any(|name| matches(name))
         || cluster_products.iter().any(|product| pattern.matches(product))
     {
         return None;
     }
-    let known = geometry::MODELS
+    let known = MODELS
         .iter()
-        .map(geometry::Model::word)
+        .map(apportion_mig::Model::short_name)
         .chain(product::WITHOUT_MIG.iter().copied());
     let help = match spelling::nearest(pattern.as_str(), known) {
         Some(near) => format!("did you mean {near}?"),
@@ -74,23 +74,20 @@ fn without_profile(rule: &Rule, pattern: &ProductPattern) -> Option<String> {
     if rule.sharing.strategy != Strategy::Mig {
         return None;
     }
-    let models: Vec<_> = geometry::MODELS
-        .iter()
-        .filter(|model| model.is_meant_by(pattern))
-        .collect();
+    let models: Vec<_> = MODELS.iter().filter(|model| model.matches_pattern(pattern)).collect();
     let has_profile = models.iter().any(|model| {
         rule.sharing
             .profiles
             .iter()
-            .any(|profile| model.row(*profile).is_some())
+            .any(|profile| model.profile(*profile).is_some())
     });
     if models.is_empty() || has_profile {
         return None;
     }
     let mut smallest: Vec<&str> = models
         .iter()
-        .filter_map(|model| model.rows.first())
-        .map(|row| row.profile)
+        .filter_map(|model| model.profiles.first())
+        .map(|row| row.name)
         .collect();
     smallest.dedup();
     Some(format!(

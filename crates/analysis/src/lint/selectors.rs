@@ -2,7 +2,7 @@
 
 use apportion_core::diagnostics::Finding;
 use apportion_core::k8s::{LabelSelector, Operator, Requirement};
-use apportion_core::policy::governance::EXEMPT_NAMESPACES;
+use apportion_core::policy::EXEMPT_NAMESPACES;
 use apportion_core::policy::{Policy, PolicySet};
 
 /// Kubernetes sets this label on every namespace to its name.

@@ -189,10 +189,10 @@ fn offer_kind(offer: &Offer) -> String {
 
 impl MapNode {
     fn of(node: &NodeEntry) -> Self {
-        let closed_reason = match &node.offers.paused {
+        let closed_reason = match &node.offers.reconfiguration {
             Some(pause) => Some(pause.to_string()),
             None if node.cordoned => Some("cordoned".to_owned()),
-            None if !node.open => Some("not ready".to_owned()),
+            None if !node.schedulable => Some("not ready".to_owned()),
             None => None,
         };
         let is_offered = |holder: &Holder| {
@@ -268,12 +268,12 @@ impl MapOffer {
 
 fn holders(pod: &PodEntry) -> impl Iterator<Item = Holder> {
     pod.record.demand.iter().map(|(resource, shares)| Holder {
-        tenant: tenant_name(&pod.terms.tenant),
+        tenant: tenant_name(&pod.guarantees.tenant),
         namespace: pod.record.namespace.to_string(),
         pod: pod.record.name.to_string(),
         resource: resource.to_string(),
         shares,
-        leaving: pod.record.leaving,
+        leaving: pod.record.terminating,
     })
 }
 

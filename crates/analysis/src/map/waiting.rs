@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::selection::Selection;
 use apportion_core::diagnostics::counted;
-use apportion_core::extender::pod_query::{ExtenderContext, PodQuery};
+use apportion_core::extender::{ExtenderContext, PodQuery};
 use apportion_core::inventory::{Inventory, NodeEntry, PodEntry, Reserved, UnfitReason};
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::{PolicySet, Tenant};
 
 /// The most reasons to report for a pod.
@@ -49,7 +49,7 @@ pub fn waiting_pods(inventory: &Inventory, policies: &PolicySet, selection: &Sel
     let pods = inventory.pods().map(|(_, pod)| pod);
     pods.filter(|pod| pod.node().is_none() && selection.has_namespace(&pod.record.namespace))
         .map(|pod| WaitingPod {
-            tenant: tenant_name(&pod.terms.tenant),
+            tenant: tenant_name(&pod.guarantees.tenant),
             namespace: pod.record.namespace.to_string(),
             pod: pod.record.name.to_string(),
             demand: pod
@@ -117,8 +117,8 @@ pub fn grouped(waiting: &[WaitingPod]) -> Vec<WaitingGroup<'_>> {
 
 fn reasons(pod: &PodEntry, inventory: &Inventory, context: &ExtenderContext<'_>) -> Vec<String> {
     let query = PodQuery::of_record(&pod.record, context);
-    if let PodQuery::Refuse(reason) = query {
-        return vec![reason];
+    if let PodQuery::Reject(reason) = query {
+        return vec![reason.to_string()];
     }
     let mut unfit_reasons: BTreeMap<(bool, String), usize> = BTreeMap::new();
     for node in inventory.nodes() {

@@ -10,7 +10,7 @@ use super::test_file::{Expectations, TestCase, place};
 use crate::dry_run::{DryRun, DryRunError};
 use crate::workload::{self, Workload, WorkloadError};
 use apportion_core::inventory::Ledger;
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
 use apportion_core::k8s::{defaults, template};
 use apportion_core::policy::PolicySet;
 
@@ -102,7 +102,7 @@ fn pod(file: &str, case: &TestCase, pod_file: Option<(&str, &str)>) -> Result<Va
                 .as_object_mut()
                 .ok_or_else(|| CaseError::Pod { place: case_place() })?;
             fields.entry("kind").or_insert(json!("Pod"));
-            let metadata = template::metadata(fields).ok_or_else(|| CaseError::Metadata { place: case_place() })?;
+            let metadata = template::metadata_mut(fields).ok_or_else(|| CaseError::Metadata { place: case_place() })?;
             if !metadata.contains_key("name") && !metadata.contains_key("generateName") {
                 metadata.insert("name".to_owned(), json!("pod"));
             }

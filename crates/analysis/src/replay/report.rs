@@ -139,7 +139,7 @@ pub fn workload_name(name: &str, labels: &impl LabelSource) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use apportion_core::k8s::text::Labels;
+    use apportion_core::k8s::Labels;
 
     #[test]
     fn workload_name_follows_from_controller_labels() {

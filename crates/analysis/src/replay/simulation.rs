@@ -9,17 +9,17 @@ use super::changes::{Changes, PodChange};
 use super::original_pod;
 use super::report::{ChangeKind, Report, Share};
 use crate::dry_run::{DryRun, DryRunError};
-use apportion_core::decision::breach;
-use apportion_core::extender::pod_query::{ExtenderContext, PodQuery};
-use apportion_core::extender::prioritize::worth;
+use apportion_core::decision::find_violation;
+use apportion_core::extender::prioritize::node_score;
+use apportion_core::extender::{ExtenderContext, PodQuery};
 use apportion_core::gpu::{GpuResource, Strategy};
+use apportion_core::inventory::PodPlacement;
 use apportion_core::inventory::dump::{self, DumpError};
-use apportion_core::inventory::record::PodPlacement;
 use apportion_core::inventory::{
     Inventory, Ledger, NodeEntry, NodeUsage, PodEntry, PodRecord, PodRequest, Reserved, SchedulingConstraints,
     UnfitReason,
 };
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::{Governed, Mode, Policy, PolicyName, PolicySet};
 
 /// Why a cluster dump cannot be replayed.
@@ -57,7 +57,7 @@ pub fn replay(dump: &str, old: Option<&PolicySet>, new: &PolicySet) -> Result<Re
     let mut recreated: Vec<(&str, &Arc<PodEntry>, RecreateReason)> = Vec::new();
     let mut staying: Vec<(&str, &Arc<PodEntry>)> = Vec::new();
     for (key, pod) in cluster.pods() {
-        if pod.record.leaving {
+        if pod.record.terminating {
             simulation.ledger.put_pod(key, Some(pod.record.clone()));
             continue;
         }
@@ -102,7 +102,7 @@ fn without_pods(cluster: &Inventory) -> Ledger {
     // The entry of a node holds its pods. Those that stay are put back one by one.
     for node in cluster.nodes() {
         ledger.put_node(NodeEntry {
-            held: NodeUsage::default(),
+            usage: NodeUsage::default(),
             pods: Vec::new(),
             ..node.clone()
         });
@@ -162,13 +162,13 @@ impl Simulation<'_> {
         let (namespace, labels) = (&pod.record.namespace, &pod.record.summary.labels);
         let old = self.old.map(|old| self.cluster.governing(old, namespace, labels));
         match (self.cluster.governing(self.new, namespace, labels), old) {
-            (Governed::By(new), None) => breach(&pod.record.summary, new).is_none(),
+            (Governed::By(new), None) => find_violation(&pod.record.summary, new).is_none(),
             (Governed::By(new), Some(Governed::By(old))) => have_same_effect(old, new) || new.mode != Mode::Enforce,
             (Governed::By(new), Some(_)) => new.mode != Mode::Enforce,
             // A pod keeps what a policy gave it after the policy is gone.
             (Governed::ByNone, _) => true,
-            (Governed::ByUnknown(_) | Governed::ByUnknownNamespace, old) => {
-                matches!(old, Some(Governed::ByUnknown(_) | Governed::ByUnknownNamespace))
+            (Governed::ByUnknownPolicy(_) | Governed::ByUnknownNamespace, old) => {
+                matches!(old, Some(Governed::ByUnknownPolicy(_) | Governed::ByUnknownNamespace))
             }
         }
     }
@@ -266,8 +266,14 @@ impl Simulation<'_> {
             };
             self.changes.add(pod, &dry_run, change);
         }
-        let place = node.map_or(PodPlacement::Waiting, PodPlacement::Node);
-        self.ledger.put_pod(key, Some(PodRecord { place, ..record }));
+        let place = node.map_or(PodPlacement::Unscheduled, PodPlacement::Node);
+        self.ledger.put_pod(
+            key,
+            Some(PodRecord {
+                placement: place,
+                ..record
+            }),
+        );
         Ok(())
     }
 
@@ -276,7 +282,7 @@ impl Simulation<'_> {
         let query = PodQuery::of_record(record, &self.context());
         let request = query.pod_request()?;
         let policy = match &query {
-            PodQuery::Hold { policy, .. } => Some(policy.name.clone()),
+            PodQuery::Enforced { policy, .. } => Some(policy.name.clone()),
             _ => None,
         };
         let key = PlacementKey {
@@ -307,7 +313,7 @@ impl Simulation<'_> {
         // Of equal nodes the first wins, so that the result is deterministic.
         let mut best: Option<(f64, &NodeEntry)> = None;
         for node in fitting {
-            let score = worth(node, request);
+            let score = node_score(node, request);
             if best.is_none_or(|(most, _)| score > most) {
                 best = Some((score, node));
             }

@@ -6,9 +6,9 @@ use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use super::pod::{admit_creation, admit_update};
 use super::review::Request;
 use super::workload::{is_workload, warn_about_pods};
+use crate::k8s::Labels;
 use crate::k8s::Pod;
-use crate::k8s::text::Labels;
-use crate::policy::governance::is_exempt;
+use crate::policy::is_exempt;
 use crate::policy::{Governed, PolicySet};
 
 /// Answers a request.
@@ -80,7 +80,10 @@ fn may_be_governed(labels: Option<&Labels>, policies: &PolicySet) -> bool {
         None => !policies.is_empty(),
         Some(labels) => {
             policies.iter().any(|policy| policy.namespaces.matches(labels))
-                || matches!(policies.governing(labels, &Labels::default()), Governed::ByUnknown(_))
+                || matches!(
+                    policies.match_labels(labels, &Labels::default()),
+                    Governed::ByUnknownPolicy(_)
+                )
         }
     }
 }

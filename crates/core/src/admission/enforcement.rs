@@ -39,17 +39,17 @@ pub(super) fn allow<'c>(
         edits.extend(
             context
                 .scheduler_name
-                .and_then(|name| patch::edit::scheduler(pod, name)),
+                .and_then(|name| patch::edit::set_scheduler(pod, name)),
         );
     }
-    let hiding = patch::edit::hide(&unhidden);
+    let hiding = patch::edit::hide_gpus(&unhidden);
     let hides = !hiding.is_empty();
     edits.extend(hiding);
     let is_changed = !edits.is_empty();
     let (outcome, patch) = match (policy.mode, is_changed) {
-        (_, false) => (AdmissionOutcome::Unchanged, Vec::new()),
-        (Mode::Enforce, true) => (AdmissionOutcome::Rewritten, patch::patch(pod, &edits)),
-        (Mode::Warn | Mode::Audit, true) => (AdmissionOutcome::WouldRewrite, Vec::new()),
+        (_, false) => (AdmissionOutcome::Unchanged, patch::Patch::default()),
+        (Mode::Enforce, true) => (AdmissionOutcome::Rewritten, patch::build_patch(pod, &edits)),
+        (Mode::Warn | Mode::Audit, true) => (AdmissionOutcome::WouldRewrite, patch::Patch::default()),
     };
     let mut warnings = Vec::new();
     if let Some(grant) = &grant {
@@ -80,7 +80,7 @@ pub(super) fn allow<'c>(
             demand: grant.demand.clone(),
         });
     let reason = match (&grant, hides) {
-        (Some(grant), _) => grant.because.clone(),
+        (Some(grant), _) => grant.reason.clone(),
         (None, true) => "asks for no GPU, so the GPUs of its node are hidden from it".to_owned(),
         (None, false) => "asks for no GPU, and sees none".to_owned(),
     };

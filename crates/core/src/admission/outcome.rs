@@ -3,7 +3,7 @@
 use super::response::{Rejection, Response};
 use crate::gpu::Strategy;
 use crate::inventory::{Inventory, PendingAdmission, PendingAdmissions};
-use crate::policy::governance::OnUnknown;
+use crate::policy::OnUnknown;
 use crate::policy::{Policy, PolicySet};
 
 /// The state that an answer depends on, in addition to the request.

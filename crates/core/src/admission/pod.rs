@@ -10,7 +10,7 @@ use crate::gpu::demand::DemandError;
 use crate::gpu::gpu_bypass::node_name;
 use crate::gpu::{BypassKind, GpuBypass, PodDemand, gpu_bypasses};
 use crate::k8s::{ContainerKind, LabelSource as _, Pod};
-use crate::policy::governance::OnUnknown;
+use crate::policy::OnUnknown;
 use crate::policy::{Governed, Guarantees, Policy};
 
 pub(super) fn admit_creation<'c>(
@@ -22,7 +22,7 @@ pub(super) fn admit_creation<'c>(
     if pod.is_mirror() {
         return Admission::allowed(AdmissionOutcome::Ungoverned, "a mirror pod runs whatever the API says");
     }
-    let demand = PodDemand::of(pod);
+    let demand = PodDemand::from_pod(pod);
     let requests_gpu = !demand.as_ref().is_ok_and(PodDemand::is_empty);
     let without_gpu = || Admission::allowed(AdmissionOutcome::Ungoverned, "asks for no GPU");
     if !requests_gpu && !context.policies.isolates() {
@@ -32,11 +32,11 @@ pub(super) fn admit_creation<'c>(
         Ok(policy) => policy,
         Err(admission) => return *admission,
     };
-    if !requests_gpu && !policy.isolation.is_any() {
+    if !requests_gpu && !policy.isolation.is_enabled() {
         return without_gpu();
     }
     let mut bypasses = Vec::new();
-    if policy.isolation.is_any() {
+    if policy.isolation.is_enabled() {
         bypasses = gpu_bypasses(pod);
         bypasses.extend(node_name(pod));
     }
@@ -79,7 +79,7 @@ pub(super) fn admit_update<'c>(
         Ok(policy) => policy,
         Err(admission) => return *admission,
     };
-    if !bypasses.iter().any(|bypass| policy.isolation.shuts(bypass.kind)) {
+    if !bypasses.iter().any(|bypass| policy.isolation.blocks(bypass.kind)) {
         return irrelevant();
     }
     let denials = isolation::denials(&policy.isolation, &bypasses);
@@ -102,7 +102,7 @@ pub(super) fn admit_update<'c>(
 fn is_added(bypass: &GpuBypass, pod: &Pod<'_>, old: &Pod<'_>) -> bool {
     match (bypass.kind, bypass.container) {
         (BypassKind::Annotation, _) => {
-            pod.metadata.annotations.label(&bypass.found) != old.metadata.annotations.label(&bypass.found)
+            pod.metadata.annotations.label(&bypass.name) != old.metadata.annotations.label(&bypass.name)
         }
         (_, Some((ContainerKind::Ephemeral, index))) => {
             let container = pod.spec.container(ContainerKind::Ephemeral, index as usize);
@@ -129,7 +129,7 @@ fn governing_policy<'c>(
             context,
             format!("namespace {namespace} is not known yet; try again in a moment"),
         ),
-        Governed::ByUnknown(name) => {
+        Governed::ByUnknownPolicy(name) => {
             let message = format!(
                 "namespace {namespace} is labelled with policy {name}, which does not exist; the policies are {}",
                 context.policies.names()
@@ -177,12 +177,12 @@ fn grant(
     }
     let demand = demand.map_err(|error| Denial::new(error.field, error.reason, "correct it"))?;
     let (inventory, pending) = (context.inventory, context.pending);
-    let terms = Guarantees::under(Some(policy), namespace, inventory.namespace(namespace));
-    let Decision { outcome, .. } = decide(&DecisionInput {
+    let terms = Guarantees::under_policy(Some(policy), namespace, inventory.namespace(namespace));
+    let Decision { result: outcome, .. } = decide(&DecisionInput {
         pod,
         demand: &demand,
         policy,
-        terms: &Arc::new(terms),
+        guarantees: &Arc::new(terms),
         inventory,
         pending,
     });

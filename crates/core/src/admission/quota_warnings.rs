@@ -10,24 +10,24 @@ use crate::inventory::{Inventory, QuotaKind};
 
 /// The warnings for a pod in a namespace that gets this grant.
 pub(super) fn quota_warnings(inventory: &Inventory, namespace: &str, grant: &Grant) -> Vec<String> {
-    let mut granted: Vec<GpuResource> = grant.targets.iter().map(|target| target.resource).collect();
+    let mut granted: Vec<GpuResource> = grant.rewrites.iter().map(|target| target.resource).collect();
     granted.sort_unstable();
     granted.dedup();
     // A resource that the pod itself requests evades no quota because of us.
     let requested = |resource: GpuResource| {
-        let mut targets = grant.targets.iter();
+        let mut targets = grant.rewrites.iter();
         targets.any(|target| target.container.counts.get(resource) > 0)
     };
     let is_counted = |resource: GpuResource| {
         inventory
             .quotas(namespace)
-            .any(|quota| matches!(&quota.says, QuotaKind::Counts(counted) if counted.contains(&resource)))
+            .any(|quota| matches!(&quota.kind, QuotaKind::ResourceQuota(counted) if counted.contains(&resource)))
     };
     let mut warnings = Vec::new();
     for quota in inventory.quotas(namespace) {
         let name = &quota.name;
-        match &quota.says {
-            QuotaKind::Counts(counted) => {
+        match &quota.kind {
+            QuotaKind::ResourceQuota(counted) => {
                 let Some(before) = counted
                     .iter()
                     .find(|resource| requested(**resource))
@@ -44,7 +44,10 @@ pub(super) fn quota_warnings(inventory: &Inventory, namespace: &str, grant: &Gra
                     ));
                 }
             }
-            QuotaKind::Limits { given, bounded } => {
+            QuotaKind::LimitRange {
+                defaulted: given,
+                bounded,
+            } => {
                 for resource in given {
                     warnings.push(format!(
                         "limit range {name} gives {resource} to containers that ask for none: remove it there"
@@ -64,7 +67,7 @@ pub(super) fn quota_warnings(inventory: &Inventory, namespace: &str, grant: &Gra
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::Target;
+    use crate::decision::ContainerRewrite;
     use crate::gpu::{ContainerDemand, Counts, Strategy};
     use crate::inventory::{Availability, Ledger, NamespaceQuota};
     use crate::k8s::ContainerKind;
@@ -73,7 +76,7 @@ mod tests {
         let counts = |name: &str| Counts::one(name.parse().unwrap(), 1);
         Grant {
             strategy: Strategy::Mig,
-            targets: vec![Target {
+            rewrites: vec![ContainerRewrite {
                 container: ContainerDemand {
                     kind: ContainerKind::Main,
                     index: 0,
@@ -86,7 +89,7 @@ mod tests {
             requirements: Vec::new(),
             demand: counts(after),
             availability: Availability::Free,
-            because: String::new(),
+            reason: String::new(),
             warnings: Vec::new(),
         }
     }

@@ -4,14 +4,14 @@ use base64::Engine as _;
 use serde::Serialize;
 
 use super::review::{API_VERSION, KIND};
-use crate::patch::Operation;
+use crate::patch::Patch;
 
 /// An `AdmissionResponse`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Response {
     /// `None` if the request is allowed.
     pub denial: Option<Rejection>,
-    pub patch: Vec<Operation>,
+    pub patch: Patch,
     /// For the user, as HTTP Warning headers.
     pub warnings: Vec<String>,
     /// Audit annotations. Keys have no `/`, because the API server prefixes them with the webhook's

@@ -18,7 +18,7 @@ pub(super) fn is_workload(request: &Request<'_>) -> bool {
     matches!(&*request.operation, "CREATE" | "UPDATE")
         && request.sub_resource.as_deref().unwrap_or_default().is_empty()
         && &*request.kind.kind != "Pod"
-        && template::places(&request.kind.kind).is_some()
+        && template::template_paths(&request.kind.kind).is_some()
 }
 
 /// Allows a workload, with the warnings and denials that its pods would get.
@@ -41,7 +41,7 @@ pub(super) fn warn_about_pods<'c>(request: &Request<'_>, context: &AdmissionCont
     }
     let mut warnings: Vec<String> = Vec::new();
     for template in template::templates(kind, &object) {
-        let Some(mut pod) = template::pod_of(template, owner, namespace) else {
+        let Some(mut pod) = template::pod_from_template(template, owner, namespace) else {
             continue;
         };
         fill_requests(&mut pod);
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
     use crate::admission::admit;
     use crate::inventory::{Ledger, PendingAdmissions};
-    use crate::k8s::text::Labels;
-    use crate::policy::governance::OnUnknown;
+    use crate::k8s::Labels;
+    use crate::policy::OnUnknown;
     use crate::policy::{PolicySet, parse};
     use serde_json::json;
 

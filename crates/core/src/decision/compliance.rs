@@ -40,7 +40,7 @@ pub fn find_violation(summary: &PodSummary, policy: &Policy) -> Option<Violation
 }
 
 fn isolation_violation(summary: &PodSummary, policy: &Policy) -> Option<Violation> {
-    let is_denied = |bypass: &&GpuBypass| policy.isolation.shuts(bypass.kind);
+    let is_denied = |bypass: &&GpuBypass| policy.isolation.blocks(bypass.kind);
     let denial = summary.gpu_bypasses.iter().find(is_denied).map(isolation::denial)?;
     Some(Violation::not_isolated(denial))
 }
@@ -207,7 +207,7 @@ mod tests {
 
     fn violation_of(policy: &Policy, pod: &str) -> Option<Violation> {
         let pod: Pod<'_> = serde_json::from_str(pod).unwrap();
-        find_violation(&PodSummary::of(&pod), policy)
+        find_violation(&PodSummary::from_pod(&pod), policy)
     }
 
     const SHARING: &str = "nvidia.com/gpu.sharing-strategy";

@@ -3,7 +3,7 @@
 use super::model::{ContainerRewrite, Denial};
 use crate::gpu::{ContainerDemand, GpuResource};
 use crate::policy::SharingRule;
-use apportion_mig::geometry;
+use apportion_mig::MODELS;
 use apportion_mig::profile::MigProfile;
 
 /// The count if the container already requests `resource`, the name that it gets. Other names then
@@ -34,9 +34,9 @@ pub fn whole_gpus(container: &ContainerDemand) -> Result<ContainerRewrite, Denia
     if !mig_devices.is_empty() {
         // A profile can be a smaller part of one product than of another. The container does not
         // tell which product it means, so it gets the fewest GPUs of any.
-        let needed = geometry::MODELS
+        let needed = MODELS
             .iter()
-            .filter_map(|model| model.gpus_for(&mig_devices))
+            .filter_map(|model| model.min_gpus(&mig_devices))
             .min()
             .ok_or_else(|| {
                 let requested = mig_devices

@@ -43,7 +43,7 @@ struct EvaluatedCandidate<'r> {
 /// So a second pass over our own output changes nothing, and a pod may restrict itself further than
 /// its policy.
 pub fn decide(input: &DecisionInput<'_, '_>) -> Decision {
-    let scheduling = SchedulingConstraints::of(input.pod);
+    let scheduling = SchedulingConstraints::from_pod(input.pod);
     let mut evaluated: Vec<EvaluatedCandidate<'_>> = Vec::new();
     let mut considered: Vec<CandidateSummary> = Vec::new();
     for rule in input.policy.sharing_rules() {
@@ -98,9 +98,9 @@ fn choose(evaluated: &[EvaluatedCandidate<'_>]) -> Option<usize> {
     let by_availability = || {
         [
             Availability::Free,
-            Availability::Exists,
-            Availability::Delegated,
-            Availability::Closed,
+            Availability::Taken,
+            Availability::ServedByDra,
+            Availability::Unschedulable,
             Availability::None,
         ]
         .into_iter()
@@ -148,7 +148,7 @@ fn evaluate<'r>(
         request: PodRequestRef {
             demand: &demand,
             memory: input.demand.memory,
-            terms: input.guarantees,
+            guarantees: input.guarantees,
         },
         scheduling,
     };
@@ -219,7 +219,7 @@ fn grant(input: &DecisionInput<'_, '_>, chosen: EvaluatedCandidate<'_>, is_first
     let mut warnings: Vec<String> = changes.chain(mig_devices).collect();
     warnings.extend(messages::waiting(naming.resource(), strategy, availability));
     if availability < Availability::Free
-        && let Some(class) = input.inventory.device_classes().serving(naming.resource())
+        && let Some(class) = input.inventory.device_classes().class_for(naming.resource())
     {
         warnings.push(messages::served_by_dra(
             naming.resource(),

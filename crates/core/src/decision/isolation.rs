@@ -9,14 +9,14 @@ use crate::policy::isolation::Isolation;
 
 /// The bypasses of containers that must not see GPUs, but do not hide them on their own.
 pub fn unhidden<'d>(isolation: &Isolation, bypasses: &'d [GpuBypass]) -> Vec<&'d GpuBypass> {
-    let is_unhidden = |bypass: &&GpuBypass| bypass.kind == BypassKind::Image && isolation.shuts(bypass.kind);
+    let is_unhidden = |bypass: &&GpuBypass| bypass.kind == BypassKind::Image && isolation.blocks(bypass.kind);
     bypasses.iter().filter(is_unhidden).collect()
 }
 
 /// Why a pod with these bypasses is rejected.
 pub fn denials(isolation: &Isolation, bypasses: &[GpuBypass]) -> Vec<Denial> {
     // An image is no reason to reject a pod: the webhook overrides its variable.
-    let is_denied = |bypass: &&GpuBypass| bypass.kind != BypassKind::Image && isolation.shuts(bypass.kind);
+    let is_denied = |bypass: &&GpuBypass| bypass.kind != BypassKind::Image && isolation.blocks(bypass.kind);
     bypasses.iter().filter(is_denied).map(denial).collect()
 }
 

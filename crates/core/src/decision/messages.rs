@@ -73,13 +73,13 @@ pub fn reason(
         (Availability::Free, false) => {
             format!("{naming} ({strategy}) is the first of the policy's choices that is free now")
         }
-        (Availability::Exists, _) => {
+        (Availability::Taken, _) => {
             format!("nothing that the policy allows is free now; {naming} ({strategy}) comes first among what exists")
         }
-        (Availability::Closed, _) => format!(
+        (Availability::Unschedulable, _) => format!(
             "what the policy allows is only on nodes that accept no pods now; {naming} ({strategy}) comes first among it"
         ),
-        (Availability::Delegated, _) => format!(
+        (Availability::ServedByDra, _) => format!(
             "no device plugin offers what the policy allows; {naming} ({strategy}) is left to DRA, which may serve it"
         ),
         (Availability::None, _) => {
@@ -91,11 +91,11 @@ pub fn reason(
 /// Why the pod has to wait, if it does.
 pub fn waiting(resource: GpuResource, strategy: Strategy, availability: Availability) -> Option<String> {
     match availability {
-        Availability::Free | Availability::Delegated => None,
-        Availability::Exists => Some(format!(
+        Availability::Free | Availability::ServedByDra => None,
+        Availability::Taken => Some(format!(
             "all suitable {resource} ({strategy}) is taken or promised; the pod waits"
         )),
-        Availability::Closed => Some(format!(
+        Availability::Unschedulable => Some(format!(
             "the nodes that offer {resource} ({strategy}) accept no pods now; the pod waits for one"
         )),
         Availability::None => Some(format!(
@@ -109,7 +109,7 @@ pub fn waiting(resource: GpuResource, strategy: Strategy, availability: Availabi
 /// whole.
 pub fn served_by_dra(resource: GpuResource, strategy: Strategy, availability: Availability, class: &str) -> String {
     match (availability, strategy) {
-        (Availability::Delegated, _) => {
+        (Availability::ServedByDra, _) => {
             format!("{resource} is left to DRA (DeviceClass {class}); what DRA has free is unknown")
         }
         (_, Strategy::Exclusive) => {

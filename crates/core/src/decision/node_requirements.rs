@@ -8,9 +8,9 @@ use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::{Inventory, OfferClass};
 use crate::k8s::{Operator, RequiredNodeAffinity, Requirement};
 use crate::policy::SharingRule;
-use apportion_mig::geometry;
 use apportion_mig::memory::MiB;
-use apportion_mig::product::{MigPart, Product, ProductLabel, ProductPattern, WITHOUT_MIG};
+use apportion_mig::model;
+use apportion_mig::product::{MigSuffix, Product, ProductLabel, ProductPattern, WITHOUT_MIG};
 use apportion_mig::profile::MigProfile;
 
 /// The requirements that distinguish nodes that serve a candidate from other nodes with the same
@@ -40,7 +40,7 @@ pub fn identifying(candidate: &Candidate<'_>, inventory: &Inventory) -> Vec<Requ
             .collect(),
         ResourceNaming::MigSingle(profile) => {
             let labels = product_labels(inventory, rule, GpuResource::Gpu, |label| {
-                label.mig == MigPart::Profile(*profile)
+                label.mig == MigSuffix::Profile(*profile)
             });
             vec![
                 sharing(GpuResource::Gpu, Operator::In, "none"),
@@ -72,7 +72,7 @@ pub fn missing_requirement(candidate: &Candidate<'_>, affinity: &RequiredNodeAff
         .map(ToString::to_string);
     match candidate.naming {
         ResourceNaming::MigSingle(profile) => missing.or_else(|| {
-            let is_served = |value: &String| ProductLabel::parse(value).mig == MigPart::Profile(profile);
+            let is_served = |value: &String| ProductLabel::parse(value).mig == MigSuffix::Profile(profile);
             let pinned = affinity.pinned_values(gpu_label::PRODUCT);
             let is_pinned = pinned.is_some_and(|values| values.iter().all(is_served));
             (!is_pinned).then(|| format!("{}=<product>-MIG-{profile}", gpu_label::PRODUCT))
@@ -149,9 +149,9 @@ pub fn product_conflict(candidate: &Candidate<'_>, affinity: &RequiredNodeAffini
         let profiles_fit = || may_support(&label.product, profiles);
         rule.allows_product(Some(&label.product))
             && match naming {
-                ResourceNaming::Whole => !label.shared && label.mig == MigPart::None,
-                ResourceNaming::MigNamed(_) => label.mig == MigPart::None && profiles_fit(),
-                ResourceNaming::MigSingle(profile) => label.mig == MigPart::Profile(*profile) && !label.shared,
+                ResourceNaming::Whole => !label.shared && label.mig == MigSuffix::None,
+                ResourceNaming::MigNamed(_) => label.mig == MigSuffix::None && profiles_fit(),
+                ResourceNaming::MigSingle(profile) => label.mig == MigSuffix::Profile(*profile) && !label.shared,
                 ResourceNaming::Share(GpuResource::GpuShared) => !label.shared,
                 ResourceNaming::Share(GpuResource::Gpu) => label.shared,
                 ResourceNaming::Share(GpuResource::Mig(_) | GpuResource::MigShared(_)) => profiles_fit(),
@@ -167,10 +167,10 @@ pub fn product_conflict(candidate: &Candidate<'_>, affinity: &RequiredNodeAffini
 /// Whether a product can support all these MIG profiles. Unknown products can, unless they are
 /// known to lack MIG.
 pub(super) fn may_support<I: Iterator<Item = MigProfile>>(product: &Product, profiles: impl Fn() -> I) -> bool {
-    match geometry::model_of(product, None) {
+    match model::model_of(product, None) {
         // A name can stand for several models with different memory. Any of them will do.
         Some(_) => {
-            geometry::models_named_by(product).any(|model| profiles().all(|profile| model.row(profile).is_some()))
+            model::models_matching(product).any(|model| profiles().all(|profile| model.profile(profile).is_some()))
         }
         None => !WITHOUT_MIG
             .iter()

@@ -55,9 +55,9 @@ pub fn check_binding(
         return Err(reason.clone().into());
     }
     let known = context.inventory.node(node);
-    let reserved = reservations.against(node, &pod.summary.uid, pod.priority);
+    let reserved = reservations.usage_against(node, &pod.summary.uid, pod.priority);
     let entry = match (known, reserved) {
-        (Some(known), Some(reserved)) => Some(known.with(&reserved)),
+        (Some(known), Some(reserved)) => Some(known.with_usage(&reserved)),
         (known, _) => known.cloned(),
     };
     query.check(entry.as_ref()).map_err(BindingError::Unfit)?;

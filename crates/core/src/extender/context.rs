@@ -5,8 +5,8 @@ use std::ops::Deref;
 use super::wire::Args;
 use crate::inventory::{Inventory, NodeEntry, Reserved};
 use crate::k8s::{Node, Text};
+use crate::policy::OnUnknown;
 use crate::policy::PolicySet;
-use crate::policy::governance::OnUnknown;
 
 #[derive(Clone, Copy, Debug)]
 pub struct ExtenderContext<'c> {
@@ -25,10 +25,10 @@ impl<'c> ExtenderContext<'c> {
         let reserved = if self.reserved.is_empty() {
             None
         } else {
-            self.reserved.on(name, uid, priority)
+            self.reserved.usage_against(name, uid, priority)
         };
         Some(match reserved {
-            Some(reserved) => NodeRef::Adjusted(Box::new(node.with(&reserved))),
+            Some(reserved) => NodeRef::Adjusted(Box::new(node.with_usage(&reserved))),
             None => NodeRef::Inventory(node),
         })
     }
@@ -85,10 +85,10 @@ impl<'q> CandidateNodes<'q> {
         };
         let nodes = nodes.items.iter().flatten().map(|raw| {
             let node: Node<'_> = serde_json::from_str(raw.get())?;
-            let mut entry = NodeEntry::of(node);
+            let mut entry = NodeEntry::new(node);
             // The scheduler's node is newer than the inventory's; only the inventory has its pods.
             if let Some(known) = context.node(&entry.name, uid, priority) {
-                entry.held.clone_from(&known.held);
+                entry.usage.clone_from(&known.usage);
                 entry.pods.clone_from(&known.pods);
             }
             Ok(Some(NodeRef::Adjusted(Box::new(entry))))

@@ -41,8 +41,8 @@ pub fn request_preemption(
     let query = PodQuery::of(&args.pod, context);
     let uid = args.pod.metadata.uid.as_deref().filter(|uid| !uid.is_empty())?;
     let priority = args.pod.spec.priority.unwrap_or(0);
-    let may_not_preempt = args.pod.spec.never_preempts() || args.pod.nominated_to().is_some();
-    let has_kept_room = || context.reserved.kept_for(uid).next().is_some();
+    let may_not_preempt = args.pod.spec.never_preempts() || args.pod.nominated_node().is_some();
+    let has_kept_room = || context.reserved.nominated_nodes(uid).next().is_some();
     if may_not_preempt || !matches!(query, PodQuery::Enforced { .. }) || has_kept_room() {
         return None;
     }
@@ -55,7 +55,7 @@ pub fn request_preemption(
         let Some(victims) = victims_on(&query, node, priority) else {
             continue;
         };
-        let running: Vec<_> = victims.into_iter().filter(|pod| !pod.record.leaving).collect();
+        let running: Vec<_> = victims.into_iter().filter(|pod| !pod.record.terminating).collect();
         if running.is_empty() {
             // Terminating pods make enough room. The node passed in-tree filters, so its kubelet is
             // there to end them.
@@ -83,7 +83,7 @@ pub fn plan_eviction(pod: &PodRecord, node: &str, context: &ExtenderContext<'_>)
     }
     let entry = context.node(node, &pod.summary.uid, pod.priority)?;
     let mut victims = victims_on(&query, &entry, pod.priority)?;
-    victims.retain(|pod| !pod.record.leaving);
+    victims.retain(|pod| !pod.record.terminating);
     let pod_request = query.pod_request()?.clone();
     (!victims.is_empty()).then_some(EvictionPlan { pod_request, victims })
 }

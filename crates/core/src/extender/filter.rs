@@ -121,7 +121,7 @@ fn explain_unfit<'q>(
         let Err(unfit_reason) = suitability.check(node) else {
             continue;
         };
-        let awaits_victims = args.pod.nominated_to() == Some(name)
+        let awaits_victims = args.pod.nominated_node() == Some(name)
             && unfit_reason.eviction_helps()
             && node.is_some_and(|node| fits_after_termination(query, node, priority));
         let list = if awaits_victims {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::context::ExtenderContext;
 use crate::gpu::demand::DemandError;
 use crate::gpu::{Counts, PodDemand, demand};
-use crate::inventory::dra::is_left_to_dra;
+use crate::inventory::dra::may_be_served_by_dra;
 use crate::inventory::{DeviceClasses, NodeEntry, NodeOffers, PodRecord, PodRequest, PodRequestRef, UnfitReason};
 use crate::k8s::{LabelSource, Pod};
 use crate::policy::Guarantees;
-use crate::policy::governance::OnUnknown;
+use crate::policy::OnUnknown;
 use crate::policy::{Governed, Mode, Policy};
 use apportion_mig::MiB;
 
@@ -57,7 +57,7 @@ struct DeclaredDemand {
 impl<'c> PodQuery<'c> {
     /// For a pod from a request.
     pub fn of(pod: &Pod<'_>, context: &ExtenderContext<'c>) -> Self {
-        let declared = PodDemand::of(pod).map(|demand| DeclaredDemand {
+        let declared = PodDemand::from_pod(pod).map(|demand| DeclaredDemand {
             is_empty: demand.is_empty(),
             memory: demand.memory,
         });
@@ -68,7 +68,7 @@ impl<'c> PodQuery<'c> {
 
     /// For a pod from the inventory.
     pub fn of_record(pod: &PodRecord, context: &ExtenderContext<'c>) -> Self {
-        let declared = match (&pod.summary.demand, &pod.declared) {
+        let declared = match (&pod.summary.demand, &pod.declared_memory) {
             (Ok(demand), Ok(memory)) => Ok(DeclaredDemand {
                 is_empty: demand.is_empty(),
                 memory: *memory,
@@ -94,7 +94,7 @@ impl<'c> PodQuery<'c> {
         let pod_request = |policy: Option<&Policy>| PodRequest {
             demand: demand.clone(),
             memory,
-            terms: Arc::new(Guarantees::under(
+            guarantees: Arc::new(Guarantees::under_policy(
                 policy,
                 namespace,
                 context.inventory.namespace(namespace),
@@ -106,7 +106,7 @@ impl<'c> PodQuery<'c> {
         };
         match context.inventory.governing(context.policies, namespace, labels) {
             Governed::ByUnknownNamespace => unknown(RejectReason::UnknownNamespace(namespace.to_owned())),
-            Governed::ByUnknown(name) => unknown(RejectReason::UnknownPolicy(name.to_owned())),
+            Governed::ByUnknownPolicy(name) => unknown(RejectReason::UnknownPolicy(name.to_owned())),
             Governed::ByNone => PodQuery::NotEnforced(pod_request(None)),
             Governed::By(policy) if policy.mode != Mode::Enforce => PodQuery::NotEnforced(pod_request(Some(policy))),
             Governed::By(policy) => match declared {
@@ -129,7 +129,7 @@ impl<'c> PodQuery<'c> {
                 Ok(())
             }
             (PodQuery::Enforced { .. } | PodQuery::Reject(_), None) => Err(UnfitReason::UnknownNode),
-            (PodQuery::NotEnforced(pod_request), Some(node)) => node.check_neighbours(&pod_request.request()),
+            (PodQuery::NotEnforced(pod_request), Some(node)) => node.check_limits(&pod_request.request()),
             (
                 PodQuery::Enforced {
                     policy,
@@ -137,7 +137,7 @@ impl<'c> PodQuery<'c> {
                     classes,
                 },
                 Some(node),
-            ) => node.hold_or_leave(&pod_request.request(), policy.sharing_rules(), classes),
+            ) => node.check_fit_or_dra(&pod_request.request(), policy.sharing_rules(), classes),
         }
     }
 
@@ -187,11 +187,11 @@ impl<'q> SuitabilityCache<'q> {
         let suitability = self
             .by_offers
             .entry(std::ptr::from_ref(&*node.offers))
-            .or_insert_with(|| node.offers.suit(&pod_request, policy.sharing_rules()));
+            .or_insert_with(|| node.offers.check_suitability(&pod_request, policy.sharing_rules()));
         match suitability {
-            Ok(()) => node.has_room(&pod_request).map_err(Cow::Owned),
-            Err(unfit_reason) if is_left_to_dra(unfit_reason, classes) => node
-                .leave(&pod_request, policy.sharing_rules(), classes)
+            Ok(()) => node.check_capacity(&pod_request).map_err(Cow::Owned),
+            Err(unfit_reason) if may_be_served_by_dra(unfit_reason, classes) => node
+                .check_dra(&pod_request, policy.sharing_rules(), classes)
                 .map_err(Cow::Owned),
             Err(unfit_reason) => Err(Cow::Borrowed(unfit_reason)),
         }

@@ -72,9 +72,9 @@ fn has_only_same_tenant(node: &NodeEntry, pod_request: &PodRequest) -> bool {
     let mut by_key = pod_request
         .demand
         .iter()
-        .flat_map(|(resource, _)| node.held.by_key(resource))
+        .flat_map(|(resource, _)| node.usage.by_key(resource))
         .peekable();
-    by_key.peek().is_some() && by_key.all(|(usage_key, _)| usage_key.terms.tenant == pod_request.terms.tenant)
+    by_key.peek().is_some() && by_key.all(|(usage_key, _)| usage_key.guarantees.tenant == pod_request.guarantees.tenant)
 }
 
 /// The mean usage of the requested offers with the pod on the node, from 0 to 1. For whole GPUs

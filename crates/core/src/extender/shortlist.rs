@@ -44,8 +44,8 @@ impl<'q> Shortlist<'q> {
 
     /// Adds a node that fits.
     pub(super) fn add(&mut self, index: usize, node: &NodeEntry) {
-        let discouraged = node.spared && {
-            let mut taints = node.taints.iter().filter(|taint| taint.discourages());
+        let discouraged = node.prefer_no_schedule && {
+            let mut taints = node.taints.iter().filter(|taint| taint.is_soft());
             taints.any(|taint| !self.tolerations.iter().any(|toleration| toleration.tolerates(taint)))
         };
         // Nodes with an untolerated `PreferNoSchedule` taint come last.

@@ -30,7 +30,7 @@ pub fn select_victims(
     let is_candidate = |pod: &PodEntry| pod.record.priority < priority && !pod.record.summary.is_mirror && !gone(pod);
     let mut candidates: Vec<&Arc<PodEntry>> = node.pods.iter().filter(|pod| is_candidate(pod)).collect();
     for pod in &candidates {
-        remaining.held.subtract(&pod.request());
+        remaining.usage.subtract(&pod.request());
     }
     if candidates.is_empty() || !fits(&remaining) {
         return None;
@@ -38,9 +38,9 @@ pub fn select_victims(
     candidates.sort_by_cached_key(|pod| importance(pod));
     let mut victims = Vec::new();
     for pod in candidates {
-        remaining.held.add(&pod.request());
+        remaining.usage.add(&pod.request());
         if !fits(&remaining) {
-            remaining.held.subtract(&pod.request());
+            remaining.usage.subtract(&pod.request());
             victims.push(Arc::clone(pod));
         }
     }
@@ -49,22 +49,22 @@ pub fn select_victims(
 
 /// Whether the pod will fit the node once its less important terminating pods are gone.
 pub(super) fn fits_after_termination(query: &PodQuery<'_>, node: &NodeEntry, priority: i32) -> bool {
-    let goes = |pod: &PodEntry| pod.record.leaving && pod.record.priority < priority;
+    let goes = |pod: &PodEntry| pod.record.terminating && pod.record.priority < priority;
     node.pods.iter().any(|pod| goes(pod)) && query.check(Some(&without(node, goes))).is_ok()
 }
 
 /// Whether room is being made for the pod: it will fit a node that keeps room for it.
 pub(super) fn awaits_kept_room(query: &PodQuery<'_>, uid: &str, priority: i32, context: &ExtenderContext<'_>) -> bool {
-    context.reserved.kept_for(uid).any(|name| {
+    context.reserved.nominated_nodes(uid).any(|name| {
         let node = context.node(name, uid, priority);
-        node.is_some_and(|node| node.open && fits_after_termination(query, &node, priority))
+        node.is_some_and(|node| node.schedulable && fits_after_termination(query, &node, priority))
     })
 }
 
 fn without(node: &NodeEntry, gone: impl Fn(&PodEntry) -> bool) -> NodeEntry {
     let mut remaining = node.clone();
     for pod in node.pods.iter().filter(|pod| gone(pod)) {
-        remaining.held.subtract(&pod.request());
+        remaining.usage.subtract(&pod.request());
     }
     remaining
 }
@@ -73,5 +73,5 @@ fn without(node: &NodeEntry, gone: impl Fn(&PodEntry) -> bool) -> NodeEntry {
 /// then by name, so that the answer is stable.
 fn importance(pod: &PodEntry) -> (bool, Reverse<i32>, u64, String) {
     let size = pod.record.demand.iter().map(|(_, count)| count).sum();
-    (pod.record.leaving, Reverse(pod.record.priority), size, pod.key())
+    (pod.record.terminating, Reverse(pod.record.priority), size, pod.key())
 }

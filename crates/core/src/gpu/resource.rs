@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::names::NVIDIA_DOMAIN;
-use apportion_mig::profile::{MigProfile, NotAProfile};
+use apportion_mig::profile::{MigProfile, ParseProfileError};
 
 const GPU: &str = "nvidia.com/gpu";
 const MIG_PREFIX: &str = "nvidia.com/mig-";
@@ -30,7 +30,7 @@ pub enum ResourceError {
     #[error("`{0}` is not a GPU resource; use nvidia.com/gpu, nvidia.com/gpu.shared or nvidia.com/mig-<profile>")]
     NotGpu(String),
     #[error("`{name}` names no MIG profile: {source}")]
-    Profile { name: String, source: NotAProfile },
+    Profile { name: String, source: ParseProfileError },
 }
 
 impl GpuResource {

@@ -87,7 +87,7 @@ impl Inventory {
         let mut free_shares = vec![0u64; promised.len()];
         let (mut unschedulable, mut exists, mut fits_on_a_node) = (false, false, false);
         for node in pool.nodes.values() {
-            if !query.scheduling.constraints.admit(&node.name, &node.labels) {
+            if !query.scheduling.constraints.matches_node(&node.name, &node.labels) {
                 continue;
             }
             let offers: Result<Vec<_>, _> = query

@@ -15,7 +15,7 @@ use super::pod::PodEntry;
 use super::quota::NamespaceQuota;
 use crate::gpu::{Counts, GpuResource};
 use crate::k8s::LabelSource;
-use crate::k8s::text::Labels;
+use crate::k8s::Labels;
 use crate::policy::{Governed, PolicySet};
 
 /// A persistent hash map by node name.

@@ -11,7 +11,7 @@ use crate::gpu::names::{
 use crate::gpu::{GpuResource, Strategy};
 use crate::k8s::{LabelSource, Node};
 use apportion_mig::memory::MiB;
-use apportion_mig::product::{MigPart, Product, ProductLabel};
+use apportion_mig::product::{MigSuffix, Product, ProductLabel};
 use apportion_mig::profile::MigProfile;
 
 /// The offers of a node.
@@ -183,13 +183,13 @@ impl<'l> ResourceLabels<'l> {
     /// the product label.
     fn profile(&self) -> Result<Option<MigProfile>, UnusableResource> {
         match (self.resource.profile(), self.product.as_ref().map(|label| label.mig)) {
-            (Some(profile), _) | (None, Some(MigPart::Profile(profile))) => Ok(Some(profile)),
-            (None, Some(MigPart::Invalid)) => Err(UnusableResource {
+            (Some(profile), _) | (None, Some(MigSuffix::Profile(profile))) => Ok(Some(profile)),
+            (None, Some(MigSuffix::Invalid)) => Err(UnusableResource {
                 resource: Some(self.resource),
                 short: "invalid MIG configuration",
                 detail: "the product label says MIG-INVALID: strategy single needs one profile on all GPUs".into(),
             }),
-            (None, Some(MigPart::None) | None) => Ok(None),
+            (None, Some(MigSuffix::None) | None) => Ok(None),
         }
     }
 

@@ -21,7 +21,7 @@ use super::node::NodeEntry;
 use super::node_usage::PodRequestRef;
 use super::unfit_reason::UnfitReason;
 use crate::gpu::{Counts, GpuResource, Strategy};
-use crate::k8s::device_class::DeviceClass;
+use crate::k8s::node::DeviceClass;
 use crate::policy::SharingRule;
 
 /// The device classes that serve GPU resources, by name.

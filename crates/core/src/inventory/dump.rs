@@ -12,11 +12,11 @@ use super::node::NodeEntry;
 use super::pod::PodRecord;
 use super::quota::NamespaceQuota;
 use crate::diagnostics::counted;
-use crate::k8s::device_class::DeviceClass;
+use crate::k8s::Labels;
 use crate::k8s::manifest::{self, ManifestError};
-use crate::k8s::node::Namespace;
-use crate::k8s::quota::{LimitRange, ResourceQuota};
-use crate::k8s::text::Labels;
+use crate::k8s::namespace::Namespace;
+use crate::k8s::namespace::{LimitRange, ResourceQuota};
+use crate::k8s::node::DeviceClass;
 use crate::k8s::{Node, Pod, Text};
 
 /// The command that writes a dump.

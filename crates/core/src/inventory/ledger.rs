@@ -15,9 +15,9 @@ use super::offer::{NodeOffers, OfferClass};
 use super::pod::{PodEntry, PodRecord};
 use super::quota::NamespaceQuota;
 use super::scheduling_constraints::SchedulingConstraints;
-use crate::gpu::demand::Demand;
+use crate::gpu::Counts;
 use crate::gpu::{GpuResource, Strategy};
-use crate::k8s::text::Labels;
+use crate::k8s::Labels;
 use crate::policy::{Guarantees, PolicySet, SharingRule};
 
 /// Pending demand is a hint and takes time to compute, so unscheduled pods beyond this number are
@@ -259,7 +259,7 @@ impl Ledger {
 #[derive(PartialEq, Eq, Hash)]
 struct PendingPodKind<'p> {
     scheduling: &'p SchedulingConstraints<'static>,
-    demand: &'p Demand,
+    demand: &'p Counts,
     guarantees: &'p Arc<Guarantees>,
 }
 

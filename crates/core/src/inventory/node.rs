@@ -7,7 +7,7 @@ use super::node_usage::NodeUsage;
 use super::offer::{NodeOffers, Offer};
 use super::pod::PodEntry;
 use super::scheduling_constraints::SchedulingConstraints;
-use crate::k8s::text::Labels;
+use crate::k8s::Labels;
 use crate::k8s::{Node, Taint};
 
 /// Fields that come from the node object are behind `Arc`: most changes are to the pods on a node,
@@ -39,7 +39,7 @@ impl NodeEntry {
             schedulable: node.is_ready() && !node.is_cordoned(),
             cordoned: node.is_cordoned(),
             labels: Arc::new(Labels::from(&node.metadata.labels)),
-            prefer_no_schedule: node.spec.taints.iter().any(Taint::discourages),
+            prefer_no_schedule: node.spec.taints.iter().any(Taint::is_soft),
             taints: node.spec.taints.into_iter().map(Taint::into_owned).collect(),
             usage: NodeUsage::default(),
             pods: Vec::new(),

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::node_usage::{PodRequest, PodRequestRef};
 use super::scheduling_constraints::SchedulingConstraints;
-use crate::gpu::demand::{Demand, DemandError, containers_of, declared_memory, effective_demand};
+use crate::gpu::Counts;
+use crate::gpu::demand::{DemandError, declared_memory, effective_demand, gpu_containers};
 use crate::gpu::{GpuBypass, PodDemand, gpu_bypasses};
 use crate::k8s::{PackedLabels, Pod, Text};
 use crate::policy::Guarantees;
@@ -58,7 +59,7 @@ pub struct PodRecord {
     pub namespace: Box<str>,
     pub name: Box<str>,
     /// The pod's effective request.
-    pub demand: Demand,
+    pub demand: Counts,
     /// Memory that the pod declares for each share. Admission rejects values that it cannot parse,
     /// but annotations may change later.
     pub declared_memory: Result<Option<MiB>, Box<DemandError>>,
@@ -92,7 +93,7 @@ impl PodRecord {
         if pod.is_finished() {
             return None;
         }
-        let placement = match pod.spec.bound_to() {
+        let placement = match pod.spec.assigned_node() {
             Some(node) => PodPlacement::Node(node.into()),
             // The scheduler skips pods that are being deleted.
             None if pod.metadata.deletion_timestamp.is_some() => return None,
@@ -111,7 +112,7 @@ impl PodRecord {
             terminating: pod.metadata.deletion_timestamp.is_some(),
             summary: Box::new(PodSummary::from_pod(pod)),
             nominated_node: pod
-                .nominated_to()
+                .nominated_node()
                 .filter(|_| placement == PodPlacement::Unscheduled)
                 .map(|node| Box::new(node.to_owned().into())),
             start_time: pod.status.start_time.as_deref().and_then(|time| time.parse().ok()),
@@ -149,10 +150,10 @@ pub struct PodSummary {
 impl PodSummary {
     pub fn from_pod(pod: &Pod<'_>) -> Self {
         let mut scheduling = SchedulingConstraints::from_pod(pod);
-        if pod.spec.bound_to().is_some() {
+        if pod.spec.assigned_node().is_some() {
             scheduling.tolerations.clear();
         }
-        let demand = containers_of(pod).map(|mut containers| {
+        let demand = gpu_containers(pod).map(|mut containers| {
             containers.shrink_to_fit();
             PodDemand {
                 containers,

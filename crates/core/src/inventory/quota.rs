@@ -3,8 +3,8 @@
 //! Only the resource names are kept. The API server enforces the amounts.
 
 use crate::gpu::GpuResource;
+use crate::k8s::namespace::{LimitRange, ResourceQuota};
 use crate::k8s::quantity::RawQuantity;
-use crate::k8s::quota::{LimitRange, ResourceQuota};
 use crate::k8s::{Pairs, Text};
 
 /// A quota on an extended resource is always on its requests.

@@ -1,20 +1,20 @@
 //! Where a pod may run, as its own spec says: node selector, required node affinity, tolerations.
 
 use crate::gpu::names::NVIDIA_DOMAIN;
-use crate::k8s::{Constraints, LabelSource, Pod, Taint, Toleration};
+use crate::k8s::{LabelSource, Pod, RequiredNodeAffinity, Taint, Toleration};
 
 /// Where a pod may run, as its own spec says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SchedulingConstraints<'a> {
     /// By node labels and names.
-    pub constraints: Constraints<'a>,
+    pub constraints: RequiredNodeAffinity<'a>,
     pub tolerations: Vec<Toleration<'a>>,
 }
 
 impl<'a> SchedulingConstraints<'a> {
     pub fn from_pod(pod: &Pod<'a>) -> Self {
         SchedulingConstraints {
-            constraints: Constraints::of(pod),
+            constraints: RequiredNodeAffinity::from_pod(pod),
             tolerations: pod.spec.tolerations.clone(),
         }
     }
@@ -28,7 +28,7 @@ impl<'a> SchedulingConstraints<'a> {
 
     /// Whether the pod may run on a node with this name, these labels and these taints.
     pub fn admit(&self, name: &str, labels: &impl LabelSource, taints: &[Taint<'_>]) -> bool {
-        self.tolerate(taints) && self.constraints.admit(name, labels)
+        self.tolerate(taints) && self.constraints.matches_node(name, labels)
     }
 
     /// Whether the pod tolerates every taint that would keep it away.
@@ -52,7 +52,7 @@ impl<'a> SchedulingConstraints<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k8s::text::Labels;
+    use crate::k8s::Labels;
 
     #[test]
     fn nodes_are_admitted_by_taints_and_by_labels() {

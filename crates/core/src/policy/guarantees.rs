@@ -7,7 +7,7 @@ use super::limits::Limits;
 use super::model::{Mode, Policy};
 use super::set::{Governed, PolicySet};
 use crate::k8s::LabelSource;
-use crate::k8s::text::Labels;
+use crate::k8s::Labels;
 
 /// What a pod is guaranteed about the pods that it shares GPUs with.
 ///

@@ -35,8 +35,8 @@ impl Isolation {
     pub fn read(document: &IsolationDocument) -> Result<Self, Vec<InvalidGuard<'_>>> {
         use BypassKind as Kind;
         let guards: [(_, _, &[BypassKind]); 7] = [
-            ("variables", &document.variables, &[Kind::Variable]),
-            ("envFrom", &document.env_from, &[Kind::VariableSource]),
+            ("variables", &document.variables, &[Kind::EnvVar]),
+            ("envFrom", &document.env_from, &[Kind::EnvFrom]),
             ("deviceAnnotations", &document.device_annotations, &[Kind::Annotation]),
             ("privileged", &document.privileged, &[Kind::Privileged]),
             ("hostPaths", &document.host_paths, &[Kind::HostPath, Kind::DeviceMount]),

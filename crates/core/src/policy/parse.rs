@@ -14,7 +14,7 @@ use crate::gpu::Strategy;
 use crate::policy::SharingRule;
 use apportion_mig::product::ProductPattern;
 use apportion_mig::profile::MigProfile;
-use apportion_mig::{geometry, product};
+use apportion_mig::{MODELS, model, product};
 
 /// Parses every policy of one file, which may hold several documents.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Vec<Finding>> {
@@ -260,7 +260,7 @@ fn existing(models: &str) -> String {
 /// Products that are missing from the tables pass, since they may have profiles that are missing
 /// too. So users can name a GPU that is newer than this program in `products`.
 fn check_profile(profile: MigProfile, products: &[ProductPattern]) -> Result<(), ProfileError> {
-    let models = geometry::models_with(profile)
+    let models = model::models_with_profile(profile)
         .map(|model| model.name)
         .collect::<Vec<_>>()
         .join(", ");
@@ -271,11 +271,8 @@ fn check_profile(profile: MigProfile, products: &[ProductPattern]) -> Result<(),
         return Ok(());
     }
     let is_possible = |pattern: &ProductPattern| {
-        let known: Vec<_> = geometry::MODELS
-            .iter()
-            .filter(|model| model.is_meant_by(pattern))
-            .collect();
-        known.is_empty() || known.iter().any(|model| model.row(profile).is_some())
+        let known: Vec<_> = MODELS.iter().filter(|model| model.matches_pattern(pattern)).collect();
+        known.is_empty() || known.iter().any(|model| model.profile(profile).is_some())
     };
     if products.iter().any(is_possible) {
         return Ok(());
@@ -446,18 +443,18 @@ mod tests {
 
     #[test]
     fn an_isolation_block_blocks_everything_that_it_does_not_allow() {
-        use crate::gpu::BypassKind::{HostPath, Image, NodeName, Variable};
+        use crate::gpu::BypassKind::{EnvVar, HostPath, Image, NodeName};
         let isolation = |block: &str| {
             let text = format!("{HEAD}spec: {{strategies: [{{strategy: mps}}]{block}}}\n");
             parse("p.yaml", &text).unwrap().remove(0).isolation
         };
         assert!(!isolation("").is_enabled());
         assert_eq!(isolation(", isolation: {}"), Isolation::all());
-        for kind in [Image, Variable, HostPath, NodeName] {
+        for kind in [Image, EnvVar, HostPath, NodeName] {
             assert!(isolation(", isolation: {}").blocks(kind), "{kind:?}");
         }
         let some = isolation(", isolation: {hideGpus: false, hostPaths: Allow, privileged: Deny}");
-        assert!(!some.hides_gpus() && !some.blocks(HostPath) && some.blocks(Variable));
+        assert!(!some.hides_gpus() && !some.blocks(HostPath) && some.blocks(EnvVar));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn read_limits(
     }
     if let Some(text) = undeclared_memory {
         let field = "spec.limits.undeclaredMemory";
-        match crate::gpu::memory::parse_memory(&text.value) {
+        match crate::gpu::demand::parse_memory(&text.value) {
             Ok(memory) => limits.undeclared_memory = memory,
             Err(error) => reader.error(text, field, error.to_string()),
         }

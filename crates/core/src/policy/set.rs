@@ -3,7 +3,7 @@
 use super::model::{Policy, PolicyName};
 use crate::gpu::names::POLICY_LABEL;
 use crate::k8s::LabelSource;
-use crate::k8s::text::Labels;
+use crate::k8s::Labels;
 
 /// Namespaces that no policy governs. Without the exemption, a control plane pod could wait for the
 /// webhook while the webhook waits for the control plane.
@@ -119,7 +119,7 @@ impl PolicySet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k8s::text::Labels;
+    use crate::k8s::Labels;
     use crate::policy::parse::parse;
 
     fn set(specs: &[(&str, &str)]) -> PolicySet {

@@ -12,7 +12,7 @@ use apportion_core::diagnostics::spelling;
 use apportion_core::diagnostics::{Finding, Location};
 use apportion_core::gpu::GpuResource;
 use apportion_core::gpu::names::NVIDIA_DOMAIN;
-use apportion_core::gpu::replicas::{FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING};
+use apportion_core::gpu::strategy::{MAX_MPS_REPLICAS, MAX_MPS_REPLICAS_PRE_TURING, MIN_REPLICAS};
 
 /// The maximum length of a resource name with its domain (`api/config/v1/consts.go`).
 const MAX_RESOURCE_NAME_LENGTH: usize = 63;
@@ -253,19 +253,19 @@ impl Linter<'_> {
             self.error(&replicas.location, &path, message);
             return;
         };
-        if count < FEWEST_REPLICAS {
+        if count < MIN_REPLICAS {
             let message = format!(
-                "{count} is too few: the plugin requires at least {FEWEST_REPLICAS}; write {FEWEST_REPLICAS} or more, or remove sharing"
+                "{count} is too few: the plugin requires at least {MIN_REPLICAS}; write {MIN_REPLICAS} or more, or remove sharing"
             );
             self.error(&replicas.location, &path, message);
-        } else if method.name == keys::MPS && count > MOST_MPS_REPLICAS {
+        } else if method.name == keys::MPS && count > MAX_MPS_REPLICAS {
             let message = format!(
-                "{count} is too many: the MPS daemon supports at most {MOST_MPS_REPLICAS} shares of a GPU and exits if there are more; write {MOST_MPS_REPLICAS} or less"
+                "{count} is too many: the MPS daemon supports at most {MAX_MPS_REPLICAS} shares of a GPU and exits if there are more; write {MAX_MPS_REPLICAS} or less"
             );
             self.error(&replicas.location, &path, message);
-        } else if method.name == keys::MPS && count > MOST_MPS_REPLICAS_BEFORE_TURING {
+        } else if method.name == keys::MPS && count > MAX_MPS_REPLICAS_PRE_TURING {
             let message = format!(
-                "{count} is too many for V100 and older GPUs: their MPS daemon exits at more than {MOST_MPS_REPLICAS_BEFORE_TURING} shares; write {MOST_MPS_REPLICAS_BEFORE_TURING} or less if a node has such a GPU"
+                "{count} is too many for V100 and older GPUs: their MPS daemon exits at more than {MAX_MPS_REPLICAS_PRE_TURING} shares; write {MAX_MPS_REPLICAS_PRE_TURING} or less if a node has such a GPU"
             );
             self.warning(&replicas.location, &path, message);
         }

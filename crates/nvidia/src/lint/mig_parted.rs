@@ -11,8 +11,8 @@ use crate::plan::mig_fit;
 use crate::schema::MIG_PARTED;
 use crate::yaml::LocatedValue;
 use apportion_core::diagnostics::{Finding, Location};
-use apportion_mig::geometry::{MODELS, Model};
 use apportion_mig::profile::MigProfile;
+use apportion_mig::{MODELS, Model};
 
 /// Checks one configuration file on its own.
 pub(super) fn lint(configuration: &Configuration) -> Vec<Finding> {
@@ -207,7 +207,7 @@ impl Linter<'_> {
 
 /// Why no known product can hold the devices.
 fn unfit_message(devices: &[(MigProfile, u64)]) -> Option<String> {
-    let has_profiles = |model: &&'static Model| devices.iter().all(|(profile, _)| model.row(*profile).is_some());
+    let has_profiles = |model: &&'static Model| devices.iter().all(|(profile, _)| model.profile(*profile).is_some());
     let candidates: Vec<&'static Model> = MODELS.iter().filter(has_profiles).collect();
     if candidates.iter().any(|model| model.fits(devices)) {
         return None;

@@ -11,13 +11,13 @@ use crate::yaml::LocatedValue;
 use apportion_core::diagnostics::spelling;
 use apportion_core::diagnostics::{Finding, Location};
 use apportion_core::gpu::names::{DEVICE_PLUGIN_CONFIG, MIG_CONFIG, MIG_CONFIG_STATE, gpu_label};
-use apportion_core::gpu::replicas::most_mps_replicas;
+use apportion_core::gpu::strategy::max_mps_replicas;
 use apportion_core::gpu::{GpuResource, Strategy};
 use apportion_core::inventory::Inventory;
 use apportion_core::inventory::node::NodeEntry;
 use apportion_core::k8s::LabelSource as _;
-use apportion_mig::geometry::model_of;
 use apportion_mig::memory::MiB;
+use apportion_mig::model::model_of;
 use apportion_mig::product::ProductLabel;
 
 /// Checks every GPU node of a cluster that was read from `file`.
@@ -142,7 +142,7 @@ impl<'c> ExpectedSharing<'c> {
     }
 
     fn compare(&self, node: &NodeEntry) -> Vec<String> {
-        if node.offers.paused.is_some() {
+        if node.offers.reconfiguration.is_some() {
             return Vec::new();
         }
         let number = |key| node.labels.label(key).and_then(|text| text.parse::<u64>().ok());
@@ -164,7 +164,7 @@ impl<'c> ExpectedSharing<'c> {
         let mut messages = Vec::new();
         if let Some(label) = node.labels.label(gpu_label::PRODUCT) {
             let product = ProductLabel::parse(label).product;
-            let most = most_mps_replicas(&product);
+            let most = max_mps_replicas(&product);
             if self.strategy == Strategy::Mps.as_str() && i64::try_from(self.replicas).is_ok_and(|count| count > most) {
                 messages.push(format!(
                     "its configuration `{key}` ({location}) says {}, but the MPS daemon supports at most {most} on {product}",

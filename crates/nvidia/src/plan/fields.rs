@@ -2,7 +2,7 @@
 
 use serde_saphyr::Spanned;
 
-use apportion_core::diagnostics::reader::{Reader, is_label_text};
+use apportion_core::diagnostics::{Reader, selector::is_label_text};
 
 /// Checks a name that serves as the name of an object, a key of a `ConfigMap` or the value of a
 /// label.

@@ -1,9 +1,9 @@
 //! Whether MIG devices fit on the GPUs of a product.
 
-use apportion_mig::geometry::{MODELS, Model};
-use apportion_mig::misfit::{Misfit, Wanted};
+use apportion_mig::placement::{InstanceRequest, PlacementError};
 use apportion_mig::product::{ProductPattern, WITHOUT_MIG};
 use apportion_mig::profile::MigProfile;
+use apportion_mig::{MODELS, Model};
 
 /// The number of MIG devices of each profile on one GPU.
 pub type MigDevices = [(MigProfile, u64)];
@@ -11,7 +11,7 @@ pub type MigDevices = [(MigProfile, u64)];
 /// The models that a plan's product can mean. `A100-80GB` and `NVIDIA-A100-SXM4-80GB` mean one,
 /// `A100` means two.
 pub fn models_of(product: &ProductPattern) -> Vec<&'static Model> {
-    let matching: Vec<&'static Model> = MODELS.iter().filter(|model| model.is_meant_by(product)).collect();
+    let matching: Vec<&'static Model> = MODELS.iter().filter(|model| model.matches_pattern(product)).collect();
     let product = product.as_str().to_ascii_uppercase();
     let names_memory = |model: &&&'static Model| {
         let memory = model.name.rsplit('-').next();
@@ -32,27 +32,29 @@ pub fn is_without_mig(product: &ProductPattern) -> bool {
 /// Why these devices do not fit on a GPU of the model, with a fix; `None` if they fit.
 pub fn unfit_message(model: &'static Model, devices: &MigDevices) -> Option<String> {
     let name = model.name;
-    let mut wanted = Vec::new();
+    let mut requests = Vec::new();
     for (profile, count) in devices.iter().filter(|(_, count)| *count > 0) {
-        let Some(row) = model.row(*profile) else {
-            let profiles: Vec<&str> = model.rows.iter().map(|row| row.profile).collect();
+        let Some(info) = model.profile(*profile) else {
+            let profiles: Vec<&str> = model.profiles.iter().map(|info| info.name).collect();
             return Some(format!(
                 "{name} has no profile {profile}; it has {}",
                 profiles.join(", ")
             ));
         };
-        wanted.push(Wanted {
-            row,
+        requests.push(InstanceRequest {
+            profile: info,
             count: *count,
             start: None,
         });
     }
-    let misfits = model.judge(&wanted).err()?;
-    let reasons: Vec<String> = misfits.iter().map(ToString::to_string).collect();
-    let fix = match misfits.first()? {
-        Misfit::TooMany { row, .. } => format!("write {}: {}", row.profile, row.max),
-        Misfit::Media(..) => "keep one profile with +me".to_owned(),
-        Misfit::Start { .. } | Misfit::Slots { .. } | Misfit::Starts { .. } => "remove a device".to_owned(),
+    let errors = model.check(&requests).err()?;
+    let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let fix = match errors.first()? {
+        PlacementError::TooMany { profile, .. } => format!("write {}: {}", profile.name, profile.max),
+        PlacementError::Media(..) => "keep one profile with +me".to_owned(),
+        PlacementError::InvalidStart { .. }
+        | PlacementError::TooFewSlots { .. }
+        | PlacementError::StartConflict { .. } => "remove a device".to_owned(),
     };
     Some(format!("these do not fit on {name}: {}; {fix}", reasons.join(", ")))
 }
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn misfits_are_explained_with_a_fix() {
+    fn errors_are_explained_with_a_fix() {
         let model = models_of(&ProductPattern::parse("A100-80GB").unwrap())[0];
         for (set, expected) in [
             ("7x1g.10gb", None),

@@ -25,7 +25,7 @@ pub fn is_plan(text: &str) -> bool {
 /// Parses a plan. A valid plan can come with warnings; if there is an error, all findings are
 /// returned without a plan.
 pub fn parse(file: &str, text: &str) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
-    let mut reader = Reader::of(file);
+    let mut reader = Reader::new(file);
     let documents: Vec<Document> = reader.documents(text, KIND)?;
     let [document] = &documents[..] else {
         let second = &documents[1].kind;

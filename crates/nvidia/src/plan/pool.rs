@@ -9,9 +9,7 @@ use super::model::{Layout, Mig, MigStrategy, Pool, Sharing};
 use crate::file_keys::device_plugin as keys;
 use apportion_core::diagnostics::reader::Reader;
 use apportion_core::gpu::Strategy;
-use apportion_core::gpu::replicas::{
-    FEWEST_REPLICAS, MOST_MPS_REPLICAS, MOST_MPS_REPLICAS_BEFORE_TURING, most_mps_replicas,
-};
+use apportion_core::gpu::strategy::{MAX_MPS_REPLICAS, MAX_MPS_REPLICAS_PRE_TURING, MIN_REPLICAS, max_mps_replicas};
 use apportion_mig::product::ProductPattern;
 use apportion_mig::profile::MigProfile;
 
@@ -88,14 +86,14 @@ fn read_sharing(
     };
     let count = replicas.value;
     let field = format!("{field}.replicas");
-    if count < FEWEST_REPLICAS {
+    if count < MIN_REPLICAS {
         let message = format!(
-            "{count} is too few: the device plugin requires at least {FEWEST_REPLICAS}; write {FEWEST_REPLICAS} or more, or strategy: exclusive"
+            "{count} is too few: the device plugin requires at least {MIN_REPLICAS}; write {MIN_REPLICAS} or more, or strategy: exclusive"
         );
         reader.error(replicas, &field, message);
     }
     if strategy == Strategy::Mps {
-        let max = product.map_or(MOST_MPS_REPLICAS, |product| most_mps_replicas(&product.as_str().into()));
+        let max = product.map_or(MAX_MPS_REPLICAS, |product| max_mps_replicas(&product.as_str().into()));
         if count > max {
             let gpu = match product {
                 Some(product) => format!("of a {product}"),
@@ -105,15 +103,15 @@ fn read_sharing(
                 "{count} is too many: the MPS daemon supports at most {max} shares {gpu} and exits if there are more; write replicas: {max}"
             );
             reader.error(replicas, &field, message);
-        } else if product.is_none() && count > MOST_MPS_REPLICAS_BEFORE_TURING {
+        } else if product.is_none() && count > MAX_MPS_REPLICAS_PRE_TURING {
             let message = format!(
-                "{count} is too many for V100 and older GPUs: their MPS daemon exits at more than {MOST_MPS_REPLICAS_BEFORE_TURING} shares; set the pool's product"
+                "{count} is too many for V100 and older GPUs: their MPS daemon exits at more than {MAX_MPS_REPLICAS_PRE_TURING} shares; set the pool's product"
             );
             reader.warning(replicas, &field, message);
         }
     }
     Some(Sharing {
-        replicas: u32::try_from(count.max(FEWEST_REPLICAS))
+        replicas: u32::try_from(count.max(MIN_REPLICAS))
             .map_err(|_| reader.error(replicas, &field, format!("{count} is too many; write a smaller number")))
             .ok()?,
         rename: given.rename.as_ref().is_none_or(|rename| rename.value),

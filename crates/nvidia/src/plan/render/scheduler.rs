@@ -8,7 +8,7 @@ use super::quoting::yaml_scalar;
 use super::{Rendered, header};
 use crate::plan::model::{Plan, Pool};
 use apportion_core::gpu::GpuResource;
-use apportion_mig::geometry::MODELS;
+use apportion_mig::MODELS;
 use apportion_mig::profile::MigProfile;
 
 pub(super) const NAME: &str = "kube-scheduler-config.yaml";
@@ -57,8 +57,8 @@ pub(super) fn render(plan: &Plan) -> Rendered {
 fn managed_resources(plan: &Plan) -> Vec<GpuResource> {
     let known = MODELS
         .iter()
-        .flat_map(|model| model.rows)
-        .filter_map(|row| row.profile.parse::<MigProfile>().ok());
+        .flat_map(|model| model.profiles)
+        .filter_map(|row| row.name.parse::<MigProfile>().ok());
     let in_plan = plan
         .pools
         .iter()
