@@ -8,15 +8,16 @@ use apportion::service::{App, Metrics, Settings, State};
 use apportion_core::gpu::{Counts, GpuResource};
 use apportion_core::inventory::{PodRequest, Purpose};
 use apportion_core::policy::Guarantees;
+use apportion_testing::{Node, t4_renamed};
 use serde_json::Value;
 
-use super::fixtures::{Node, World, args, pod, t4};
-use super::rows::taken;
+use super::fixtures::{World, args, pod};
+use super::rows::pod_on;
 
 const SHARES: &str = "gpu.shared";
 
 fn node() -> Node {
-    t4("time-slicing", true).named("n")
+    t4_renamed("time-slicing").named("n")
 }
 
 fn state(pods: &[Value]) -> State {
@@ -37,7 +38,7 @@ fn names(answer: &Answer) -> usize {
 fn what_the_scheduler_counted_otherwise_is_looked_at_again() {
     let metrics = Arc::new(Metrics::default());
     let all = node().allocatable[&format!("nvidia.com/{SHARES}")];
-    let full = [taken("n", SHARES, &all.to_string())];
+    let full = [pod_on("n", SHARES, &all.to_string())];
     let app = App::new(state(&full), Settings::default(), metrics);
     let question = args("development", &pod(&[(SHARES, "1")]), &["n"]).to_string();
     let (asked, told) = (

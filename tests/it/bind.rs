@@ -16,12 +16,13 @@ use apportion::service::{App, Metrics, Settings, State};
 use apportion_core::extender::bind::BindingArgs;
 use apportion_core::inventory::{Ledger, NodeEntry, PodRecord};
 use apportion_core::policy::PolicySet;
+use apportion_testing::{Naming, Node, set};
 use axum::body::Bytes;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
-use super::fixtures::{Node, on, pod, policies, with};
+use super::fixtures::{on, pod, policies};
 use super::stand::plain_client;
 
 /// What the API server does with a call to bind.
@@ -142,7 +143,7 @@ impl Stage {
         let mut ledger = Ledger::default();
         ledger.set_policies(Arc::clone(&policies));
         for name in ["a", "b"] {
-            let node = Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", true).named(name);
+            let node = Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", Naming::Renamed).named(name);
             ledger.put_node(NodeEntry::of(
                 serde_json::from_str(&node.to_json().to_string()).unwrap(),
             ));
@@ -193,7 +194,7 @@ impl Stage {
         let metadata = json!({"namespace": "ns", "name": name, "uid": format!("uid-{name}")});
         self.api.put(
             &format!("ns/{name}"),
-            with(pod(&[("gpu.shared", "1")]), "/metadata", metadata),
+            set(pod(&[("gpu.shared", "1")]), "/metadata", metadata),
         );
     }
 
@@ -363,7 +364,7 @@ async fn a_name_that_is_another_pods_by_now() {
     let gone = "apportion: the pod ns/p is gone";
     assert_eq!(stage.bind_uid("p", "uid-of-yesterday", "a").await, gone);
     // The pod was replaced, and the watch has not brought it.
-    let replaced = with(stage.api.get("ns/p").unwrap(), "/metadata/uid", json!("uid-new"));
+    let replaced = set(stage.api.get("ns/p").unwrap(), "/metadata/uid", json!("uid-new"));
     stage.api.put("ns/p", replaced);
     assert_eq!(
         stage.bind("p", "a").await,
@@ -462,7 +463,7 @@ async fn a_declaration_that_can_not_be_read_any_more_is_refused_as_by_the_filter
         stage.unseen(name);
         let key = format!("ns/{name}");
         let annotations = json!({"apportion.dev/gpu-memory": "much"});
-        let changed = with(stage.api.get(&key).unwrap(), "/metadata/annotations", annotations);
+        let changed = set(stage.api.get(&key).unwrap(), "/metadata/annotations", annotations);
         stage.api.put(&key, changed.clone());
         if is_seen {
             stage.see(name);

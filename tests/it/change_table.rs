@@ -1,16 +1,17 @@
 //! What a change of a running pod can bring, row by row: ephemeral containers and annotations.
 
 use apportion_core::admission::AdmissionOutcome;
+use apportion_testing::set;
 use serde_json::{Value, json};
 
-use super::fixtures::{review, with};
+use super::fixtures::review;
 use super::isolation_table::{TENANT, blamed, two, variable, world};
 
 /// The review of an ephemeral container that is added to a running pod beside others.
 pub fn debug(namespace: &str, there: &[Value], added: &Value) -> Value {
-    let before = with(two(), "/spec/ephemeralContainers", json!(there));
+    let before = set(two(), "/spec/ephemeralContainers", json!(there));
     // In whatever order: a patch keeps none.
-    let now = with(
+    let now = set(
         two(),
         "/spec/ephemeralContainers",
         json!([std::slice::from_ref(added), there].concat()),
@@ -25,7 +26,7 @@ fn update(namespace: &str, subresource: &str, before: &Value, now: &Value) -> Va
         ("/request/subResource", json!(subresource)),
         ("/request/oldObject", before.clone()),
     ] {
-        body = with(body, pointer, value);
+        body = set(body, pointer, value);
     }
     body
 }
@@ -33,11 +34,11 @@ fn update(namespace: &str, subresource: &str, before: &Value, now: &Value) -> Va
 #[test]
 fn ephemeral_containers_are_checked() {
     let plain = json!({"name": "debugger", "image": "cuda"});
-    let privileged = with(plain.clone(), "/securityContext", json!({"privileged": true}));
+    let privileged = set(plain.clone(), "/securityContext", json!({"privileged": true}));
     for (rule, added, field) in [
         (
             "H env",
-            with(plain.clone(), "/env", json!([variable("all")])),
+            set(plain.clone(), "/env", json!([variable("all")])),
             "spec.ephemeralContainers[0].env[0]",
         ),
         (
@@ -47,7 +48,7 @@ fn ephemeral_containers_are_checked() {
         ),
         (
             "H the runtime's mounts",
-            with(
+            set(
                 plain.clone(),
                 "/volumeMounts",
                 json!([{"name": "n", "mountPath": "/var/run/nvidia-container-devices/0"}]),
@@ -66,13 +67,13 @@ fn ephemeral_containers_are_checked() {
     }
     // One that says nothing is told to see no GPU, as any other container is; what was there stays, for it can not be changed.
     let old = json!({"name": "old", "image": "cuda"});
-    let bad = with(privileged, "/name", json!("bad"));
+    let bad = set(privileged, "/name", json!("bad"));
     let answer = world().admit_body(&debug(TENANT, &[old.clone(), bad.clone()], &plain));
     assert_eq!(
         (answer.outcome, answer.pending_admission),
         (AdmissionOutcome::Rewritten, None)
     );
-    let hidden = with(plain.clone(), "/env", json!([variable("void")]));
+    let hidden = set(plain.clone(), "/env", json!([variable("void")]));
     assert_eq!(answer.pod["spec"]["ephemeralContainers"], json!([hidden, old, bad]));
     assert_eq!(
         answer.pod["spec"]["containers"],
@@ -86,7 +87,7 @@ fn ephemeral_containers_are_checked() {
 #[test]
 fn updates_are_checked_for_what_they_can_bring() {
     let inject = |value: &str| {
-        with(
+        set(
             two(),
             "/metadata/annotations",
             json!({"nvidia.cdi.k8s.io/pod": value, "a": "b"}),
@@ -97,8 +98,8 @@ fn updates_are_checked_for_what_they_can_bring() {
     let answer = world().admit_body(&update(TENANT, "", &inject("x"), &inject("nvidia.com/gpu=0")));
     assert_eq!(answer.outcome, AdmissionOutcome::Denied);
     // What is there already holds up nobody: a label, a status, the end of a pod from before its policy.
-    let before = with(inject("x"), "/spec/hostIPC", json!(true));
-    let labelled = with(before.clone(), "/metadata/labels", json!({"a": "b"}));
+    let before = set(inject("x"), "/spec/hostIPC", json!(true));
+    let labelled = set(before.clone(), "/metadata/labels", json!({"a": "b"}));
     for (namespace, subresource, before, now) in [
         (TENANT, "", &before, &labelled),
         (TENANT, "", &two(), &two()),

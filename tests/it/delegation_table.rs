@@ -1,10 +1,11 @@
 //! Nodes that DRA serves where no device plugin does: what the webhook says of them, and what the filter makes of them.
 
 use apportion_core::extender::AnswerSize;
+use apportion_testing::{Node, a100};
 use serde_json::Value;
 
-use super::fixtures::{Node, World, a100, args, ledger, pod, shipped};
-use super::rows::{gpu, taken};
+use super::fixtures::{World, args, ledger, pod, shipped_policies};
+use super::rows::{gpu, pod_on};
 
 const NAMES: [&str; 4] = ["training", "multi-tenant", "development", "inference"];
 const WHOLE: &str = "gpu.product=NVIDIA-A100-SXM4-80GB gpu.sharing-strategy=none gpu.memory=81920";
@@ -17,14 +18,14 @@ fn world(nodes: &[Node], others: &[Value], served: &[&str]) -> World {
     for (at, name) in served.iter().enumerate() {
         ledger.put_device_class(&format!("c{at}"), Some(format!("nvidia.com/{name}").parse().unwrap()));
     }
-    World::new(shipped(), ledger)
+    World::new(shipped_policies(), ledger)
 }
 
 #[test]
 fn what_is_left_to_dra_and_what_is_said() {
     let dra = || Node::new("dra", WHOLE, "");
     let bare = || Node::new("bare", "", "");
-    let full = || taken("a100", "gpu", "8");
+    let full = || pod_on("a100", "gpu", "8");
     let tenant = || pod(&[("mig-1g.10gb", "1")]);
     for (case, namespace, pod, nodes, others, served, warned, fit) in [
         (

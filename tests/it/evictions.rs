@@ -10,11 +10,12 @@ use apportion::service::evict::{Evictions, Evictor};
 use apportion::service::{App, Metrics, Settings, State};
 use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::{Ledger, PodEntry, PodRecord};
+use apportion_testing::{set, t4_renamed};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::fixtures::{World, args, ledger, on, pod, policies, t4, with};
+use super::fixtures::{World, args, ledger, on, pod, policies};
 
 const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
     ("lab", &[("apportion.dev/policy", "lab")]),
@@ -67,10 +68,10 @@ impl Evictor for Scribe {
 }
 
 fn shares(namespace: &str, name: &str, priority: i32) -> Value {
-    let pod = with(pod(&[("gpu.shared", "1")]), "/metadata/namespace", json!(namespace));
-    let pod = with(pod, "/metadata/uid", json!(format!("uid-{name}")));
-    let pod = with(pod, "/metadata/name", json!(name));
-    with(pod, "/spec/priority", json!(priority))
+    let pod = set(pod(&[("gpu.shared", "1")]), "/metadata/namespace", json!(namespace));
+    let pod = set(pod, "/metadata/uid", json!(format!("uid-{name}")));
+    let pod = set(pod, "/metadata/name", json!(name));
+    set(pod, "/spec/priority", json!(priority))
 }
 
 struct Bench {
@@ -91,7 +92,7 @@ impl Bench {
             ),
         ]);
         let there = [on(shares("lab", "x", 0), "a"), on(shares("lab", "y", 5), "a")];
-        let mut ledger: Ledger = ledger(&[t4("time-slicing", true).named("a")], &there, NAMESPACES);
+        let mut ledger: Ledger = ledger(&[t4_renamed("time-slicing").named("a")], &there, NAMESPACES);
         let waiting = serde_json::from_str(&Self::pod().to_string()).map(|pod| PodRecord::of(&pod));
         ledger.put_pod("apart/p", waiting.unwrap());
         let world = World::new(policies, ledger);
@@ -192,11 +193,11 @@ async fn nobody_is_evicted_in_vain() {
     let bench = Bench::new(true);
     bench.scribe.placed.store(true, Ordering::Relaxed);
     bench.filter(&Bench::pod(), &["look apart/p"]).await;
-    let another = with(Bench::pod(), "/metadata/uid", json!("uid-other"));
+    let another = set(Bench::pod(), "/metadata/uid", json!("uid-other"));
     bench.scribe.placed.store(false, Ordering::Relaxed);
     // The pod of that UID is not the one that waits.
     bench.filter(&another, &["look apart/p"]).await;
-    let never = with(Bench::pod(), "/spec/preemptionPolicy", json!("Never"));
+    let never = set(Bench::pod(), "/spec/preemptionPolicy", json!("Never"));
     bench.filter(&never, &[]).await;
     assert_eq!(bench.kept(), [""; 0]);
 }

@@ -14,6 +14,7 @@ use apportion_core::policy::{Limits, MemoryLimit, SharingRule};
 use apportion_core::policy::{Mode, Policy, PolicyName, PolicySet};
 use apportion_mig::memory::MiB;
 use apportion_mig::product::ProductPattern;
+use apportion_testing::{Node, set};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::{collection::vec, option};
@@ -22,7 +23,7 @@ use serde_json::{Value, json};
 use self::nodes::node;
 pub use self::pods::forged_decision;
 use self::pods::{other, pod};
-use super::fixtures::{Node, World, ledger, with};
+use super::fixtures::{World, ledger};
 
 const PROFILES: &[&str] = &[
     "1g.5gb",
@@ -97,7 +98,7 @@ fn case_of(
             // Beyond the last node they wait.
             let place = |others: Vec<(Value, usize)>| {
                 let bound = |(pod, at): (Value, usize)| match nodes.get(at) {
-                    Some(node) => with(pod, "/spec/nodeName", json!(node.name)),
+                    Some(node) => set(pod, "/spec/nodeName", json!(node.name)),
                     None => pod,
                 };
                 others.into_iter().map(bound).collect()

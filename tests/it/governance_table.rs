@@ -7,14 +7,15 @@ use apportion_core::decision::breach;
 use apportion_core::inventory::PodSummary;
 use apportion_core::policy::PolicySet;
 use apportion_core::policy::governance::OnUnknown;
+use apportion_testing::{Node, a100, a100_mig_mixed, set, t4_renamed};
 use serde_json::json;
 
-use super::fixtures::{Node, World, a100, a100_mixed, ledger, pod, policies, review, shipped, t4, with};
-use super::rows::{gpu, pod_of, selecting, show, taken};
+use super::fixtures::{World, ledger, pod, policies, review, shipped_policies};
+use super::rows::{describe, gpu, pod_of, pod_on, with_node_selector};
 
 #[test]
 fn records_that_somebody_else_wrote_are_replaced() {
-    let world = World::shipped(&[t4("time-slicing", true)], &[]);
+    let world = World::shipped(&[t4_renamed("time-slicing")], &[]);
     let rewritten = world.admit("development", &gpu("4")).pod;
     let path = "/metadata/annotations/apportion.dev~1decision";
     let ours = rewritten.pointer(path).unwrap().as_str().unwrap().to_owned();
@@ -33,7 +34,7 @@ fn records_that_somebody_else_wrote_are_replaced() {
         "{}".to_owned(),
         String::new(),
     ] {
-        let answer = world.admit("development", &with(rewritten.clone(), path, json!(forged)));
+        let answer = world.admit("development", &set(rewritten.clone(), path, json!(forged)));
         let after = answer.pod.pointer(path).unwrap().as_str().unwrap();
         assert!(
             answer.patched && after != forged,
@@ -41,7 +42,7 @@ fn records_that_somebody_else_wrote_are_replaced() {
         );
     }
     // On the pod as the user wrote it, not even ours is believed.
-    let answer = world.admit("development", &with(gpu("4"), path, json!(ours)));
+    let answer = world.admit("development", &set(gpu("4"), path, json!(ours)));
     assert_eq!(answer.outcome, AdmissionOutcome::Rewritten);
 }
 
@@ -54,8 +55,8 @@ fn who_is_governed() {
         ("kube-system", &[("apportion.dev/policy", "training")]),
         ("apportion-system", &[("apportion.dev/policy", "training")]),
     ];
-    let mut world = World::new(shipped(), ledger(&[a100()], &[], labels));
-    let mirror = with(
+    let mut world = World::new(shipped_policies(), ledger(&[a100()], &[], labels));
+    let mirror = set(
         gpu("1"),
         "/metadata/annotations/kubernetes.io~1config.mirror",
         json!("hash"),
@@ -202,7 +203,7 @@ fn modes_that_only_watch() {
     ] {
         let world = World::of(
             &format!("{{mode: {mode}, strategies: [{{strategy: time-slicing}}]}}"),
-            &[t4("time-slicing", true)],
+            &[t4_renamed("time-slicing")],
             &[],
         );
         let answer = world.admit("ns", &pod);
@@ -223,8 +224,8 @@ fn modes_that_only_watch() {
 
 #[test]
 fn claims_keep_a_burst_off_the_last_slice() {
-    let nodes = [a100_mixed(), t4("mps", true)];
-    let mut world = World::shipped(&nodes, &[taken("a100-mixed", "mig-1g.10gb", "54")]);
+    let nodes = [a100_mig_mixed(), t4_renamed("mps")];
+    let mut world = World::shipped(&nodes, &[pod_on("a100-mixed", "mig-1g.10gb", "54")]);
     let dry = world.admit_body(&review("inference", &gpu("1"), true));
     assert!(
         dry.patched && dry.pending_admission.is_none(),
@@ -252,7 +253,7 @@ fn shrunken_cases_of_the_properties() {
     let h100 = Node::whole("NVIDIA-H100-80GB-HBM3", 2, 81559).label("zone", "b");
     let spec = "{strategies: [{strategy: exclusive, products: [A100]}, {strategy: exclusive}]}";
     let world = World::of(spec, &[a100(), h100], &[]);
-    let first = world.admit("ns", &selecting(gpu("1"), "zone", "b"));
+    let first = world.admit("ns", &with_node_selector(gpu("1"), "zone", "b"));
     assert_eq!(
         world.admit("ns", &first.pod).outcome,
         AdmissionOutcome::Unchanged,
@@ -264,9 +265,9 @@ fn shrunken_cases_of_the_properties() {
     let spec = "{strategies: [{strategy: mig, profiles: [1g.10gb+me, 2g.12gb], products: [A100, A30]}, {strategy: mig, profiles: [2g.12gb]}]}";
     let world = World::of(spec, &[], &[]);
     let pod = pod_of(&[("i", false, "mig-1g.10gb", "1")], &[("c", "gpu", "1")]);
-    let first = world.admit("ns", &selecting(pod, "nvidia.com/gpu.product", "NVIDIA-A30"));
+    let first = world.admit("ns", &with_node_selector(pod, "nvidia.com/gpu.product", "NVIDIA-A30"));
     let expected = "i: mig-2g.12gb 1; c: mig-2g.12gb 1 | mig-2g.12gb.sharing-strategy NotIn time-slicing";
-    assert_eq!(show(&first), expected, "an A30 has no 1g.10gb+me");
+    assert_eq!(describe(&first), expected, "an A30 has no 1g.10gb+me");
     assert_eq!(
         world.admit("ns", &first.pod).outcome,
         AdmissionOutcome::Unchanged,
@@ -282,7 +283,7 @@ fn shrunken_cases_of_the_properties() {
         {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-SXM4-80GB"]}]},
         {"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["x"]}]},
     ]);
-    let pod = with(
+    let pod = set(
         gpu("1"),
         "/spec/affinity",
         json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}),

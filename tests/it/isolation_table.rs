@@ -2,16 +2,17 @@
 //! the one that ships for tenants; the letter is the section of the facts.
 
 use apportion_core::admission::AdmissionOutcome;
+use apportion_testing::{a100, a100_mig_mixed, set};
 use serde_json::{Value, json};
 
 use super::change_table::debug;
-use super::fixtures::{Answer, World, a100_mixed, pod, with};
+use super::fixtures::{Answer, World, pod};
 use super::rows::gpu;
 
 pub const TENANT: &str = "multi-tenant";
 
 pub fn world() -> World {
-    World::shipped(&[a100_mixed()], &[])
+    World::shipped(&[a100_mig_mixed()], &[])
 }
 
 /// A pod with a container that asks for a GPU and one that does not.
@@ -203,7 +204,7 @@ fn what_is_shut_is_refused_with_the_field_and_the_remedy() {
             ask,
         ),
     ] {
-        let (blamed, told) = blamed(&world().admit(TENANT, &with(two(), &pointer, value)));
+        let (blamed, told) = blamed(&world().admit(TENANT, &set(two(), &pointer, value)));
         assert_eq!(blamed, field, "{rule}");
         assert!(told.starts_with(remedy), "{rule}: {told}");
     }
@@ -211,8 +212,8 @@ fn what_is_shut_is_refused_with_the_field_and_the_remedy() {
 
 #[test]
 fn a_whole_message_reads_well() {
-    let pod = with(two(), "/spec/containers/1/env", json!([variable("all")]));
-    let pod = with(pod, "/spec/hostIPC", json!(true));
+    let pod = set(two(), "/spec/containers/1/env", json!([variable("all")]));
+    let pod = set(pod, "/spec/hostIPC", json!(true));
     let denial = world().admit(TENANT, &pod).denial.unwrap();
     assert_eq!(
         denial.message,
@@ -224,7 +225,7 @@ fn a_whole_message_reads_well() {
     // A pod that does everything wrong is told of the first few.
     let many: Vec<Value> = (0..9).map(|_| variable("all")).collect();
     let message = world()
-        .admit(TENANT, &with(two(), "/spec/containers/1/env", json!(many)))
+        .admit(TENANT, &set(two(), "/spec/containers/1/env", json!(many)))
         .denial
         .unwrap()
         .message;
@@ -291,7 +292,7 @@ fn ordinary_pods_pass() {
         ),
     ];
     for (case, (pointer, value)) in ordinary {
-        let sent = with(two(), &pointer, value);
+        let sent = set(two(), &pointer, value);
         let answer = world().admit(TENANT, &sent);
         assert_eq!(
             (answer.outcome, &answer.denial),
@@ -365,13 +366,13 @@ fn pods_without_gpus_are_kept_from_them() {
     // A node of its own choice gives a pod without GPUs nothing, and anything else is refused as it is with them.
     assert!(
         world()
-            .admit(TENANT, &with(pod(&[]), "/spec/nodeName", json!("n")))
+            .admit(TENANT, &set(pod(&[]), "/spec/nodeName", json!("n")))
             .denial
             .is_none()
     );
     assert!(
         world()
-            .admit(TENANT, &with(pod(&[]), "/spec/hostIPC", json!(true)))
+            .admit(TENANT, &set(pod(&[]), "/spec/hostIPC", json!(true)))
             .denial
             .is_some()
     );
@@ -379,7 +380,7 @@ fn pods_without_gpus_are_kept_from_them() {
         policies: super::fixtures::policies([("multi-tenant", "{strategies: [{strategy: exclusive}]}")]),
         ..world()
     };
-    let answer = world.admit(TENANT, &with(two(), "/spec/hostIPC", json!(true)));
+    let answer = world.admit(TENANT, &set(two(), "/spec/hostIPC", json!(true)));
     assert_eq!(answer.outcome, AdmissionOutcome::Rewritten, "no isolation, no guard");
     assert!(answer.pod["spec"]["containers"][1]["env"].is_null());
 }
@@ -413,9 +414,9 @@ fn each_guard_can_be_let_go() {
     ];
     for (guard, ..) in &doors {
         let spec = format!("{{isolation: {{{guard}: Allow}}, strategies: [{{strategy: exclusive}}]}}");
-        let world = World::of(&spec, &[super::fixtures::a100()], &[]);
+        let world = World::of(&spec, &[a100()], &[]);
         for (door, pointer, value) in &doors {
-            let answer = world.admit("ns", &with(two(), pointer, value.clone()));
+            let answer = world.admit("ns", &set(two(), pointer, value.clone()));
             assert_eq!(answer.denial.is_none(), door == guard, "{guard}: Allow, and {door}");
         }
     }
@@ -429,10 +430,10 @@ fn each_guard_can_be_let_go() {
 
 #[test]
 fn a_policy_that_watches_refuses_nothing() {
-    let bad = with(two(), "/spec/hostIPC", json!(true));
+    let bad = set(two(), "/spec/hostIPC", json!(true));
     for (mode, told) in [("Warn", true), ("Audit", false)] {
         let spec = format!("{{mode: {mode}, isolation: {{}}, strategies: [{{strategy: exclusive}}]}}");
-        let world = World::of(&spec, &[super::fixtures::a100()], &[]);
+        let world = World::of(&spec, &[a100()], &[]);
         let answer = world.admit("ns", &bad);
         assert_eq!((answer.outcome, answer.patched), (AdmissionOutcome::WouldDeny, false));
         let warned = answer

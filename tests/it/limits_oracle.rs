@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use apportion_core::k8s::{LabelSelector, Operator};
 use apportion_core::policy::{Limits, MemoryLimit};
 use apportion_core::policy::{Mode, Policy};
+use apportion_testing::Node;
 use serde_json::Value;
 
-use super::fixtures::Node;
 use super::generate::NAMESPACES;
 use super::oracle::{PodQuery, Reading, effective, read};
 use super::properties::declared_memory;

@@ -6,10 +6,10 @@ use apportion_core::extender::AnswerSize;
 use apportion_core::extender::PodQuery;
 use apportion_core::extender::bind::judge;
 use apportion_core::inventory::{PodRecord, Purpose, Reservations};
+use apportion_testing::{Node, set};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::fixtures::{Node, with};
 use super::generate::{Case, case};
 use super::limits_oracle::{Party, allows, is_guest, party};
 use super::oracle::{self, PodQuery as NodeQuery};
@@ -73,8 +73,8 @@ proptest! {
     fn a_binding_is_judged_with_all_that_is_reserved(case in case()) {
         let (mut world, answer) = (case.world(0), admit(&case));
         let Some(policy) = enforced(&case, &answer) else { return Ok(()) };
-        let uid = with(answer.pod.clone(), "/metadata/uid", json!("self"));
-        let pod = with(uid, "/metadata/namespace", json!(case.namespace));
+        let uid = set(answer.pod.clone(), "/metadata/uid", json!("self"));
+        let pod = set(uid, "/metadata/namespace", json!(case.namespace));
         let Some(own) = record(&pod) else { return Ok(()) };
         let mut reservations = Reservations::default();
         let mut coming: Vec<&Value> = Vec::new();

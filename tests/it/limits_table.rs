@@ -7,10 +7,11 @@ use apportion_core::inventory::{Ledger, NodeEntry, PendingAdmissions, PodRecord,
 use apportion_core::k8s::text::Labels;
 use apportion_core::policy::PolicySet;
 use apportion_core::policy::governance::OnUnknown;
+use apportion_testing::{Naming, Node, a100, a100_mig_mixed, a100_mig_single, set};
 use serde_json::{Value, json};
 
-use super::fixtures::{Node, World, a100, a100_mixed, a100_single, args, ledger, on, pod, policies, with};
-use super::rows::declaring;
+use super::fixtures::{World, args, ledger, on, pod, policies};
+use super::rows::declaring_memory;
 
 const SLICES: &str = "strategies: [{strategy: time-slicing}]";
 const ANY_SHARE: &str = "strategies: [{strategy: exclusive}, {strategy: mig, profiles: [1g.10gb]}, {strategy: mps}, {strategy: time-slicing}]";
@@ -63,11 +64,11 @@ const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
 
 /// Four T4 of 15 GiB, each in four slices, under their own name.
 fn slices() -> Node {
-    Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", true).named("n")
+    Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", Naming::Renamed).named("n")
 }
 
 fn mps() -> Node {
-    Node::shared("Tesla-T4", (4, 4), 15360, "mps", true).named("n")
+    Node::shared("Tesla-T4", (4, 4), 15360, "mps", Naming::Renamed).named("n")
 }
 
 fn share() -> Value {
@@ -76,7 +77,7 @@ fn share() -> Value {
 
 /// `pod` in a namespace, on the node of the table.
 fn there(pod: Value, namespace: &str) -> Value {
-    with(on(pod, "n"), "/metadata/namespace", json!(namespace))
+    set(on(pod, "n"), "/metadata/namespace", json!(namespace))
 }
 
 fn times(count: usize, pod: &Value) -> Vec<Value> {
@@ -88,7 +89,7 @@ fn shares(count: usize, namespace: &str) -> Vec<Value> {
 }
 
 fn sized(count: usize, memory: &str, namespace: &str) -> Vec<Value> {
-    times(count, &there(declaring(share(), memory), namespace))
+    times(count, &there(declaring_memory(share(), memory), namespace))
 }
 
 /// Why the node does not do, or nothing.
@@ -115,14 +116,14 @@ fn shares_of_each_gpu() {
     let two_containers = json!({"metadata": {"name": "p"}, "spec": {"containers": [
         {"name": "a", "resources": {"limits": {"nvidia.com/gpu.shared": 1}}},
         {"name": "b", "resources": {"limits": {"nvidia.com/gpu.shared": 1}}}]}});
-    let finished = with(there(share(), "two"), "/status", json!({"phase": "Succeeded"}));
-    let leaving = with(
+    let finished = set(there(share(), "two"), "/status", json!({"phase": "Succeeded"}));
+    let leaving = set(
         there(share(), "two"),
         "/metadata/deletionTimestamp",
         json!("2026-01-01T00:00:00Z"),
     );
-    let waiting = with(share(), "/metadata/namespace", json!("two"));
-    let not_renamed = || Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", false).named("n");
+    let waiting = set(share(), "/metadata/namespace", json!("two"));
+    let not_renamed = || Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", Naming::Same).named("n");
     let gpu = || pod(&[("gpu", "1")]);
     let full = "8 of 8 shares of 4 GPUs taken, 1 needed";
     hold(vec![
@@ -297,7 +298,7 @@ fn shares_of_each_gpu() {
         ),
         (
             "one GPU",
-            Node::shared("Tesla-T4", (1, 4), 15360, "time-slicing", true).named("n"),
+            Node::shared("Tesla-T4", (1, 4), 15360, "time-slicing", Naming::Renamed).named("n"),
             vec![shares(2, "two")],
             "two",
             share(),
@@ -305,7 +306,7 @@ fn shares_of_each_gpu() {
         ),
         (
             "a limit above the replicas has no effect",
-            Node::shared("Tesla-T4", (1, 2), 15360, "time-slicing", true).named("n"),
+            Node::shared("Tesla-T4", (1, 2), 15360, "time-slicing", Naming::Renamed).named("n"),
             vec![shares(1, "three")],
             "three",
             share(),
@@ -326,16 +327,22 @@ fn shares_of_each_gpu() {
 fn tenants_apart() {
     let device = || pod(&[("mig-1g.10gb", "1")]);
     let slice = || pod(&[("mig-1g.10gb.shared", "1")]);
-    let sliced_mig = || Node::mixed_in_slices("NVIDIA-A100-SXM4-80GB", "1g.10gb", (7, 4), true).named("n");
+    let sliced_mig = || Node::mig_time_sliced("NVIDIA-A100-SXM4-80GB", "1g.10gb", (7, 4), Naming::Renamed).named("n");
     let sliced_single = || {
-        Node::shared("NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", (7, 4), 9728, "time-slicing", true)
-            .label("nvidia.com/gpu.slices.gi", "1")
-            .named("n")
+        Node::shared(
+            "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb",
+            (7, 4),
+            9728,
+            "time-slicing",
+            Naming::Renamed,
+        )
+        .label("nvidia.com/gpu.slices.gi", "1")
+        .named("n")
     };
     // Whole GPUs in slices, and MIG devices beside them.
     let both = || slices().with_mig("NVIDIA-A100-SXM4-80GB", "1g.10gb", 7, 9728);
     let gpu = || pod(&[("gpu", "1")]);
-    let labelled = with(share(), "/metadata/labels", json!({"team": "blue"}));
+    let labelled = set(share(), "/metadata/labels", json!({"team": "blue"}));
     let stranger = "GPUs shared with another tenant";
     hold(vec![
         ("alone", slices(), vec![], "alone", share(), ""),
@@ -454,7 +461,7 @@ fn tenants_apart() {
         ),
         (
             "MIG devices are exempt",
-            a100_mixed().named("n"),
+            a100_mig_mixed().named("n"),
             vec![times(1, &there(device(), "alone2"))],
             "alone",
             device(),
@@ -462,7 +469,7 @@ fn tenants_apart() {
         ),
         (
             "under MIG strategy single too",
-            a100_single().named("n"),
+            a100_mig_single().named("n"),
             vec![times(1, &there(gpu(), "alone2"))],
             "alone",
             gpu(),
@@ -513,19 +520,19 @@ fn tenants_apart() {
 
 #[test]
 fn declared_memory() {
-    let of = |memory: &str| declaring(share(), memory);
+    let of = |memory: &str| declaring_memory(share(), memory);
     let unlabelled = || {
         let mut node = slices();
         node.labels.remove("nvidia.com/gpu.memory");
         node
     };
-    let slice = |memory: &str| declaring(pod(&[("mig-1g.10gb.shared", "1")]), memory);
+    let slice = |memory: &str| declaring_memory(pod(&[("mig-1g.10gb.shared", "1")]), memory);
     let nameless = || {
-        let mut node = Node::mixed_in_slices("NVIDIA-A100-SXM4-80GB", "1g.10gb", (2, 2), true).named("n");
+        let mut node = Node::mig_time_sliced("NVIDIA-A100-SXM4-80GB", "1g.10gb", (2, 2), Naming::Renamed).named("n");
         node.labels.remove("nvidia.com/mig-1g.10gb.memory");
         node
     };
-    let two_shares = declaring(pod(&[("gpu.shared", "2")]), "8Gi");
+    let two_shares = declaring_memory(pod(&[("gpu.shared", "2")]), "8Gi");
     let two = "shares that may meet on one GPU would declare 16Gi of its 15Gi";
     hold(vec![
         (
@@ -850,7 +857,9 @@ fn policies_change_while_their_pods_run() {
 fn nodes_change_while_their_pods_run() {
     let mut alive = Alive::with(&[shares(8, "two")]);
     let full = "8 of 8 shares of 4 GPUs taken, 1 needed";
-    let cut = |count, replicas| Node::shared("Tesla-T4", (count, replicas), 15360, "time-slicing", true).named("n");
+    let cut = |count, replicas| {
+        Node::shared("Tesla-T4", (count, replicas), 15360, "time-slicing", Naming::Renamed).named("n")
+    };
     alive.node(&cut(4, 8));
     assert_eq!(alive.refusal("free", &share()), full, "more replicas make no GPU more");
     alive.node(&cut(6, 4));

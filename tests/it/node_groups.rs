@@ -4,11 +4,12 @@ use apportion_core::decision::node_group::node_groups;
 use apportion_core::k8s::text::Labels;
 use apportion_core::k8s::{Constraints, Pod};
 use apportion_mig::product::Product;
+use apportion_testing::{Node, a100, a100_mig_mixed, a100_mig_single, t4, t4_renamed, v100};
 use serde_json::Value;
 
 use super::command::apportion;
-use super::fixtures::{Node, World, a100, a100_mixed, a100_single, t4};
-use super::rows::{gpu, v100};
+use super::fixtures::World;
+use super::rows::gpu;
 
 /// Each pod is rewritten for a cluster with one full node of a kind; the labels of that kind's empty group must do for it too.
 #[test]
@@ -16,12 +17,12 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
     let mut seen = Vec::new();
     for (node, product) in [
         (a100(), "NVIDIA-A100-SXM4-80GB"),
-        (a100_mixed(), "NVIDIA-A100-SXM4-80GB"),
-        (a100_single(), "NVIDIA-A100-SXM4-80GB"),
-        (t4("mps", true), "Tesla-T4"),
-        (t4("mps", false), "Tesla-T4"),
-        (t4("time-slicing", true), "Tesla-T4"),
-        (t4("time-slicing", false), "Tesla-T4"),
+        (a100_mig_mixed(), "NVIDIA-A100-SXM4-80GB"),
+        (a100_mig_single(), "NVIDIA-A100-SXM4-80GB"),
+        (t4_renamed("mps"), "Tesla-T4"),
+        (t4("mps"), "Tesla-T4"),
+        (t4_renamed("time-slicing"), "Tesla-T4"),
+        (t4("time-slicing"), "Tesla-T4"),
         (v100(), "Tesla-V100-SXM2-16GB"),
     ] {
         let world = World::shipped(std::slice::from_ref(&node), &[]);

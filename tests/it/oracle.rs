@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use apportion_core::policy::SharingRule;
+use apportion_testing::Node;
 use serde_json::{Value, json};
-
-use super::fixtures::Node;
 
 /// Whether a resource is one of GPUs.
 pub fn is_gpu(key: &str) -> bool {

@@ -6,11 +6,12 @@ use apportion_core::extender::evict;
 use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::{PodRequest, Purpose, Reservations};
 use apportion_core::policy::governance::OnUnknown;
+use apportion_testing::{Node, set, t4_renamed};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::fixtures::{Node, World, args, ledger, on, pod, policies, t4, with};
+use super::fixtures::{World, args, ledger, on, pod, policies};
 
 const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
     ("lab", &[("apportion.dev/policy", "lab")]),
@@ -44,23 +45,23 @@ fn world(nodes: &[Node], pods: &[Value]) -> World {
 /// A pod of a namespace and priority that asks for time slices.
 fn shares(namespace: &str, uid: &str, priority: i32, count: u64) -> Value {
     let pod = pod(&[("gpu.shared", &count.to_string())]);
-    let pod = with(pod, "/metadata/namespace", json!(namespace));
-    let pod = with(pod, "/metadata/uid", json!(uid));
-    let pod = with(pod, "/metadata/name", json!(uid));
-    with(pod, "/spec/priority", json!(priority))
+    let pod = set(pod, "/metadata/namespace", json!(namespace));
+    let pod = set(pod, "/metadata/uid", json!(uid));
+    let pod = set(pod, "/metadata/name", json!(uid));
+    set(pod, "/spec/priority", json!(priority))
 }
 
 fn leaving(pod: Value) -> Value {
-    with(pod, "/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))
+    set(pod, "/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))
 }
 
-fn declaring(pod: Value, memory: &str) -> Value {
-    with(pod, "/metadata/annotations/apportion.dev~1gpu-memory", json!(memory))
+fn declaring_memory(pod: Value, memory: &str) -> Value {
+    set(pod, "/metadata/annotations/apportion.dev~1gpu-memory", json!(memory))
 }
 
 /// Four T4, each cut into four: 16 time slices.
 fn slices(name: &str) -> Node {
-    t4("time-slicing", true).named(name)
+    t4_renamed("time-slicing").named(name)
 }
 
 /// The preempt verb's answer: `node: uid uid; node: uid`.
@@ -152,7 +153,7 @@ fn in_tree_victims_and_those_that_our_limits_need_beside() {
         ),
         (
             "the wrong sharing: nothing helps",
-            with(
+            set(
                 shares("lab", "p", 9, 1),
                 "/spec/containers/0/resources/limits",
                 json!({"nvidia.com/mig-1g.10gb": "1"}),
@@ -202,14 +203,14 @@ fn whole_pods_nulls_and_unknown_nodes() {
     }
     // A pod that can not be judged is not let in by anybody's leaving.
     world.on_unknown = OnUnknown::Refuse;
-    let stranger = with(apart, "/metadata/namespace", json!("new"));
+    let stranger = set(apart, "/metadata/namespace", json!("new"));
     assert_eq!(preempted(&world, &question(&stranger, &[("a", &["x"])])), "");
 }
 
 /// The scheduler's verdict on a node where victims are leaving decides whether it evicts others elsewhere.
 #[test]
 fn a_nominated_node_is_waited_for() {
-    let nominated = |pod: Value| with(pod, "/status/nominatedNodeName", json!("a"));
+    let nominated = |pod: Value| set(pod, "/status/nominatedNodeName", json!("a"));
     let pod = || shares("apart", "p", 9, 1);
     let stranger = |uid: &str, priority| on(shares("lab", uid, priority, 1), "a");
     for (what, pod, there, waits) in [
@@ -299,13 +300,13 @@ fn what_a_filter_call_wishes_for() {
         ),
         (
             "Never",
-            with(pod(), "/spec/preemptionPolicy", json!("Never")),
+            set(pod(), "/spec/preemptionPolicy", json!("Never")),
             vec![there("lab", "x", 3, "a")],
             None,
         ),
         (
             "not while the scheduler makes room",
-            with(pod(), "/status/nominatedNodeName", json!("b")),
+            set(pod(), "/status/nominatedNodeName", json!("b")),
             vec![there("lab", "x", 3, "a")],
             None,
         ),
@@ -317,7 +318,7 @@ fn what_a_filter_call_wishes_for() {
         ),
         (
             "not where it is the wrong sharing",
-            with(
+            set(
                 pod(),
                 "/spec/containers/0/resources/limits",
                 json!({"nvidia.com/gpu": "1"}),
@@ -407,7 +408,7 @@ fn there(at: usize, resident: &Resident) -> Value {
         ),
         "a",
     );
-    let pod = declaring(pod, &format!("{}Gi", resident.memory));
+    let pod = declaring_memory(pod, &format!("{}Gi", resident.memory));
     if resident.leaving { leaving(pod) } else { pod }
 }
 
@@ -437,7 +438,7 @@ proptest! {
         (priority, count) in (0..6i32, 1..6u64),
         given in 0..3usize,
     ) {
-        let pod = declaring(shares(namespace, "p", priority, count), "2Gi");
+        let pod = declaring_memory(shares(namespace, "p", priority, count), "2Gi");
         let given = (0..residents.len()).find(|at| *at == given && residents[*at].priority < priority);
         let name = given.map_or("unseen".to_owned(), |at| format!("r{at}"));
         let pods: Vec<Value> = residents.iter().enumerate().map(|(at, resident)| there(at, resident)).collect();

@@ -9,11 +9,12 @@ use apportion_core::gpu::Strategy as Sharing;
 use apportion_core::inventory::PodSummary;
 use apportion_core::policy::SharingRule;
 use apportion_core::policy::{Mode, Policy};
+use apportion_testing::set;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FailurePersistence};
 use serde_json::{Value, json};
 
-use super::fixtures::{Answer, review, with};
+use super::fixtures::{Answer, review};
 use super::generate::{Case, case, case_under, forged_decision};
 use super::oracle::{self, PodQuery, container_ask, containers, count, is_gpu};
 use super::tree::{DECISION, HIDDEN, narrows, required, without_what_may_change};
@@ -221,7 +222,7 @@ proptest! {
         let first = admit(&case);
         if let Some(policy) = enforced(&case, &first) {
             // Also where somebody has put another on a pod that needs nothing else.
-            let tampered = with(first.pod.clone(), "/metadata/annotations/apportion.dev~1decision", json!(forged));
+            let tampered = set(first.pod.clone(), "/metadata/annotations/apportion.dev~1decision", json!(forged));
             for answer in [&first, &case.world(0).admit(case.namespace, &tampered)] {
                 // What somebody forged on a pod that asks for no GPU is theirs: nobody reads it.
                 let Some(strategy) = answer.strategy else { continue };
@@ -245,12 +246,12 @@ proptest! {
             let governs = case.policies.iter().any(|p| p.namespaces.requirements.is_empty());
             prop_assert!(governs || !answer.patched && answer.outcome == AdmissionOutcome::Ungoverned, "{:?}", answer);
         }
-        let created = with(review(case.namespace, &case.pod, false), "/request/oldObject", case.pod.clone());
+        let created = set(review(case.namespace, &case.pod, false), "/request/oldObject", case.pod.clone());
         for (pointer, value) in [("/request/operation", operation), ("/request/subResource", resource), ("/request/kind/kind", "Deployment")] {
-            let answer = world.admit_body(&with(created.clone(), pointer, json!(value)));
+            let answer = world.admit_body(&set(created.clone(), pointer, json!(value)));
             prop_assert!(!answer.patched && answer.denial.is_none() && answer.pending_admission.is_none() && matches!(answer.outcome, AdmissionOutcome::Skipped | AdmissionOutcome::Advised | AdmissionOutcome::Ungoverned), "{:?}", answer);
         }
-        let mirror = with(case.pod.clone(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
+        let mirror = set(case.pod.clone(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
         let answer = world.admit(case.namespace, &mirror);
         prop_assert!(!answer.patched && answer.denial.is_none(), "{:?}", answer);
     }

@@ -4,10 +4,11 @@ use apportion_core::admission::AdmissionOutcome;
 use apportion_core::admission::review;
 use apportion_core::extender::wire::{Args, PreemptionArgs};
 use apportion_core::extender::{AnswerSize, preempt, prioritize};
+use apportion_testing::{Node, a100, a100_mig_mixed, t4};
 use serde_json::{Value, json};
 
-use super::fixtures::{Node, World, a100, a100_mixed, ledger, on, pod, shipped, t4};
-use super::rows::{WHOLE, show};
+use super::fixtures::{World, ledger, on, pod, shipped_policies};
+use super::rows::{WHOLE, describe};
 
 /// Every file, by folder.
 pub const ADMISSION: &[&str] = &[
@@ -46,8 +47,8 @@ fn body(folder: &str, name: &str) -> Value {
 fn nodes() -> [Node; 3] {
     [
         a100().named("a100-whole"),
-        a100_mixed().named("a100-mig"),
-        t4("time-slicing", false).named("t4-ts"),
+        a100_mig_mixed().named("a100-mig"),
+        t4("time-slicing").named("t4-ts"),
     ]
 }
 
@@ -58,7 +59,7 @@ pub fn world(pods: &[Value]) -> World {
         ("tenants", &[("apportion.dev/policy", "multi-tenant")]),
         ("dev", &[("apportion.dev/policy", "development")]),
     ];
-    World::new(shipped(), ledger(&nodes(), pods, namespaces))
+    World::new(shipped_policies(), ledger(&nodes(), pods, namespaces))
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn reviews() {
             );
             assert_eq!(answer.pod, body["request"]["object"], "{name}");
         } else {
-            assert_eq!(show(&answer), expected, "{name}");
+            assert_eq!(describe(&answer), expected, "{name}");
         }
         let promises = outcome == AdmissionOutcome::Rewritten && body["request"]["dryRun"] == false;
         assert_eq!(answer.pending_admission.is_some(), promises, "{name}");
@@ -207,7 +208,7 @@ fn preemptions() {
         let args: PreemptionArgs<'_> = serde_json::from_slice(&recorded).unwrap();
         let answer = json!(preempt(&args, &world(&[]).extender()));
         assert_eq!(answer, json!({"NodeNameToMetaVictims": {}}), "{name}");
-        let free = World::new(shipped(), ledger(&nodes(), &[], &[("train", &[])]));
+        let free = World::new(shipped_policies(), ledger(&nodes(), &[], &[("train", &[])]));
         let answer = json!(preempt(&args, &free.extender()));
         let victims = &answer["NodeNameToMetaVictims"]["t4-ts"];
         assert_eq!(victims["Pods"][0], json!({"UID": victim}), "{name}");

@@ -1,10 +1,9 @@
 //! Nodes.
 
+use apportion_testing::{Naming, Node};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-
-use crate::fixtures::Node;
 
 /// Product, MiB, and MIG profiles with their MiB.
 pub type Model = (&'static str, u64, &'static [(&'static str, u64)]);
@@ -33,44 +32,40 @@ pub fn node() -> impl Strategy<Value = Node> {
         select(MODELS),
         any::<Index>(),
         sharing,
-        any::<bool>(),
+        select(vec![Naming::Same, Naming::Renamed]),
         1..5u64,
         2..5u64,
         select(vec!["a", "b"]),
         option::weighted(0.4, twist()),
     )
         .prop_map(
-            |(kind, (product, memory, profiles), which, sharing, renamed, count, replicas, zone, twist)| {
+            |(kind, (product, memory, profiles), which, sharing, naming, count, replicas, zone, twist)| {
                 let mig = (!profiles.is_empty()).then(|| profiles[which.index(profiles.len())]);
                 let node = match (kind, mig) {
                     (0 | 1, _) => Node::whole(product, 2 * count, memory),
-                    (2, Some((profile, mib))) => Node::single(product, profile, count, mib),
-                    (3, Some((profile, mib))) => Node::mixed(product, profile, count, mib),
+                    (2, Some((profile, mib))) => Node::mig_single(product, profile, count, mib),
+                    (3, Some((profile, mib))) => Node::mig_mixed(product, profile, count, mib),
                     (4, Some(_)) => profiles
                         .iter()
                         .fold(Node::whole(product, count, memory), |node, (profile, mib)| {
                             node.with_mig(product, profile, count, *mib)
                         }),
-                    (5, Some((profile, _))) => Node::mixed_in_slices(product, profile, (count, replicas), renamed),
+                    (5, Some((profile, _))) => Node::mig_time_sliced(product, profile, (count, replicas), naming),
                     (6, Some((profile, mib))) => Node::shared(
                         &format!("{product}-MIG-{profile}"),
                         (count, replicas),
                         mib,
                         "time-slicing",
-                        renamed,
+                        naming,
                     )
                     .label("nvidia.com/gpu.slices.gi", "1"),
                     (7, _) if twist.is_none() => Node::new("", "", ""),
-                    _ => Node::shared(product, (count, replicas), memory, sharing, renamed),
+                    _ => Node::shared(product, (count, replicas), memory, sharing, naming),
                 };
                 let node = node.label("zone", zone);
                 match twist {
                     Some((key, Some(value))) => node.label(key, value),
-                    Some((key, None)) => {
-                        let mut node = node;
-                        node.labels.remove(key);
-                        node
-                    }
+                    Some((key, None)) => node.without_label(key),
                     None => node,
                 }
             },

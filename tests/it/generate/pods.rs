@@ -1,13 +1,13 @@
 //! Pods.
 
 use apportion_core::gpu::Strategy as Sharing;
+use apportion_testing::set;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::{collection::vec, option};
 use serde_json::{Map, Value, json};
 
 use super::nodes::MODELS;
-use crate::fixtures::with;
 
 const RESOURCES: &[&str] = &[
     "gpu",
@@ -52,11 +52,11 @@ pub fn pod() -> impl Strategy<Value = Value> {
     );
     (lists, labels, annotations, overhead, tolerations, constraints, unknown, reach()).prop_map(
         |((main, init), labels, (decision, memory, mirror), overhead, tolerations, (selector, affinity), unknown, reach)| {
-            let name = |at: usize, prefix: &str, container: Value| with(container, "/name", json!(format!("{prefix}{at}")));
+            let name = |at: usize, prefix: &str, container: Value| set(container, "/name", json!(format!("{prefix}{at}")));
             let main: Vec<Value> = main.into_iter().enumerate().map(|(at, c)| name(at, "c", c)).collect();
             let init: Vec<Value> = init.into_iter().enumerate().map(|(at, (c, sidecar))| {
                 let c = name(at, "i", c);
-                if sidecar { with(c, "/restartPolicy", json!("Always")) } else { c }
+                if sidecar { set(c, "/restartPolicy", json!("Always")) } else { c }
             }).collect();
             let mut pod = json!({"metadata": {"generateName": "p-", "labels": labels}, "spec": {"containers": main}, "status": {}});
             let parts = [
@@ -71,11 +71,11 @@ pub fn pod() -> impl Strategy<Value = Value> {
             ];
             for (pointer, value) in parts {
                 if let Some(value) = value {
-                    pod = with(pod, pointer, value);
+                    pod = set(pod, pointer, value);
                 }
             }
             if let Some((pointer, value)) = reach {
-                pod = with(pod, pointer, value);
+                pod = set(pod, pointer, value);
             }
             for (at, (place, value)) in unknown.into_iter().enumerate() {
                 inject(&mut pod, place, format!("x-unknown-{at}"), value);
@@ -224,7 +224,7 @@ fn container() -> impl Strategy<Value = Value> {
         };
         let container = json!({"image": "cuda", "resources": {"limits": list(1), "requests": list(2)}});
         match environment {
-            Some((env, from)) => with(with(container, "/env", env), "/envFrom", from),
+            Some((env, from)) => set(set(container, "/env", env), "/envFrom", from),
             None => container,
         }
     })
@@ -317,7 +317,7 @@ fn term() -> impl Strategy<Value = Value> {
     let expressions =
         (vec(expression(), 1..3), option::weighted(0.2, Just(fields))).prop_map(|(expressions, fields)| {
             let term = json!({"matchExpressions": expressions});
-            fields.map_or(term.clone(), |fields| with(term, "/matchFields", fields))
+            fields.map_or(term.clone(), |fields| set(term, "/matchFields", fields))
         });
     prop_oneof![2 => odd, 5 => expressions]
 }
