@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 use super::fixtures::{on, pod, policies};
-use super::stand::plain_client;
+use super::test_server::plain_client;
 
 /// What the API server does with a call to bind.
 #[derive(Clone, Copy, Debug)]

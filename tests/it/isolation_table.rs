@@ -5,9 +5,9 @@ use apportion_core::admission::AdmissionOutcome;
 use apportion_testing::{a100, a100_mig_mixed, set};
 use serde_json::{Value, json};
 
-use super::change_table::debug;
 use super::fixtures::{Answer, World, pod};
 use super::rows::gpu;
+use super::update_table::debug;
 
 pub const TENANT: &str = "multi-tenant";
 

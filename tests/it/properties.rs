@@ -15,9 +15,9 @@ use proptest::test_runner::{Config, FailurePersistence};
 use serde_json::{Value, json};
 
 use super::fixtures::{Answer, review};
-use super::generate::{Case, case, case_under, forged_decision};
+use super::generators::{Case, case, case_under, forged_decision};
 use super::oracle::{self, PodQuery, container_ask, containers, count, is_gpu};
-use super::tree::{DECISION, HIDDEN, narrows, required, without_what_may_change};
+use super::patch_scope::{DECISION, HIDDEN, narrows, required, without_what_may_change};
 
 /// Enough cases to be convincing; `PROPTEST_CASES` asks for more or fewer.
 pub fn config() -> Config {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::fixtures::{Answer, on, pod};
 use super::oracle::{container_ask, containers};
-use super::tree::required;
+use super::patch_scope::required;
 
 /// An answer in one line: what each container asks for, and what was said to the scheduler, without `nvidia.com/`.
 pub fn describe(answer: &Answer) -> String {

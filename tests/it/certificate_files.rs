@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use reqwest::Identity;
 
-use crate::stand::{Setup, Stand, client};
+use crate::test_server::{ServerConfig, TestServer, client};
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
@@ -43,9 +43,9 @@ async fn the_extender_takes_only_clients_of_its_authority() {
     let authorities = dir.path().join("clients.crt");
     fs::write(&authorities, clients.pem()).unwrap();
     let tls = ServerTls::for_clients_of(Resolver::new(issued.material), &authorities).unwrap();
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         extender: Some(tls),
-        ..Setup::default()
+        ..ServerConfig::default()
     });
     let ask = async |identity: Option<Identity>| {
         let client = identity
@@ -54,7 +54,7 @@ async fn the_extender_takes_only_clients_of_its_authority() {
         client
             .build()
             .unwrap()
-            .post(format!("https://{}/filter", stand.extender))
+            .post(format!("https://{}/filter", server.extender))
             .body("{}")
             .send()
             .await
@@ -69,8 +69,8 @@ async fn the_extender_takes_only_clients_of_its_authority() {
         let error = ask(unknown).await.unwrap_err();
         assert!(!error.is_status() && !error.is_timeout(), "{error:?}");
     }
-    assert_eq!(stand.seen.handshakes.load(Ordering::Relaxed), 3);
-    assert_eq!(stand.seen.answered.lock().unwrap().len(), 1);
+    assert_eq!(server.events.handshakes.load(Ordering::Relaxed), 3);
+    assert_eq!(server.events.answered.lock().unwrap().len(), 1);
 }
 
 /// Writes a Secret volume as the kubelet does: files in a new directory, to which a link is then moved.
@@ -98,9 +98,9 @@ async fn a_renewed_secret_is_served_and_a_broken_one_is_not() {
     };
     let follower = Follower::start(files).unwrap();
     let tls = ServerTls::for_any_client(follower.resolver()).unwrap();
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         webhook: Some(tls),
-        ..Setup::default()
+        ..ServerConfig::default()
     });
     let (reloads, faults) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&reloads), Arc::clone(&faults));
@@ -113,7 +113,7 @@ async fn a_renewed_secret_is_served_and_a_broken_one_is_not() {
     let shown = async |issued: &SelfSigned| {
         let client = client(&issued.ca_pem).build().unwrap();
         client
-            .post(format!("https://{}/mutate", stand.webhook))
+            .post(format!("https://{}/mutate", server.webhook))
             .body("{}")
             .send()
             .await
@@ -127,7 +127,7 @@ async fn a_renewed_secret_is_served_and_a_broken_one_is_not() {
     assert!(shown(&first).await);
     let kept = client(&first.ca_pem).build().unwrap();
     let keep = async || {
-        kept.post(format!("https://{}/mutate", stand.webhook))
+        kept.post(format!("https://{}/mutate", server.webhook))
             .body("{}")
             .send()
             .await
@@ -186,21 +186,24 @@ async fn what_make_sh_writes_is_served_with() {
     .unwrap();
     let webhook = ServerTls::for_any_client(follower.resolver()).unwrap();
     let extender = ServerTls::for_clients_of(follower.resolver(), &out.join("ca.crt")).unwrap();
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         webhook: Some(webhook),
         extender: Some(extender),
-        ..Setup::default()
+        ..ServerConfig::default()
     });
     let scheduler = Identity::from_pem((read("client.crt") + &read("client.key")).as_bytes()).unwrap();
     let builder = client(&read("ca.crt")).identity(scheduler);
     let client = builder
-        .resolve("apportion.apportion-system.svc", stand.webhook)
+        .resolve("apportion.apportion-system.svc", server.webhook)
         .build()
         .unwrap();
     for url in [
-        format!("https://apportion.apportion-system.svc:{}/mutate", stand.webhook.port()),
-        format!("https://localhost:{}/mutate", stand.webhook.port()),
-        format!("https://127.0.0.1:{}/filter", stand.extender.port()),
+        format!(
+            "https://apportion.apportion-system.svc:{}/mutate",
+            server.webhook.port()
+        ),
+        format!("https://localhost:{}/mutate", server.webhook.port()),
+        format!("https://127.0.0.1:{}/filter", server.extender.port()),
     ] {
         assert_eq!(
             client.post(&url).body("{}").send().await.unwrap().status(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use apportion::server::limits::Limits;
 use apportion::server::role::Role;
 
-use crate::stand::{Raw, Setup, Stand, self_signed};
+use crate::test_server::{RawClient, ServerConfig, TestServer, self_signed};
 
 /// Each wait is of another length, so that a test tells which one ended it.
 fn impatient(role: Role) -> Limits {
@@ -29,25 +29,25 @@ fn assert_waited(since: Instant, wait: Duration) {
 #[tokio::test]
 async fn a_handshake_that_does_not_come_is_cut() {
     let (tls, _) = self_signed();
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         webhook: Some(tls),
         limits: impatient,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut silent = Raw::connect(stand.webhook).await;
+    let mut silent = RawClient::connect(server.webhook).await;
     let connected = Instant::now();
     assert_eq!(silent.receive().await, "");
     assert_waited(connected, impatient(Role::Webhook).handshake);
-    assert_eq!(stand.seen.handshakes.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(server.events.handshakes.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
 async fn a_first_request_that_trickles_is_cut() {
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         limits: impatient,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut trickling = Raw::connect(stand.webhook).await;
+    let mut trickling = RawClient::connect(server.webhook).await;
     let connected = Instant::now();
     trickling.send("POST /mutate HTTP/1.1\r\nhost:").await;
     assert_eq!(trickling.receive().await, "");
@@ -56,13 +56,13 @@ async fn a_first_request_that_trickles_is_cut() {
 
 #[tokio::test]
 async fn a_body_that_trickles_is_refused() {
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         limits: impatient,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut trickling = Raw::connect(stand.webhook).await;
+    let mut trickling = RawClient::connect(server.webhook).await;
     let connected = Instant::now();
-    trickling.ask_half().await;
+    trickling.send_half_request().await;
     let answer = trickling.receive().await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.ends_with("the body did not arrive within 400ms"), "{answer}");
@@ -71,14 +71,14 @@ async fn a_body_that_trickles_is_refused() {
 
 #[tokio::test]
 async fn an_idle_connection_outlives_the_wait_for_a_first_request() {
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         limits: impatient,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut client = Raw::connect(stand.webhook).await;
-    assert!(client.ask("{}").await.starts_with("HTTP/1.1 200 "));
+    let mut client = RawClient::connect(server.webhook).await;
+    assert!(client.request("{}").await.starts_with("HTTP/1.1 200 "));
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert!(client.ask("{}").await.starts_with("HTTP/1.1 200 "));
+    assert!(client.request("{}").await.starts_with("HTTP/1.1 200 "));
     let idle = Instant::now();
     assert_eq!(client.receive().await, "");
     assert_waited(idle, impatient(Role::Webhook).idle);
@@ -90,14 +90,14 @@ async fn one_connection_too_many_waits_until_another_ends() {
         connections: 1,
         ..Limits::for_role(role)
     };
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         limits,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut first = Raw::connect(stand.webhook).await;
-    assert!(first.ask("{}").await.starts_with("HTTP/1.1 200 "));
-    let mut second = Raw::connect(stand.webhook).await;
-    let waiting = tokio::spawn(async move { second.ask("{}").await });
+    let mut first = RawClient::connect(server.webhook).await;
+    assert!(first.request("{}").await.starts_with("HTTP/1.1 200 "));
+    let mut second = RawClient::connect(server.webhook).await;
+    let waiting = tokio::spawn(async move { second.request("{}").await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!waiting.is_finished());
     drop(first);

@@ -7,27 +7,27 @@ use apportion::server::role::Role;
 use apportion::server::route::Route;
 use reqwest::{StatusCode, Version};
 
-use crate::stand::{Raw, Setup, Stand, client, plain_client, self_signed};
+use crate::test_server::{RawClient, ServerConfig, TestServer, client, plain_client, self_signed};
 
 #[tokio::test]
 async fn each_route_answers_over_both_http_versions_by_alpn() {
     let (tls, ca_pem) = self_signed();
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         webhook: Some(tls.clone()),
         extender: Some(tls),
-        ..Setup::default()
+        ..ServerConfig::default()
     });
     let h1 = client(&ca_pem).http1_only().build().unwrap();
     let h2 = client(&ca_pem).build().unwrap();
     for (client, version) in [(h1, Version::HTTP_11), (h2, Version::HTTP_2)] {
         for (url, answer) in [
             (
-                format!("https://localhost:{}/mutate?timeout=10s", stand.webhook.port()),
+                format!("https://localhost:{}/mutate?timeout=10s", server.webhook.port()),
                 "{}",
             ),
-            (format!("https://{}/filter", stand.extender), "filter {}"),
-            (format!("https://{}/prioritize", stand.extender), "prioritize {}"),
-            (format!("https://{}/preempt", stand.extender), "preempt {}"),
+            (format!("https://{}/filter", server.extender), "filter {}"),
+            (format!("https://{}/prioritize", server.extender), "prioritize {}"),
+            (format!("https://{}/preempt", server.extender), "preempt {}"),
         ] {
             let response = client.post(&url).body("{}").send().await.unwrap();
             assert_eq!(
@@ -40,18 +40,18 @@ async fn each_route_answers_over_both_http_versions_by_alpn() {
             assert_eq!(response.text().await.unwrap(), answer);
         }
     }
-    let answered = stand.seen.answered.lock().unwrap();
+    let answered = server.events.answered.lock().unwrap();
     assert_eq!(answered[0], (Role::Webhook, Some(Route::Mutate), 200));
     assert_eq!(answered.len(), 8);
 }
 
 #[tokio::test]
 async fn admin_tells_of_life_readiness_and_metrics() {
-    let stand = Stand::start(Setup::default());
+    let server = TestServer::start(ServerConfig::default());
     let client = plain_client();
     let get = async |path: &str| {
         let response = client
-            .get(format!("http://{}{path}", stand.admin))
+            .get(format!("http://{}{path}", server.admin))
             .send()
             .await
             .unwrap();
@@ -61,7 +61,7 @@ async fn admin_tells_of_life_readiness_and_metrics() {
     let text = |status, body: &str| (status, "text/plain; charset=utf-8".to_owned(), body.to_owned());
     assert_eq!(get("/livez").await, text(200, "ok"));
     assert_eq!(get("/readyz").await, text(200, "ok"));
-    stand.echo.not_ready.store(true, Ordering::Relaxed);
+    server.echo.not_ready.store(true, Ordering::Relaxed);
     assert_eq!(get("/readyz").await, text(503, "nodes are not listed yet"));
     assert_eq!(get("/livez").await, text(200, "ok"));
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -73,39 +73,39 @@ async fn admin_tells_of_life_readiness_and_metrics() {
 
 #[tokio::test]
 async fn what_is_not_served_is_refused_with_what_is() {
-    let stand = Stand::start(Setup::default());
+    let server = TestServer::start(ServerConfig::default());
     let client = plain_client();
     let webhook = "this is the webhook listener, for POST /mutate\n";
     let extender = "this is the extender listener, for POST /filter, POST /prioritize, POST /preempt, POST /bind\n";
     let admin = "this is the admin listener, for GET /livez, GET /readyz, GET /metrics, GET /breaches\n";
     for (request, status, said) in [
         (
-            client.get(format!("http://{}/mutate", stand.webhook)),
+            client.get(format!("http://{}/mutate", server.webhook)),
             405,
             format!("GET /mutate is not served: {webhook}"),
         ),
         (
-            client.post(format!("http://{}/", stand.webhook)),
+            client.post(format!("http://{}/", server.webhook)),
             404,
             format!("POST / is not served: {webhook}"),
         ),
         (
-            client.post(format!("http://{}/mutate/", stand.webhook)),
+            client.post(format!("http://{}/mutate/", server.webhook)),
             404,
             format!("POST /mutate/ is not served: {webhook}"),
         ),
         (
-            client.put(format!("http://{}/filter", stand.extender)),
+            client.put(format!("http://{}/filter", server.extender)),
             405,
             format!("PUT /filter is not served: {extender}"),
         ),
         (
-            client.get(format!("http://{}/readyz", stand.extender)),
+            client.get(format!("http://{}/readyz", server.extender)),
             404,
             format!("GET /readyz is not served: {extender}"),
         ),
         (
-            client.delete(format!("http://{}/livez", stand.admin)),
+            client.delete(format!("http://{}/livez", server.admin)),
             405,
             format!("DELETE /livez is not served: {admin}"),
         ),
@@ -115,14 +115,14 @@ async fn what_is_not_served_is_refused_with_what_is() {
         assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
         assert_eq!(response.text().await.unwrap(), said);
     }
-    assert_eq!(stand.seen.answered.lock().unwrap()[0], (Role::Webhook, None, 405));
+    assert_eq!(server.events.answered.lock().unwrap()[0], (Role::Webhook, None, 405));
 }
 
 #[tokio::test]
 async fn a_refusal_keeps_its_status_and_sentence() {
-    let stand = Stand::start(Setup::default());
+    let server = TestServer::start(ServerConfig::default());
     let request = plain_client()
-        .post(format!("http://{}/mutate", stand.webhook))
+        .post(format!("http://{}/mutate", server.webhook))
         .body("refuse");
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
@@ -133,11 +133,11 @@ async fn a_refusal_keeps_its_status_and_sentence() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_and_the_client_reads_why() {
     let (tls, ca_pem) = self_signed();
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         webhook: Some(tls),
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let url = format!("https://{}/mutate", stand.webhook);
+    let url = format!("https://{}/mutate", server.webhook);
     let most = Limits::for_role(Role::Webhook).body.get();
     for client in [
         client(&ca_pem).http1_only().build().unwrap(),
@@ -161,16 +161,16 @@ async fn a_body_over_the_limit_is_refused_and_the_client_reads_why() {
 #[tokio::test]
 async fn a_declared_length_over_the_limit_is_refused_before_a_byte_of_it() {
     let limits = |role| Limits::for_role(role).with_body(ByteCount::bytes(10));
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         limits,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut declared = Raw::connect(stand.webhook).await;
+    let mut declared = RawClient::connect(server.webhook).await;
     declared
         .send("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n")
         .await;
     assert!(declared.receive().await.starts_with("HTTP/1.1 413 "));
-    let mut chunked = Raw::connect(stand.webhook).await;
+    let mut chunked = RawClient::connect(server.webhook).await;
     chunked
         .send("POST /mutate HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n6\r\n123456\r\n")
         .await;
@@ -181,25 +181,25 @@ async fn a_declared_length_over_the_limit_is_refused_before_a_byte_of_it() {
 #[tokio::test]
 async fn a_client_that_sends_all_before_it_reads_still_reads_the_refusal() {
     let limits = |role| Limits::for_role(role).with_body(ByteCount::kib(1));
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         limits,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut deaf = Raw::connect(stand.webhook).await;
-    let answer = deaf.ask(&" ".repeat(16 * 1024 * 1024)).await;
+    let mut deaf = RawClient::connect(server.webhook).await;
+    let answer = deaf.request(&" ".repeat(16 * 1024 * 1024)).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(deaf.ask("{}").await.starts_with("HTTP/1.1 200 "));
+    assert!(deaf.request("{}").await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
 async fn a_panic_costs_one_request() {
-    let stand = Stand::start(Setup::default());
-    let mut client = Raw::connect(stand.webhook).await;
-    let answer = client.ask("panic").await;
+    let server = TestServer::start(ServerConfig::default());
+    let mut client = RawClient::connect(server.webhook).await;
+    let answer = client.request("panic").await;
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     assert!(answer.ends_with("internal error; the log says more"), "{answer}");
-    assert!(client.ask("{}").await.starts_with("HTTP/1.1 200 "));
-    assert_eq!(stand.seen.panics.load(Ordering::Relaxed), 1);
+    assert!(client.request("{}").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(server.events.panics.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -208,13 +208,13 @@ async fn too_much_at_one_time_is_put_off() {
         in_flight: 1,
         ..Limits::for_role(role)
     };
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         limits,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
-    let mut first = Raw::connect(stand.webhook).await;
-    first.ask_half().await;
-    let url = format!("http://{}/mutate", stand.webhook);
+    let mut first = RawClient::connect(server.webhook).await;
+    first.send_half_request().await;
+    let url = format!("http://{}/mutate", server.webhook);
     let second = async || plain_client().post(&url).body("{}").send().await.unwrap();
     let mut refused = second().await;
     while refused.status() == StatusCode::OK {
@@ -226,6 +226,6 @@ async fn too_much_at_one_time_is_put_off() {
         refused.text().await.unwrap(),
         "too many requests at one time; try again"
     );
-    assert!(first.ask_rest().await.ends_with("1234"));
+    assert!(first.finish_request().await.ends_with("1234"));
     assert_eq!(second().await.status(), StatusCode::OK);
 }

@@ -8,9 +8,9 @@ use apportion_core::policy::{Mode, Policy};
 use apportion_testing::Node;
 use serde_json::Value;
 
-use super::generate::NAMESPACES;
-use super::oracle::{PodQuery, Reading, effective, read};
-use super::properties::declared_memory;
+use crate::generators::NAMESPACES;
+use crate::oracle::{PodQuery, Reading, effective, read};
+use crate::properties::declared_memory;
 
 /// What one pod holds, and on what terms.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::stand;
+use crate::test_server;
 
 const CLUSTER: &str = "examples/cluster/cluster.json";
 
@@ -167,7 +167,7 @@ impl Server {
             admin,
         };
         let deadline = Instant::now() + Duration::from_secs(10);
-        let client = stand::plain_client();
+        let client = test_server::plain_client();
         loop {
             let url = format!("http://{}/readyz", server.admin);
             if client.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
@@ -192,7 +192,7 @@ impl Server {
 
     async fn metric(&self, line: &str) -> bool {
         let url = format!("http://{}/metrics", self.admin);
-        let text = stand::plain_client()
+        let text = test_server::plain_client()
             .get(url)
             .send()
             .await
@@ -269,9 +269,12 @@ async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_ht
     for (version, client) in [
         (
             reqwest::Version::HTTP_11,
-            stand::client(&server.ca).http1_only().build().unwrap(),
+            test_server::client(&server.ca).http1_only().build().unwrap(),
         ),
-        (reqwest::Version::HTTP_2, stand::client(&server.ca).build().unwrap()),
+        (
+            reqwest::Version::HTTP_2,
+            test_server::client(&server.ca).build().unwrap(),
+        ),
     ] {
         for (name, expected) in [
             ("deployment-create", None),
@@ -384,7 +387,7 @@ async fn ephemeral_containers_are_checked_over_real_tls() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = recorded_cluster(dir.path());
     let server = Server::start(dir.path(), "policies", &cluster).await;
-    let client = stand::client(&server.ca).build().unwrap();
+    let client = test_server::client(&server.ca).build().unwrap();
     let text = recorded("admission/pod-update-ephemeralcontainers-subresource.json");
     let mutate = async |namespace: &str, env: Option<Value>| -> (Value, Value) {
         let mut body: Value = serde_json::from_str(&text).unwrap();
@@ -447,7 +450,7 @@ async fn changed_policies_are_taken_over_and_broken_ones_are_not() {
     write("time-slicing");
     let cluster = recorded_cluster(dir.path());
     let server = Server::start(dir.path(), policies.to_str().unwrap(), &cluster).await;
-    let client = stand::client(&server.ca).build().unwrap();
+    let client = test_server::client(&server.ca).build().unwrap();
     let strategy = async || -> String {
         let answer = client
             .post(format!("https://{}/mutate", server.webhook))

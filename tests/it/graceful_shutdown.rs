@@ -4,32 +4,32 @@ use std::time::{Duration, Instant};
 
 use apportion::server::drain::DrainTimes;
 
-use crate::stand::{Raw, Setup, Stand, client, plain_client, self_signed};
+use crate::test_server::{RawClient, ServerConfig, TestServer, client, plain_client, self_signed};
 
 const DELAY: Duration = Duration::from_millis(500);
 
-fn draining() -> Setup {
-    Setup {
+fn draining() -> ServerConfig {
+    ServerConfig {
         times: DrainTimes {
             delay: DELAY,
             deadline: Duration::from_secs(1),
         },
-        ..Setup::default()
+        ..ServerConfig::default()
     }
 }
 
 #[tokio::test]
 async fn requests_are_answered_until_the_end_and_clients_asked_to_go() {
-    let stand = Stand::start(draining());
-    let (webhook, admin) = (stand.webhook, stand.admin);
-    let mut idle = Raw::connect(webhook).await;
-    assert!(!idle.ask("{}").await.contains("connection: close"));
-    let mut busy = Raw::connect(webhook).await;
-    busy.ask_half().await;
+    let server = TestServer::start(draining());
+    let (webhook, admin) = (server.webhook, server.admin);
+    let mut idle = RawClient::connect(webhook).await;
+    assert!(!idle.request("{}").await.contains("connection: close"));
+    let mut busy = RawClient::connect(webhook).await;
+    busy.send_half_request().await;
     tokio::time::sleep(Duration::from_millis(50)).await;
 
     let signal = Instant::now();
-    let ended = stand.stop();
+    let ended = server.stop();
     tokio::time::sleep(Duration::from_millis(50)).await;
     let readyz = plain_client()
         .get(format!("http://{admin}/readyz"))
@@ -42,9 +42,9 @@ async fn requests_are_answered_until_the_end_and_clients_asked_to_go() {
         "shutting down: send requests to another replica"
     );
     for answer in [
-        idle.ask("{}").await,
-        Raw::connect(webhook).await.ask("{}").await,
-        busy.ask_rest().await,
+        idle.request("{}").await,
+        RawClient::connect(webhook).await.request("{}").await,
+        busy.finish_request().await,
     ] {
         assert!(
             answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close"),
@@ -62,13 +62,13 @@ async fn requests_are_answered_until_the_end_and_clients_asked_to_go() {
 
 #[tokio::test]
 async fn what_is_being_answered_when_the_listener_closes_is_answered() {
-    let stand = Stand::start(Setup::default());
-    let mut busy = Raw::connect(stand.webhook).await;
-    busy.ask_half().await;
+    let server = TestServer::start(ServerConfig::default());
+    let mut busy = RawClient::connect(server.webhook).await;
+    busy.send_half_request().await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let ended = stand.stop();
+    let ended = server.stop();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(busy.ask_rest().await.ends_with("1234"));
+    assert!(busy.finish_request().await.ends_with("1234"));
     ended.await.unwrap().unwrap();
 }
 
@@ -79,26 +79,26 @@ async fn idle_and_stuck_connections_do_not_hold_the_end_up_beyond_the_deadline()
         delay: Duration::ZERO,
         deadline: Duration::from_millis(300),
     };
-    let stand = Stand::start(Setup {
+    let server = TestServer::start(ServerConfig {
         webhook: Some(tls),
         times,
-        ..Setup::default()
+        ..ServerConfig::default()
     });
     let http2 = client(&ca_pem).build().unwrap();
     http2
-        .post(format!("https://{}/mutate", stand.webhook))
+        .post(format!("https://{}/mutate", server.webhook))
         .body("{}")
         .send()
         .await
         .unwrap();
-    let _no_handshake = Raw::connect(stand.webhook).await;
-    let mut stuck = Raw::connect(stand.extender).await;
+    let _no_handshake = RawClient::connect(server.webhook).await;
+    let mut stuck = RawClient::connect(server.extender).await;
     stuck
         .send("POST /filter HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n12")
         .await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let signal = Instant::now();
-    stand.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap().unwrap();
     assert!(signal.elapsed() < Duration::from_secs(1), "{:?}", signal.elapsed());
     assert_eq!(stuck.receive().await, "");
 }

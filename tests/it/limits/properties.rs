@@ -10,10 +10,10 @@ use apportion_testing::{Node, set};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::generate::{Case, case};
-use super::limits_oracle::{Party, allows, is_guest, party};
-use super::oracle::{self, PodQuery as NodeQuery};
-use super::properties::{admit, config, declared_memory, enforced};
+use super::oracle::{Party, allows, is_guest, party};
+use crate::generators::{Case, case};
+use crate::oracle::{self, PodQuery as NodeQuery};
+use crate::properties::{admit, config, declared_memory, enforced};
 
 fn namespace_of(pod: &Value) -> &str {
     pod["metadata"]["namespace"].as_str().unwrap()

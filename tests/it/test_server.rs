@@ -1,4 +1,4 @@
-//! A server under test, on loopback, with an echo behind it.
+//! A server on loopback with endpoints that echo, and clients for it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
@@ -25,23 +25,23 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How to serve.
-pub(crate) struct Setup {
+/// The configuration of a test server.
+pub(crate) struct ServerConfig {
     pub(crate) limits: fn(Role) -> Limits,
     pub(crate) times: DrainTimes,
-    /// The extender's; without, plain HTTP.
+    /// TLS of the extender; plain HTTP if `None`.
     pub(crate) extender: Option<ServerTls>,
-    /// The webhook's; without, plain HTTP.
+    /// TLS of the webhook; plain HTTP if `None`.
     pub(crate) webhook: Option<ServerTls>,
 }
 
-impl Default for Setup {
+impl Default for ServerConfig {
     fn default() -> Self {
         let times = DrainTimes {
             delay: Duration::ZERO,
             deadline: Duration::from_secs(1),
         };
-        Setup {
+        ServerConfig {
             limits: Limits::for_role,
             times,
             extender: None,
@@ -50,19 +50,19 @@ impl Default for Setup {
     }
 }
 
-/// A server that runs until it is told to stop, or dropped.
-pub(crate) struct Stand {
+/// A server that runs until it is stopped or dropped.
+pub(crate) struct TestServer {
     pub(crate) webhook: SocketAddr,
     pub(crate) extender: SocketAddr,
     pub(crate) admin: SocketAddr,
-    pub(crate) echo: Arc<Echo>,
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) echo: Arc<EchoEndpoints>,
+    pub(crate) events: Arc<RecordedEvents>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), RunError>>,
 }
 
-impl Stand {
-    pub(crate) fn start(setup: Setup) -> Self {
+impl TestServer {
+    pub(crate) fn start(setup: ServerConfig) -> Self {
         let bind = |role: Role, tls: Option<ServerTls>| {
             let transport = tls.map_or(Transport::Plain, Transport::Tls);
             Listener::bind(role, "127.0.0.1:0".parse().unwrap(), transport, (setup.limits)(role)).unwrap()
@@ -71,41 +71,41 @@ impl Stand {
         let extender = bind(Role::Extender, setup.extender);
         let admin = bind(Role::Admin, None);
         let addresses = [webhook.local_addr(), extender.local_addr(), admin.local_addr()];
-        let (echo, seen) = (Arc::new(Echo::default()), Arc::new(Seen::default()));
+        let (echo, events) = (Arc::new(EchoEndpoints::default()), Arc::new(RecordedEvents::default()));
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(run(
             vec![webhook, extender, admin],
             Arc::clone(&echo) as Arc<dyn Endpoints>,
-            Arc::clone(&seen) as Arc<dyn Observer>,
+            Arc::clone(&events) as Arc<dyn Observer>,
             setup.times,
             async move { drop(stopped.await) },
         ));
         let [webhook, extender, admin] = addresses;
-        Stand {
+        TestServer {
             webhook,
             extender,
             admin,
             echo,
-            seen,
+            events,
             stop,
             task,
         }
     }
 
-    /// Tells the server to stop; the task ends when it has.
+    /// Asks the server to stop. The task ends when it has stopped.
     pub(crate) fn stop(self) -> JoinHandle<Result<(), RunError>> {
         self.stop.send(()).unwrap();
         self.task
     }
 }
 
-/// Answers with what it was asked.
+/// Endpoints that answer with the body of the request.
 #[derive(Default)]
-pub(crate) struct Echo {
+pub(crate) struct EchoEndpoints {
     pub(crate) not_ready: AtomicBool,
 }
 
-impl Endpoints for Echo {
+impl Endpoints for EchoEndpoints {
     fn mutate(&self, body: &[u8]) -> Answer {
         match body {
             b"panic" => panic!("as asked"),
@@ -152,15 +152,15 @@ impl Endpoints for Echo {
     }
 }
 
-/// What the server said of itself.
+/// The events that the server reported.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct RecordedEvents {
     pub(crate) answered: Mutex<Vec<(Role, Option<Route>, u16)>>,
     pub(crate) panics: AtomicUsize,
     pub(crate) handshakes: AtomicUsize,
 }
 
-impl Observer for Seen {
+impl Observer for RecordedEvents {
     fn answered(&self, role: Role, route: Option<Route>, status: u16, _took: Duration) {
         self.answered.lock().unwrap().push((role, route, status));
     }
@@ -174,7 +174,7 @@ impl Observer for Seen {
     }
 }
 
-/// A throw-away certificate: TLS for a listener, and its authority for clients.
+/// A self-signed certificate for a listener, and its CA for clients.
 pub(crate) fn self_signed() -> (ServerTls, String) {
     let issued = SelfSigned::issue(&[], Timestamp::now()).unwrap();
     (
@@ -183,9 +183,9 @@ pub(crate) fn self_signed() -> (ServerTls, String) {
     )
 }
 
-/// A client that trusts `ca_pem` alone and speaks what the server prefers.
+/// A client that trusts only `ca_pem` and uses the HTTP version that the server prefers.
 pub(crate) fn client(ca_pem: &str) -> reqwest::ClientBuilder {
-    // Only reqwest needs one for the process; the server names its own.
+    // reqwest needs a provider for the process; the server names its own.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let authority = reqwest::Certificate::from_pem(ca_pem.as_bytes()).unwrap();
     reqwest::Client::builder()
@@ -205,20 +205,20 @@ pub(crate) fn plain_client() -> reqwest::Client {
         .unwrap()
 }
 
-/// Bytes on a socket, for what no well-behaved client would send.
-pub(crate) struct Raw(TcpStream);
+/// A client that writes bytes to a socket, for requests that no HTTP library sends.
+pub(crate) struct RawClient(TcpStream);
 
-impl Raw {
+impl RawClient {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Raw(TcpStream::connect(address).await.unwrap())
+        RawClient(TcpStream::connect(address).await.unwrap())
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// A whole request for the echo, by HTTP/1.1.
-    pub(crate) async fn ask(&mut self, body: &str) -> String {
+    /// Sends a request over HTTP/1.1 and returns the answer.
+    pub(crate) async fn request(&mut self, body: &str) -> String {
         self.send(&format!(
             "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
@@ -227,19 +227,19 @@ impl Raw {
         self.receive().await
     }
 
-    /// The head of a request and half of its body: the server has begun with it and cannot end.
-    pub(crate) async fn ask_half(&mut self) {
+    /// Sends the head of a request and half of its body.
+    pub(crate) async fn send_half_request(&mut self) {
         self.send("POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n12")
             .await;
     }
 
-    /// The other half, and the answer.
-    pub(crate) async fn ask_rest(&mut self) -> String {
+    /// Sends the other half and returns the answer.
+    pub(crate) async fn finish_request(&mut self) -> String {
         self.send("34").await;
         self.receive().await
     }
 
-    /// What came next; nothing when the server closed the connection.
+    /// The next bytes; empty if the server closed the connection.
     pub(crate) async fn receive(&mut self) -> String {
         let mut bytes = [0; 4096];
         let received = tokio::time::timeout(Duration::from_secs(2), self.0.read(&mut bytes)).await;
