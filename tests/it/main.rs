@@ -9,7 +9,7 @@
     reason = "a test that cannot go on should stop"
 )]
 
-mod bind;
+mod binding;
 mod ca_rollover;
 mod certificate_files;
 mod client_timeouts;
