@@ -1,20 +1,20 @@
-//! What a change of a running pod can bring, row by row: ephemeral containers and annotations.
+//! Isolation of running pods: ephemeral containers and annotations that an update adds.
 
 use apportion_core::admission::AdmissionOutcome;
 use apportion_testing::set;
 use serde_json::{Value, json};
 
 use super::fixtures::review;
-use super::isolation_table::{TENANT, blamed, two, variable, world};
+use super::isolation_table::{TENANT, field_and_fix, two_containers, visible_devices, world};
 
-/// The review of an ephemeral container that is added to a running pod beside others.
-pub fn debug(namespace: &str, there: &[Value], added: &Value) -> Value {
-    let before = set(two(), "/spec/ephemeralContainers", json!(there));
-    // In whatever order: a patch keeps none.
+/// The review of an update that adds an ephemeral container to those of a running pod.
+pub fn debug(namespace: &str, existing: &[Value], added: &Value) -> Value {
+    let before = set(two_containers(), "/spec/ephemeralContainers", json!(existing));
+    // The new one first: a patch does not keep the order.
     let now = set(
-        two(),
+        two_containers(),
         "/spec/ephemeralContainers",
-        json!([std::slice::from_ref(added), there].concat()),
+        json!([std::slice::from_ref(added), existing].concat()),
     );
     update(namespace, "ephemeralcontainers", &before, &now)
 }
@@ -32,22 +32,22 @@ fn update(namespace: &str, subresource: &str, before: &Value, now: &Value) -> Va
 }
 
 #[test]
-fn ephemeral_containers_are_checked() {
+fn ephemeral_containers_are_checked_and_hide_gpus() {
     let plain = json!({"name": "debugger", "image": "cuda"});
     let privileged = set(plain.clone(), "/securityContext", json!({"privileged": true}));
-    for (rule, added, field) in [
+    for (name, added, field) in [
         (
-            "H env",
-            set(plain.clone(), "/env", json!([variable("all")])),
+            "a variable",
+            set(plain.clone(), "/env", json!([visible_devices("all")])),
             "spec.ephemeralContainers[0].env[0]",
         ),
         (
-            "H privileged",
+            "privileged",
             privileged.clone(),
             "spec.ephemeralContainers[0].securityContext.privileged",
         ),
         (
-            "H the runtime's mounts",
+            "a mount path that the NVIDIA runtime reads",
             set(
                 plain.clone(),
                 "/volumeMounts",
@@ -57,15 +57,15 @@ fn ephemeral_containers_are_checked() {
         ),
     ] {
         let body = debug(TENANT, &[], &added);
-        assert_eq!(blamed(&world().admit_body(&body)).0, field, "{rule}");
+        assert_eq!(field_and_fix(&world().admit_body(&body)).0, field, "{name}");
         let elsewhere = world().admit_body(&debug("training", &[], &added));
         assert_eq!(
             (elsewhere.outcome, elsewhere.patched),
             (AdmissionOutcome::Skipped, false),
-            "{rule}: no isolation asked for"
+            "{name}: a policy without isolation"
         );
     }
-    // One that says nothing is told to see no GPU, as any other container is; what was there stays, for it can not be changed.
+    // A container without the variable gets it. Existing ephemeral containers cannot be changed, so they stay.
     let old = json!({"name": "old", "image": "cuda"});
     let bad = set(privileged, "/name", json!("bad"));
     let answer = world().admit_body(&debug(TENANT, &[old.clone(), bad.clone()], &plain));
@@ -73,38 +73,38 @@ fn ephemeral_containers_are_checked() {
         (answer.outcome, answer.pending_admission),
         (AdmissionOutcome::Rewritten, None)
     );
-    let hidden = set(plain.clone(), "/env", json!([variable("void")]));
+    let hidden = set(plain.clone(), "/env", json!([visible_devices("void")]));
     assert_eq!(answer.pod["spec"]["ephemeralContainers"], json!([hidden, old, bad]));
     assert_eq!(
         answer.pod["spec"]["containers"],
-        two()["spec"]["containers"],
-        "nothing else can be changed any more"
+        two_containers()["spec"]["containers"],
+        "an update cannot change other containers"
     );
     let again = world().admit_body(&debug(TENANT, &[old, bad], &hidden));
     assert_eq!((again.outcome, again.patched), (AdmissionOutcome::Skipped, false));
 }
 
 #[test]
-fn updates_are_checked_for_what_they_can_bring() {
+fn updates_are_checked_for_the_annotations_that_they_add() {
     let inject = |value: &str| {
         set(
-            two(),
+            two_containers(),
             "/metadata/annotations",
             json!({"nvidia.cdi.k8s.io/pod": value, "a": "b"}),
         )
     };
-    let answer = world().admit_body(&update(TENANT, "", &two(), &inject("nvidia.com/gpu=0")));
-    assert_eq!(blamed(&answer).0, "metadata.annotations[nvidia.cdi.k8s.io/pod]");
+    let answer = world().admit_body(&update(TENANT, "", &two_containers(), &inject("nvidia.com/gpu=0")));
+    assert_eq!(field_and_fix(&answer).0, "metadata.annotations[nvidia.cdi.k8s.io/pod]");
     let answer = world().admit_body(&update(TENANT, "", &inject("x"), &inject("nvidia.com/gpu=0")));
     assert_eq!(answer.outcome, AdmissionOutcome::Denied);
-    // What is there already holds up nobody: a label, a status, the end of a pod from before its policy.
+    // Findings that the pod had before do not block updates of a pod that is older than its policy.
     let before = set(inject("x"), "/spec/hostIPC", json!(true));
     let labelled = set(before.clone(), "/metadata/labels", json!({"a": "b"}));
     for (namespace, subresource, before, now) in [
         (TENANT, "", &before, &labelled),
-        (TENANT, "", &two(), &two()),
-        (TENANT, "resize", &two(), &inject("x")),
-        ("training", "", &two(), &inject("x")),
+        (TENANT, "", &two_containers(), &two_containers()),
+        (TENANT, "resize", &two_containers(), &inject("x")),
+        ("training", "", &two_containers(), &inject("x")),
         ("unseen", "", &before, &labelled),
     ] {
         let answer = world().admit_body(&update(namespace, subresource, before, now));
