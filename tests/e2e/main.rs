@@ -79,7 +79,7 @@ fn pods_get_what_their_policy_says() {
 }
 
 #[test]
-fn every_way_of_making_pods() {
+fn pods_are_rewritten_whatever_creates_them() {
     in_a_world(async |world, run| {
         run.scenario("Deployment", workloads::deployment(world)).await;
         run.scenario("StatefulSet", workloads::stateful_set(world)).await;
@@ -119,7 +119,7 @@ fn every_way_of_making_pods() {
 }
 
 #[test]
-fn tenants_reach_no_gpu_that_they_were_not_given() {
+fn tenants_cannot_bypass_gpu_requests() {
     in_a_world(async |world, run| {
         run.scenario("isolation: refused, in words", isolation::refusals(world))
             .await;
@@ -136,7 +136,7 @@ fn tenants_reach_no_gpu_that_they_were_not_given() {
 }
 
 #[test]
-fn nodes_without_a_device_plugin() {
+fn whole_gpus_are_left_to_dra_and_mig_devices_are_not() {
     in_a_world(async |world, run| {
         run.scenario(
             "DRA: whole GPUs are left to it, partitions are not",
@@ -147,7 +147,7 @@ fn nodes_without_a_device_plugin() {
 }
 
 #[test]
-fn what_verbs_say_of_a_live_cluster() {
+fn commands_agree_with_a_live_cluster() {
     in_a_world(async |world, run| {
         insight::prepare(world).await;
         run.scenario("live: map", insight::map(world)).await;
@@ -162,7 +162,7 @@ fn what_verbs_say_of_a_live_cluster() {
 }
 
 #[test]
-fn changes_and_outages() {
+fn changes_and_outages_are_survived() {
     in_a_world(async |world, run| {
         let relabelled = changes::namespace_relabelled(world);
         run.scenario("namespace relabelled while running", relabelled).await;
@@ -200,7 +200,7 @@ fn changes_and_outages() {
 }
 
 #[test]
-fn many_pods_at_once() {
+fn bursts_of_pods_are_placed() {
     in_a_world(async |world, run| {
         run.scenario("100 pods of four policies at once", burst::four_policies(world))
             .await;
@@ -215,7 +215,7 @@ fn many_pods_at_once() {
 }
 
 #[test]
-fn pods_that_went_past_the_webhook_are_found() {
+fn pods_that_bypassed_the_webhook_are_reported() {
     in_a_world(async |world, run| {
         run.scenario("failurePolicy Ignore: found and told", outages::bypass(world))
             .await;
@@ -223,7 +223,7 @@ fn pods_that_went_past_the_webhook_are_found() {
 }
 
 #[test]
-fn more_important_pods_make_room() {
+fn pods_of_higher_priority_preempt() {
     in_a_world(async |world, run| {
         preemption::prepare(world).await;
         run.scenario(
@@ -252,7 +252,7 @@ fn more_important_pods_make_room() {
 }
 
 #[test]
-fn pods_a_second() {
+fn throughput_of_a_large_cluster() {
     if throughput::nodes().is_none() {
         println!("SKIPPED: set APPORTION_NODES=5000 to measure how many pods a second are bound");
         return;
@@ -269,7 +269,7 @@ fn pods_a_second() {
 }
 
 #[test]
-fn no_promise_is_broken_in_a_race() {
+fn no_guarantee_is_broken_in_a_race() {
     in_a_world(async |world, run| {
         let limit = Duration::from_mins(5);
         race::prepare(world).await;

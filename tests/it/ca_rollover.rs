@@ -1,4 +1,4 @@
-//! Two years of replicas that share authorities, on a simulated clock: callers never meet a certificate that they refuse.
+//! Two years of CA rollovers by three replicas on a simulated clock: callers always trust the certificate they get.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
 const SERVICE: &str = "apportion.apportion-system.svc";
 
-/// What is done in the simulation: `at` seconds after the start, by one of the replicas.
+/// A step of a replica, `at` seconds after the start.
 #[derive(Clone, Copy, Debug)]
 struct Event {
     at: i64,
@@ -32,14 +32,14 @@ struct Event {
 enum What {
     /// Reads the Secret.
     Read,
-    /// Acts on what it read, which may be stale by now.
+    /// Acts on what it read, which may be stale.
     Act,
-    /// Forgets all that it had in memory.
+    /// Loses all that it had in memory.
     Restart,
 }
 
 struct Replica {
-    /// By how much its clock is ahead.
+    /// Seconds that its clock is ahead.
     skew: i64,
     read: (u64, Option<Authority>),
     trust: Trust,
@@ -52,7 +52,7 @@ struct World {
     start: Timestamp,
     version: u64,
     secret: Data,
-    /// Each `caBundle` with the moment of its writing.
+    /// Each `caBundle` and when it was written.
     bundles: Vec<(i64, Vec<Trusted>)>,
     plans: Vec<Plan>,
     leaves: usize,
@@ -76,7 +76,7 @@ impl World {
         Sight::Written
     }
 
-    /// What a step of a replica does, with the same parts in the same order.
+    /// Acts as a replica does, with the same parts in the same order.
     fn act(&mut self, at: i64, replica: &mut Replica) {
         let now = self.clock(at, replica.skew);
         let sight = loop {
@@ -117,19 +117,21 @@ impl World {
         }
     }
 
-    /// The bundles that some caller may still hold, when word takes so long to get around.
-    fn callers(&self, at: i64, word_takes: i64) -> impl Iterator<Item = &(i64, Vec<Trusted>)> {
-        let from = self.bundles.partition_point(|(written, _)| *written <= at - word_takes);
+    /// The bundles that some caller may still have if updates take this long to propagate.
+    fn callers(&self, at: i64, propagation: i64) -> impl Iterator<Item = &(i64, Vec<Trusted>)> {
+        let from = self
+            .bundles
+            .partition_point(|(written, _)| *written <= at - propagation);
         self.bundles[from.saturating_sub(1)..].iter()
     }
 
     fn check(&self, at: i64, replicas: &[Replica]) {
-        // In the first days nobody has been told of anything for longer than that.
+        // In the first days, no update has had longer to propagate.
         let settle = i64::try_from(self.lifetimes.settle().as_secs()).unwrap();
         let told_long_ago = self.bundles.get(1).is_some_and(|(first, _)| at > first + 7 * DAY);
-        let word_takes = if told_long_ago { 6 * DAY } else { settle };
+        let propagation = if told_long_ago { 6 * DAY } else { settle };
         for leaf in replicas.iter().filter_map(|replica| replica.leaf.as_ref()) {
-            for (written, bundle) in self.callers(at, word_takes) {
+            for (written, bundle) in self.callers(at, propagation) {
                 assert!(
                     bundle.contains(leaf.issuer()),
                     "at {at} a caller holds the bundle of {written} only"
@@ -149,7 +151,7 @@ impl World {
     }
 }
 
-/// What a caller does in a handshake.
+/// Verifies a certificate as a TLS client does.
 fn verify(leaf: &Leaf, bundle: &[Trusted], now: Timestamp) {
     let mut roots = RootCertStore::empty();
     for trusted in bundle {
@@ -167,8 +169,8 @@ fn verify(leaf: &Leaf, bundle: &[Trusted], now: Timestamp) {
         .unwrap();
 }
 
-/// A replica's life: when it looks, how long it takes to act, when it is cut off for days, when it is started anew.
-fn life(replica: usize) -> impl Strategy<Value = Vec<Event>> {
+/// The steps of one replica: when it reads, how long it takes to act, when it is cut off for days, when it restarts.
+fn steps_of(replica: usize) -> impl Strategy<Value = Vec<Event>> {
     let look = (1..=12 * 60 * MINUTE, 0..30_i64, 0..200_u32, 0..9 * DAY);
     (0..30 * DAY, prop::collection::vec(look, 3500)).prop_map(move |(mut at, looks)| {
         let mut events = Vec::new();
@@ -180,7 +182,7 @@ fn life(replica: usize) -> impl Strategy<Value = Vec<Event>> {
             }
             events.push(event(at, What::Read));
             events.push(event(at + slow, What::Act));
-            // As the wait after the first look of a new replica, and then not before the one before has acted.
+            // A new replica reads again after a wait, so not before the previous one has acted.
             events.push(event(at + slow + 6, What::Read));
             events.push(event(at + slow + 6, What::Act));
             at += slow + 7;
@@ -189,22 +191,22 @@ fn life(replica: usize) -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// The clocks of replicas and what happens when. A failure prints the seed that makes them again, not thousands of lines.
-struct Lives(Vec<i64>, Vec<Event>);
+/// The clocks and steps of all replicas. Debug output is short: a failure prints the seed, not thousands of steps.
+struct Timeline(Vec<i64>, Vec<Event>);
 
-impl std::fmt::Debug for Lives {
+impl std::fmt::Debug for Timeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "clocks {:?} and {} events", self.0, self.1.len())
     }
 }
 
-fn lives() -> impl Strategy<Value = Lives> {
+fn timeline() -> impl Strategy<Value = Timeline> {
     let skews = prop::collection::vec(-5 * MINUTE..=5 * MINUTE, 3);
-    (skews, life(0), life(1), life(2)).prop_map(|(skews, first, second, third)| {
+    (skews, steps_of(0), steps_of(1), steps_of(2)).prop_map(|(skews, first, second, third)| {
         let mut events = [first, second, third].concat();
         events.retain(|event| event.at < 730 * DAY);
         events.sort_by_key(|event| event.at);
-        Lives(skews, events)
+        Timeline(skews, events)
     })
 }
 
@@ -212,13 +214,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_caller_meets_a_certificate_that_it_refuses(Lives(skews, events) in lives()) {
+    fn callers_always_trust_the_certificate_that_is_served(Timeline(skews, events) in timeline()) {
         let mut world = World {
             lifetimes: Lifetimes::default(),
             start: "2026-03-01T12:00:00Z".parse().unwrap(),
             version: 0,
             secret: Data::new(),
-            // Before the first is written, callers hold none.
+            // Before the first bundle is written, callers have none.
             bundles: vec![(i64::MIN, Vec::new())],
             plans: Vec::new(),
             leaves: 0,

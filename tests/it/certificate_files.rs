@@ -1,4 +1,4 @@
-//! Certificates: whose are taken, and how they are renewed under a server that runs.
+//! Certificates from files: which clients are accepted, and how a running server reloads them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -26,7 +26,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate and its key in one PEM text, as reqwest wants them.
+/// A certificate and its key as one PEM text, for reqwest.
 fn identity(authority: &CertifiedIssuer<'_, KeyPair>, usage: ExtendedKeyUsagePurpose) -> Identity {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -36,7 +36,7 @@ fn identity(authority: &CertifiedIssuer<'_, KeyPair>, usage: ExtendedKeyUsagePur
 }
 
 #[tokio::test]
-async fn the_extender_takes_only_clients_of_its_authority() {
+async fn the_extender_accepts_only_clients_of_its_ca() {
     let issued = SelfSigned::issue(&[], Timestamp::now()).unwrap();
     let clients = authority();
     let dir = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ async fn the_extender_takes_only_clients_of_its_authority() {
     assert_eq!(server.events.answered.lock().unwrap().len(), 1);
 }
 
-/// Writes a Secret volume as the kubelet does: files in a new directory, to which a link is then moved.
+/// Updates a Secret volume as the kubelet does: it writes a new directory, then moves a link to it.
 fn mount(volume: &Path, revision: &str, cert: &str, key: &str) {
     fs::create_dir(volume.join(revision)).unwrap();
     fs::write(volume.join(revision).join("tls.crt"), cert).unwrap();
@@ -86,7 +86,7 @@ fn mount(volume: &Path, revision: &str, cert: &str, key: &str) {
 }
 
 #[tokio::test]
-async fn a_renewed_secret_is_served_and_a_broken_one_is_not() {
+async fn a_renewed_secret_is_served_and_an_invalid_one_is_not() {
     const EVERY: Duration = Duration::from_millis(20);
     let volume = tempfile::tempdir().unwrap();
     let issue = || SelfSigned::issue(&[], Timestamp::now()).unwrap();
@@ -109,7 +109,7 @@ async fn a_renewed_secret_is_served_and_a_broken_one_is_not() {
         if outcome.is_ok() { reloads } else { faults }.fetch_add(1, Ordering::Relaxed);
     }));
 
-    // A client is of one authority alone: that it is answered says which certificate it was shown.
+    // Each client trusts one CA only, so an answer tells which certificate the server used.
     let shown = async |issued: &SelfSigned| {
         let client = client(&issued.ca_pem).build().unwrap();
         client
@@ -155,9 +155,9 @@ async fn a_renewed_secret_is_served_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn what_make_sh_writes_is_served_with() {
+async fn certificates_from_make_sh_work() {
     if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("SKIPPED: certs/make.sh is not tested, for there is no openssl on this machine");
+        eprintln!("SKIPPED: certs/make.sh is not tested: openssl is not installed");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! How long a listener waits for a client.
+//! Timeouts of slow and idle clients, and the connection limit.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use apportion::server::role::Role;
 
 use crate::test_server::{RawClient, ServerConfig, TestServer, self_signed};
 
-/// Each wait is of another length, so that a test tells which one ended it.
-fn impatient(role: Role) -> Limits {
+/// Timeouts of different lengths, so that a test can tell which one fired.
+fn short_timeouts(role: Role) -> Limits {
     Limits {
         handshake: Duration::from_millis(200),
         first_request: Duration::from_millis(300),
@@ -18,7 +18,7 @@ fn impatient(role: Role) -> Limits {
     }
 }
 
-fn assert_waited(since: Instant, wait: Duration) {
+fn assert_timed_out(since: Instant, wait: Duration) {
     let waited = since.elapsed();
     assert!(
         waited >= wait && waited < wait + Duration::from_millis(500),
@@ -27,52 +27,52 @@ fn assert_waited(since: Instant, wait: Duration) {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_come_is_cut() {
+async fn a_missing_handshake_times_out() {
     let (tls, _) = self_signed();
     let server = TestServer::start(ServerConfig {
         webhook: Some(tls),
-        limits: impatient,
+        limits: short_timeouts,
         ..ServerConfig::default()
     });
     let mut silent = RawClient::connect(server.webhook).await;
     let connected = Instant::now();
     assert_eq!(silent.receive().await, "");
-    assert_waited(connected, impatient(Role::Webhook).handshake);
+    assert_timed_out(connected, short_timeouts(Role::Webhook).handshake);
     assert_eq!(server.events.handshakes.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
-async fn a_first_request_that_trickles_is_cut() {
+async fn a_slow_first_request_times_out() {
     let server = TestServer::start(ServerConfig {
-        limits: impatient,
+        limits: short_timeouts,
         ..ServerConfig::default()
     });
-    let mut trickling = RawClient::connect(server.webhook).await;
+    let mut slow = RawClient::connect(server.webhook).await;
     let connected = Instant::now();
-    trickling.send("POST /mutate HTTP/1.1\r\nhost:").await;
-    assert_eq!(trickling.receive().await, "");
-    assert_waited(connected, impatient(Role::Webhook).first_request);
+    slow.send("POST /mutate HTTP/1.1\r\nhost:").await;
+    assert_eq!(slow.receive().await, "");
+    assert_timed_out(connected, short_timeouts(Role::Webhook).first_request);
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_is_refused() {
+async fn a_slow_body_times_out() {
     let server = TestServer::start(ServerConfig {
-        limits: impatient,
+        limits: short_timeouts,
         ..ServerConfig::default()
     });
-    let mut trickling = RawClient::connect(server.webhook).await;
+    let mut slow = RawClient::connect(server.webhook).await;
     let connected = Instant::now();
-    trickling.send_half_request().await;
-    let answer = trickling.receive().await;
+    slow.send_half_request().await;
+    let answer = slow.receive().await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.ends_with("the body did not arrive within 400ms"), "{answer}");
-    assert_waited(connected, impatient(Role::Webhook).body_read);
+    assert_timed_out(connected, short_timeouts(Role::Webhook).body_read);
 }
 
 #[tokio::test]
-async fn an_idle_connection_outlives_the_wait_for_a_first_request() {
+async fn an_idle_connection_outlives_the_first_request_timeout() {
     let server = TestServer::start(ServerConfig {
-        limits: impatient,
+        limits: short_timeouts,
         ..ServerConfig::default()
     });
     let mut client = RawClient::connect(server.webhook).await;
@@ -81,11 +81,11 @@ async fn an_idle_connection_outlives_the_wait_for_a_first_request() {
     assert!(client.request("{}").await.starts_with("HTTP/1.1 200 "));
     let idle = Instant::now();
     assert_eq!(client.receive().await, "");
-    assert_waited(idle, impatient(Role::Webhook).idle);
+    assert_timed_out(idle, short_timeouts(Role::Webhook).idle);
 }
 
 #[tokio::test]
-async fn one_connection_too_many_waits_until_another_ends() {
+async fn a_connection_above_the_limit_waits_until_another_one_ends() {
     let limits = |role| Limits {
         connections: 1,
         ..Limits::for_role(role)

@@ -1,4 +1,4 @@
-//! Generators: a pod that comes to a cluster with policies.
+//! Generators of clusters, policies and pods.
 
 mod nodes;
 mod pods;
@@ -35,7 +35,7 @@ const PROFILES: &[&str] = &[
     "3g.40gb",
 ];
 const PRODUCTS: &[&str] = &["A100", "A100-SXM4", "H100", "A30", "T4", "V100"];
-/// Namespaces with their labels; `unseen` is one that is in no inventory.
+/// Namespaces with their labels. `unseen` is in no inventory.
 pub const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
     ("a", &[("apportion.dev/policy", "p0")]),
     ("b", &[("apportion.dev/policy", "p1"), ("team", "x")]),
@@ -47,11 +47,11 @@ pub const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
     ("kube-system", &[("apportion.dev/policy", "p0")]),
 ];
 
-/// A pod that comes to a cluster.
+/// A pod that is created in a cluster.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub nodes: Vec<Node>,
-    /// Two populations of running and waiting pods, to tell what depends on free counts.
+    /// Two sets of running and waiting pods, to find out what depends on free counts.
     pub others: [Vec<Value>; 2],
     pub policies: Vec<Policy>,
     pub namespace: &'static str,
@@ -59,7 +59,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// The world with the first or second population.
+    /// The world with the first or the second set of pods.
     pub fn world(&self, population: usize) -> World {
         let ledger = ledger(&self.nodes, &self.others[population], NAMESPACES);
         World::new(PolicySet::new(self.policies.clone()), ledger)
@@ -73,7 +73,7 @@ pub fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// A case whose one policy enforces these strategies on whatever products, on namespace `a`.
+/// A case in namespace `a` with one policy that enforces these strategies on any products.
 pub fn case_under(strategies: &'static [Sharing]) -> impl Strategy<Value = Case> {
     let rules = strategies
         .iter()
@@ -95,7 +95,7 @@ fn case_of(
                 .enumerate()
                 .map(|(at, node)| node.named(format!("n{at}")))
                 .collect();
-            // Beyond the last node they wait.
+            // Pods beyond the last node wait.
             let place = |others: Vec<(Value, usize)>| {
                 let bound = |(pod, at): (Value, usize)| match nodes.get(at) {
                     Some(node) => set(pod, "/spec/nodeName", json!(node.name)),
@@ -143,7 +143,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let one = |name: &'static str| {
         let mode = prop_oneof![8 => Just(Mode::Enforce), 1 => Just(Mode::Warn), 1 => Just(Mode::Audit)];
         let selects = (option::weighted(0.1, Just("kind")), option::weighted(0.2, Just("team")));
-        // Rules of one strategy differ in products and profiles only, which is where the first that fits is easily mistaken.
+        // Rules of one strategy differ only in products and profiles, where picking the wrong one is easy.
         let alike = select(&Sharing::ALL[..]).prop_flat_map(|strategy| vec(rule(Just(strategy)), 2..4));
         let rules = prop_oneof![2 => vec(rule(select(&Sharing::ALL[..])), 1..4), 1 => alike];
         let limits = option::weighted(0.5, limits());
@@ -173,7 +173,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
     (one("p0"), one("p1"), option::of(one("p2"))).prop_map(|(a, b, c)| [a, b].into_iter().chain(c).collect())
 }
 
-/// Limits, and the label that names tenants.
+/// Limits and the tenant label.
 fn limits() -> impl Strategy<Value = (Limits, Option<&'static str>)> {
     let memory = select(&MemoryLimit::ALL[..]);
     let assumed = select(vec![0u64, 0, 2048, 6000]);
@@ -200,7 +200,7 @@ fn isolation() -> impl Strategy<Value = Isolation> {
 
 fn rule(strategy: impl Strategy<Value = Sharing>) -> impl Strategy<Value = SharingRule> {
     let products = prop_oneof![2 => Just(Vec::new()), 1 => subsequence(PRODUCTS, 1..4)];
-    // The order of a policy's profiles is its own.
+    // A policy may list profiles in any order.
     let profiles = subsequence(PROFILES, 1..5).prop_shuffle();
     (strategy, profiles, products).prop_map(|(strategy, profiles, products)| SharingRule {
         strategy,

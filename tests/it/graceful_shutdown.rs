@@ -1,4 +1,4 @@
-//! Going away under load.
+//! Shutdown while requests are in flight.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn draining() -> ServerConfig {
 }
 
 #[tokio::test]
-async fn requests_are_answered_until_the_end_and_clients_asked_to_go() {
+async fn requests_are_answered_during_the_delay_and_connections_closed() {
     let server = TestServer::start(draining());
     let (webhook, admin) = (server.webhook, server.admin);
     let mut idle = RawClient::connect(webhook).await;
@@ -61,7 +61,7 @@ async fn requests_are_answered_until_the_end_and_clients_asked_to_go() {
 }
 
 #[tokio::test]
-async fn what_is_being_answered_when_the_listener_closes_is_answered() {
+async fn requests_in_flight_are_answered_when_the_listener_closes() {
     let server = TestServer::start(ServerConfig::default());
     let mut busy = RawClient::connect(server.webhook).await;
     busy.send_half_request().await;
@@ -73,7 +73,7 @@ async fn what_is_being_answered_when_the_listener_closes_is_answered() {
 }
 
 #[tokio::test]
-async fn idle_and_stuck_connections_do_not_hold_the_end_up_beyond_the_deadline() {
+async fn idle_and_stuck_connections_end_at_the_deadline() {
     let (tls, ca_pem) = self_signed();
     let times = DrainTimes {
         delay: Duration::ZERO,

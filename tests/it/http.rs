@@ -1,4 +1,4 @@
-//! Requests and answers, over real sockets.
+//! Routes, limits and errors, over real sockets.
 
 use std::sync::atomic::Ordering;
 
@@ -46,7 +46,7 @@ async fn each_route_answers_over_both_http_versions_by_alpn() {
 }
 
 #[tokio::test]
-async fn admin_tells_of_life_readiness_and_metrics() {
+async fn the_admin_listener_serves_probes_and_metrics() {
     let server = TestServer::start(ServerConfig::default());
     let client = plain_client();
     let get = async |path: &str| {
@@ -72,7 +72,7 @@ async fn admin_tells_of_life_readiness_and_metrics() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_refused_with_what_is() {
+async fn an_unknown_route_is_refused_with_the_routes_that_exist() {
     let server = TestServer::start(ServerConfig::default());
     let client = plain_client();
     let webhook = "this is the webhook listener, for POST /mutate\n";
@@ -119,7 +119,7 @@ async fn what_is_not_served_is_refused_with_what_is() {
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_its_status_and_sentence() {
+async fn a_refusal_has_a_status_and_a_message() {
     let server = TestServer::start(ServerConfig::default());
     let request = plain_client()
         .post(format!("http://{}/mutate", server.webhook))
@@ -131,7 +131,7 @@ async fn a_refusal_keeps_its_status_and_sentence() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_and_the_client_reads_why() {
+async fn a_body_above_the_limit_is_refused_with_a_message() {
     let (tls, ca_pem) = self_signed();
     let server = TestServer::start(ServerConfig {
         webhook: Some(tls),
@@ -159,7 +159,7 @@ async fn a_body_over_the_limit_is_refused_and_the_client_reads_why() {
 }
 
 #[tokio::test]
-async fn a_declared_length_over_the_limit_is_refused_before_a_byte_of_it() {
+async fn a_content_length_above_the_limit_is_refused_before_the_body() {
     let limits = |role| Limits::for_role(role).with_body(ByteCount::bytes(10));
     let server = TestServer::start(ServerConfig {
         limits,
@@ -179,20 +179,20 @@ async fn a_declared_length_over_the_limit_is_refused_before_a_byte_of_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_all_before_it_reads_still_reads_the_refusal() {
+async fn a_client_that_reads_only_after_it_sent_everything_gets_the_refusal() {
     let limits = |role| Limits::for_role(role).with_body(ByteCount::kib(1));
     let server = TestServer::start(ServerConfig {
         limits,
         ..ServerConfig::default()
     });
-    let mut deaf = RawClient::connect(server.webhook).await;
-    let answer = deaf.request(&" ".repeat(16 * 1024 * 1024)).await;
+    let mut writer = RawClient::connect(server.webhook).await;
+    let answer = writer.request(&" ".repeat(16 * 1024 * 1024)).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(deaf.request("{}").await.starts_with("HTTP/1.1 200 "));
+    assert!(writer.request("{}").await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_request() {
+async fn a_panic_fails_one_request_only() {
     let server = TestServer::start(ServerConfig::default());
     let mut client = RawClient::connect(server.webhook).await;
     let answer = client.request("panic").await;
@@ -203,7 +203,7 @@ async fn a_panic_costs_one_request() {
 }
 
 #[tokio::test]
-async fn too_much_at_one_time_is_put_off() {
+async fn requests_above_the_concurrency_limit_are_refused_with_retry_after() {
     let limits = |role| Limits {
         in_flight: 1,
         ..Limits::for_role(role)

@@ -1,4 +1,4 @@
-//! The program under the name of a kubectl plugin, completion scripts, and the pages that packages carry.
+//! The kubectl plugin, completion scripts and man pages.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::command::apportion;
 
-/// A directory to stand on the path: the plugin, its completion, and nothing else of ours.
+/// A directory for `PATH` with the plugin and its completion.
 fn installed() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     symlink(
@@ -31,7 +31,7 @@ fn dist(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(file)
 }
 
-/// Runs a program with the plugin on the path.
+/// Runs a program with the plugin on `PATH`.
 fn run(program: &Path, args: &[&str], directory: &TempDir) -> Output {
     let path = format!("{}:/usr/bin:/bin", directory.path().display());
     Command::new(program)
@@ -47,23 +47,23 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// kubectl, where envtest puts it; says so where it is missing.
+/// kubectl from envtest, if it is there. Prints why a test is skipped otherwise.
 fn kubectl() -> Option<PathBuf> {
     let assets = std::env::var("KUBEBUILDER_ASSETS").unwrap_or_else(|_| "/usr/local/kubebuilder/bin".to_owned());
     let kubectl = Path::new(&assets).join("kubectl");
     if kubectl.is_file() {
         return Some(kubectl);
     }
-    // Past the harness, which keeps what a passing test prints to itself.
+    // Directly to stderr, because the test harness hides the output of passing tests.
     let _ = writeln!(
         std::io::stderr(),
-        "SKIPPED: there is no kubectl in {assets}; KUBEBUILDER_ASSETS names another place"
+        "SKIPPED: kubectl plugin in a real kubectl: no kubectl in {assets}; set KUBEBUILDER_ASSETS"
     );
     None
 }
 
 #[test]
-fn as_a_plugin_it_calls_itself_what_people_typed() {
+fn as_a_plugin_its_help_shows_the_kubectl_command() {
     let directory = installed();
     let help = run(
         &directory.path().join("kubectl-apportion"),
@@ -128,7 +128,7 @@ fn kubectl_finds_runs_and_completes_it() {
 }
 
 #[test]
-fn scripts_that_are_shipped_are_those_that_are_printed() {
+fn shipped_completion_scripts_match_the_printed_ones() {
     for (shell, file) in [
         ("bash", "apportion.bash"),
         ("zsh", "_apportion"),
@@ -145,9 +145,9 @@ fn scripts_that_are_shipped_are_those_that_are_printed() {
     assert_eq!(apportion(&["completion", "csh"]).status, 2);
 }
 
-/// bash completes by the script what the program knows.
+/// bash completes with the script what the program knows.
 #[test]
-fn bash_completes_by_the_script() {
+fn bash_completes_with_the_script() {
     let script = r#"
         source "$1"
         COMP_WORDS=(apportion mig ""); COMP_CWORD=2
@@ -169,7 +169,7 @@ fn bash_completes_by_the_script() {
 }
 
 #[test]
-fn every_verb_has_a_page() {
+fn every_verb_has_a_man_page() {
     let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md")).unwrap();
     let help = apportion(&["--help"]).stdout;
     let verbs: Vec<&str> = help

@@ -1,4 +1,4 @@
-//! Whatever bytes come in, no panic and an answer that is JSON.
+//! Malformed requests cause no panic, and answers are JSON.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ use super::recorded::{self, ADMISSION, EXTENDER, bytes};
 
 static WORLD: LazyLock<World> = LazyLock::new(|| recorded::world(&[]));
 
-/// A recorded body with some bits turned over, and perhaps its end cut off.
+/// A recorded body with some bits flipped, possibly truncated.
 fn damaged(folder: &'static str, names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let bodies: Vec<Vec<u8>> = names.iter().map(|name| bytes(folder, name)).collect();
     let flips = vec((any::<Index>(), 0..8u8), 0..4);
@@ -85,19 +85,19 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn damaged_reviews(body in damaged("admission", ADMISSION)) {
+    fn damaged_reviews_get_json_answers(body in damaged("admission", ADMISSION)) {
         answers_a_review(&body)?;
         answers_the_scheduler(&body)?;
     }
 
     #[test]
-    fn damaged_questions_of_the_scheduler(body in damaged("extender", EXTENDER)) {
+    fn damaged_extender_arguments_get_json_answers(body in damaged("extender", EXTENDER)) {
         answers_the_scheduler(&body)?;
         answers_a_review(&body)?;
     }
 
     #[test]
-    fn noise_is_no_question(body in noise()) {
+    fn random_bytes_get_json_answers(body in noise()) {
         answers_a_review(&body)?;
         answers_the_scheduler(&body)?;
     }

@@ -1,5 +1,5 @@
-//! Certificates that Apportion manages itself, against an API server that holds one Secret and one configuration, and keeps to the
-//! rules of resource versions.
+//! Certificates that Apportion manages itself, against a fake API server with one Secret, one webhook configuration and
+//! optimistic locking.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const SECRET: &str = "/api/v1/namespaces/apportion-system/secrets";
 const CONFIGURATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/apportion";
 
-/// An API server of two objects.
+/// The objects of the fake API server.
 #[derive(Clone, Default)]
 struct Api(Arc<Mutex<Objects>>);
 
@@ -27,7 +27,7 @@ struct Objects {
     secret: Option<Value>,
     configuration: Option<Value>,
     down: bool,
-    /// Writes and what became of them: `POST 201`.
+    /// Writes and their results, such as `POST 201`.
     writes: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ impl Objects {
 }
 
 impl Api {
-    /// With a configuration of two webhooks.
+    /// With a configuration that has two webhooks.
     fn with_configuration() -> Self {
         let api = Api::default();
         api.configure();
@@ -107,7 +107,7 @@ impl Api {
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect_bytes().await?;
-                // Whoever asks at the same time has its turn between any two requests.
+                // Concurrent clients interleave between any two requests.
                 tokio::task::yield_now().await;
                 let mut objects = objects.lock().unwrap();
                 let (code, mut answer) = objects.answer(&head.method, head.uri.path(), &body);
@@ -140,7 +140,7 @@ impl Api {
         )
     }
 
-    /// What became of the writes since this was asked last, in an order that does not depend on who was quicker.
+    /// The writes since the last call, sorted because their order is random.
     fn writes(&self) -> Vec<String> {
         let mut writes = std::mem::take(&mut self.0.lock().unwrap().writes);
         writes.sort();
@@ -151,7 +151,7 @@ impl Api {
         change(&mut self.0.lock().unwrap());
     }
 
-    /// The authorities that every webhook trusts.
+    /// The CAs that every webhook trusts.
     fn trusted(&self) -> Vec<Trusted> {
         let configuration = self.0.lock().unwrap().configuration.clone().unwrap();
         let bundles: Vec<_> = configuration["webhooks"]
@@ -176,8 +176,8 @@ fn at(seconds: u64) -> Timestamp {
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The certificate that is shown.
-fn shown(replica: &Managed) -> Vec<u8> {
+/// The certificate that the replica serves.
+fn served(replica: &Managed) -> Vec<u8> {
     replica.resolver().current().unwrap().certified_key().cert[0].to_vec()
 }
 
@@ -193,7 +193,7 @@ async fn replicas_that_start_at_once_share_one_authority() {
             "it waits until callers were told"
         );
     }
-    // Of two that create one wins; of two that patch one wins, and the other finds nothing to do.
+    // One of two creations succeeds, and one of two patches; the other patch finds nothing to do.
     assert_eq!(api.writes(), ["PATCH 200", "PATCH 422", "POST 201", "POST 409"]);
     assert!(one.resolver().is_waiting() && two.resolver().is_waiting());
     for replica in [&mut one, &mut two] {
@@ -202,11 +202,11 @@ async fn replicas_that_start_at_once_share_one_authority() {
         assert_eq!(ends.unwrap().authority, at(365 * DAY));
     }
     assert_eq!((api.writes().len(), api.trusted().len()), (0, 1));
-    assert_ne!(shown(&one), shown(&two), "each has a key of its own");
+    assert_ne!(served(&one), served(&two), "each has a key of its own");
 }
 
 #[tokio::test]
-async fn of_replicas_that_roll_over_at_once_one_does() {
+async fn of_replicas_that_start_a_rollover_at_once_one_succeeds() {
     let api = Api::with_configuration();
     let (mut one, mut two) = (api.replica(), api.replica());
     for second in [0, 5] {
@@ -258,7 +258,7 @@ async fn the_ca_bundle_is_written_only_when_it_is_wrong() {
 }
 
 #[tokio::test]
-async fn without_a_configuration_nobody_calls_and_nothing_waits() {
+async fn without_a_webhook_configuration_nothing_is_delayed() {
     let api = Api::default();
     let mut replica = api.replica();
     assert!(replica.look(at(0)).await.unwrap().0.is_some());
@@ -271,7 +271,7 @@ async fn without_a_configuration_nobody_calls_and_nothing_waits() {
 }
 
 #[tokio::test]
-async fn while_the_api_is_away_what_was_shown_stays() {
+async fn while_the_api_server_is_down_the_served_certificate_stays() {
     let api = Api::with_configuration();
     let mut replica = api.replica();
     api.change(|objects| objects.down = true);
@@ -284,17 +284,17 @@ async fn while_the_api_is_away_what_was_shown_stays() {
     for second in [0, 5] {
         replica.look(at(second)).await.unwrap();
     }
-    let before = shown(&replica);
+    let before = served(&replica);
     api.change(|objects| objects.down = true);
     assert!(replica.look(at(25 * DAY)).await.is_err());
-    assert_eq!(shown(&replica), before);
+    assert_eq!(served(&replica), before);
     api.change(|objects| objects.down = false);
     replica.look(at(25 * DAY + 60)).await.unwrap();
-    assert_ne!(shown(&replica), before);
+    assert_ne!(served(&replica), before);
 }
 
 #[tokio::test]
-async fn a_secret_of_somebody_else_is_left_alone_and_an_empty_one_is_filled() {
+async fn a_foreign_secret_is_left_alone_and_an_empty_one_is_filled() {
     let api = Api::with_configuration();
     let secret =
         |data: Value| json!({"metadata": {"name": "apportion-tls", "labels": {"team": "infra"}}, "data": data});
@@ -318,19 +318,19 @@ async fn a_secret_of_somebody_else_is_left_alone_and_an_empty_one_is_filled() {
 }
 
 #[tokio::test]
-async fn when_the_secret_is_deleted_callers_trust_what_is_shown_until_it_is_replaced() {
+async fn after_the_secret_is_deleted_callers_still_trust_the_served_certificate() {
     let api = Api::with_configuration();
     let mut replica = api.replica();
     for second in [0, 5] {
         replica.look(at(second)).await.unwrap();
     }
-    let (old, before) = (api.trusted(), shown(&replica));
+    let (old, before) = (api.trusted(), served(&replica));
     api.change(|objects| objects.secret = None);
     let (_, pause) = replica.look(at(100)).await.unwrap();
-    assert_eq!((pause, shown(&replica)), (Duration::from_secs(5), before.clone()));
+    assert_eq!((pause, served(&replica)), (Duration::from_secs(5), before.clone()));
     assert!(api.trusted().len() == 2 && api.trusted().contains(&old[0]));
     replica.look(at(105)).await.unwrap();
-    assert_ne!(shown(&replica), before);
+    assert_ne!(served(&replica), before);
     replica.look(at(165)).await.unwrap();
     assert!(api.trusted().len() == 1 && !api.trusted().contains(&old[0]));
 }

@@ -1,4 +1,4 @@
-//! `apportion node-groups`: labels for empty node groups, and that rewritten pods fit what carries them.
+//! `apportion node-groups`: rewritten pods fit node groups with the printed labels.
 
 use apportion_core::decision::node_group::node_groups;
 use apportion_core::k8s::text::Labels;
@@ -11,9 +11,9 @@ use super::command::apportion;
 use super::fixtures::World;
 use super::rows::gpu;
 
-/// Each pod is rewritten for a cluster with one full node of a kind; the labels of that kind's empty group must do for it too.
+/// Each pod is rewritten for a cluster with one full node of a kind. It must fit an empty node group of that kind.
 #[test]
-fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
+fn rewritten_pods_fit_a_node_group_with_the_printed_labels() {
     let mut seen = Vec::new();
     for (node, product) in [
         (a100(), "NVIDIA-A100-SXM4-80GB"),
@@ -38,7 +38,7 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
             .unwrap()
             .into_iter()
             .collect();
-            // Where the node is not what the pod waits for, its group is not either.
+            // If the pod does not wait for this node, it does not wait for its group.
             if !constraints.admit(&node.name, &own) || !asks(&answer.pod, &node) {
                 continue;
             }
@@ -56,7 +56,7 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
                 })
                 .count();
             assert_eq!(fitting, 1, "{} on {}: {groups:#?}\n{text}", name, node.name);
-            // Without its labels the group is seen only where the name says enough.
+            // Without labels, a group is recognized only by a resource name that is unambiguous.
             let bare = constraints.admit("new", &Labels::default());
             let named = asks_for(&answer.pod, "nvidia.com/mig-1g.10gb") && name != "inference";
             assert_eq!(bare, named, "{} on {}", name, node.name);
@@ -93,7 +93,7 @@ fn labels_tags_and_templates_are_printed() {
 }
 
 #[test]
-fn what_is_not_a_product_and_what_nobody_allows() {
+fn unknown_products_and_groups_that_no_policy_allows_are_reported() {
     let run = apportion(&["node-groups", "--product", "Tesla-T4-SHARED"]);
     assert_eq!(run.status, 2);
     assert!(

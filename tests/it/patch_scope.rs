@@ -1,4 +1,4 @@
-//! Pods as trees of JSON: what a rewrite may touch, and whether it kept to that.
+//! Which parts of a pod a rewrite may change, and whether it changed only those.
 
 use std::sync::LazyLock;
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value, json};
 
 use super::oracle::{container_ask, containers, is_gpu};
 
-/// The annotation that says what was decided.
+/// The annotation with the decision.
 pub const DECISION: &str = "apportion.dev/decision";
-/// What keeps a container from seeing GPUs.
+/// The variable that hides GPUs from a container.
 pub static HIDDEN: LazyLock<Value> = LazyLock::new(|| json!({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}));
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
-/// A copy of `pod` without all that a rewrite may touch, given the pod as it was before.
+/// A copy of the pod without the parts that a rewrite may change.
 ///
-/// A list or an object that has become empty counts as missing, but on the way to what may be touched only.
+/// Lists and objects that become empty are removed, but only on the path to such a part.
 pub fn without_what_may_change(pod: &Value, before: &Value) -> Value {
     let mut rest = pod.clone();
     for (list, at, _) in containers(before).filter(|(.., container)| !container_ask(container).is_empty()) {
@@ -23,7 +23,7 @@ pub fn without_what_may_change(pod: &Value, before: &Value) -> Value {
             remove_in(resources, list, is_gpu);
         }
     }
-    // Our own variable, behind all others, and only where there was none of the name.
+    // Our variable is the last one, and is added only if there was none with its name.
     for (list, at, container) in containers(before).filter(|(.., container)| container_ask(container).is_empty()) {
         let env = container["env"].as_array();
         let named = env.is_some_and(|env| env.iter().any(|one| one["name"] == HIDDEN["name"]));
@@ -50,7 +50,7 @@ pub fn without_what_may_change(pod: &Value, before: &Value) -> Value {
     rest
 }
 
-/// Takes the members with such keys from `parent[name]`, and `name` itself where nothing is left of it.
+/// Removes matching keys from `parent[name]`, and `name` itself if it becomes empty.
 fn remove_in(parent: &mut Value, name: &str, doomed: impl Fn(&str) -> bool) {
     let Some(parent) = parent.as_object_mut() else { return };
     if let Some(members) = parent.get_mut(name).and_then(Value::as_object_mut) {
@@ -64,13 +64,13 @@ fn remove_in(parent: &mut Value, name: &str, doomed: impl Fn(&str) -> bool) {
     }
 }
 
-/// The required node affinity's part of a pod.
+/// The required node affinity of a pod.
 pub fn required(pod: &Value) -> &Value {
     &pod["spec"]["affinity"]["nodeAffinity"][REQUIRED]
 }
 
-/// Whether `after` has all alternatives of `before`, each with what it had and perhaps more behind; one without any expression,
-/// which matches no node, as it was.
+/// Whether `after` has all terms of `before`, each with its expressions and possibly more after them. A term without
+/// expressions, which matches no node, must stay.
 pub fn narrows(before: &Value, after: &Value) -> bool {
     let Some(terms) = before["nodeSelectorTerms"].as_array() else {
         let added = after["nodeSelectorTerms"].as_array();

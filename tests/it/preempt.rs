@@ -1,4 +1,4 @@
-//! Who is evicted for whom: the preempt verb's answers, and what a filter call wishes for.
+//! Preemption: the answers of the preempt verb, and the requests that filter calls lead to.
 
 use apportion_core::extender;
 use apportion_core::extender::AnswerSize;
@@ -22,7 +22,7 @@ const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
     ("free", &[]),
 ];
 
-/// A cluster of these nodes and pods, with policies that promise different things of time slices.
+/// A cluster with policies that limit time slices in different ways.
 fn world(nodes: &[Node], pods: &[Value]) -> World {
     let policies = policies([
         ("lab", "{strategies: [{strategy: time-slicing}]}"),
@@ -42,7 +42,7 @@ fn world(nodes: &[Node], pods: &[Value]) -> World {
     World::new(policies, ledger(nodes, pods, NAMESPACES))
 }
 
-/// A pod of a namespace and priority that asks for time slices.
+/// A pod that requests time slices.
 fn shares(namespace: &str, uid: &str, priority: i32, count: u64) -> Value {
     let pod = pod(&[("gpu.shared", &count.to_string())]);
     let pod = set(pod, "/metadata/namespace", json!(namespace));
@@ -51,7 +51,7 @@ fn shares(namespace: &str, uid: &str, priority: i32, count: u64) -> Value {
     set(pod, "/spec/priority", json!(priority))
 }
 
-fn leaving(pod: Value) -> Value {
+fn terminating(pod: Value) -> Value {
     set(pod, "/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))
 }
 
@@ -72,16 +72,16 @@ fn preempted(world: &World, question: &Value) -> String {
     let nodes = answer["NodeNameToMetaVictims"].as_object().unwrap();
     let shown = nodes.iter().map(|(node, victims)| {
         let pods = victims["Pods"].as_array().unwrap();
-        assert!(!pods.is_empty(), "A.5 an empty list is an error");
-        assert_eq!(victims["NumPDBViolations"], 1, "passed on as it came");
+        assert!(!pods.is_empty(), "the scheduler rejects an empty list");
+        assert_eq!(victims["NumPDBViolations"], 1, "passed on unchanged");
         let uids: Vec<&str> = pods.iter().map(|pod| pod["UID"].as_str().unwrap()).collect();
         format!("{node}: {}", uids.join(" "))
     });
     shown.collect::<Vec<_>>().join("; ")
 }
 
-/// The scheduler's question, with these victims on a node.
-fn question(pod: &Value, nodes: &[(&str, &[&str])]) -> Value {
+/// `ExtenderPreemptionArgs` with these victims on each node.
+fn preemption_args(pod: &Value, nodes: &[(&str, &[&str])]) -> Value {
     let victims = nodes.iter().map(|(node, uids)| {
         let pods: Vec<Value> = uids.iter().map(|uid| json!({"UID": uid})).collect();
         ((*node).to_owned(), json!({"Pods": pods, "NumPDBViolations": 1}))
@@ -90,39 +90,49 @@ fn question(pod: &Value, nodes: &[(&str, &[&str])]) -> Value {
     json!({"Pod": pod, "NodeNameToVictims": null, "NodeNameToMetaVictims": victims})
 }
 
+/// A pod, pods on node `a`, the victims that the scheduler proposes there, and those that the answer names.
+struct VictimsRow {
+    name: &'static str,
+    pod: Value,
+    running: Vec<Value>,
+    victims: Vec<&'static str>,
+    /// See [`preempted`].
+    expected: &'static str,
+}
+
 #[test]
-fn in_tree_victims_and_those_that_our_limits_need_beside() {
+fn victims_of_the_scheduler_are_kept_and_those_that_limits_need_are_added() {
     let full = |others: &[(&str, &str, i32)]| -> Vec<Value> {
         let all = others.iter();
         all.map(|(namespace, uid, priority)| on(shares(namespace, uid, *priority, 1), "a"))
             .collect()
     };
-    for (what, pod, pods, given, expected) in [
-        (
-            "nothing of ours is short: as it came",
-            shares("lab", "p", 9, 1),
-            full(&[("lab", "x", 0), ("free", "y", 0)]),
-            vec!["x"],
-            "a: x",
-        ),
-        (
-            "strangers go too, the most important first",
-            shares("apart", "p", 9, 1),
-            full(&[("lab", "x", 0), ("lab", "y", 5), ("apart", "z", 0)]),
-            vec!["x"],
-            "a: y x",
-        ),
-        (
-            "a stranger that is as important stays, so nothing helps",
-            shares("apart", "p", 9, 1),
-            full(&[("lab", "x", 0), ("lab", "y", 9)]),
-            vec!["x"],
-            "",
-        ),
-        (
-            "no more of them than it takes, of the least important",
-            shares("calm", "p", 9, 3),
-            full(&[
+    for row in [
+        VictimsRow {
+            name: "the victims stay if limits do not need more",
+            pod: shares("lab", "p", 9, 1),
+            running: full(&[("lab", "x", 0), ("free", "y", 0)]),
+            victims: vec!["x"],
+            expected: "a: x",
+        },
+        VictimsRow {
+            name: "shares of another tenant are added, highest priority first",
+            pod: shares("apart", "p", 9, 1),
+            running: full(&[("lab", "x", 0), ("lab", "y", 5), ("apart", "z", 0)]),
+            victims: vec!["x"],
+            expected: "a: y x",
+        },
+        VictimsRow {
+            name: "the node is left out if another tenant's share has the same priority",
+            pod: shares("apart", "p", 9, 1),
+            running: full(&[("lab", "x", 0), ("lab", "y", 9)]),
+            victims: vec!["x"],
+            expected: "",
+        },
+        VictimsRow {
+            name: "only as many of the lowest priority are added as limits need",
+            pod: shares("calm", "p", 9, 3),
+            running: full(&[
                 ("lab", "a1", 3),
                 ("lab", "b1", 1),
                 ("lab", "c1", 2),
@@ -131,52 +141,53 @@ fn in_tree_victims_and_those_that_our_limits_need_beside() {
                 ("lab", "f1", 5),
                 ("lab", "g1", 5),
             ]),
-            vec!["c1"],
-            "a: c1 d1",
-        ),
-        (
-            "who leaves anyway goes first",
-            shares("calm", "p", 9, 8),
-            vec![
+            victims: vec!["c1"],
+            expected: "a: c1 d1",
+        },
+        VictimsRow {
+            name: "a terminating pod is added first",
+            pod: shares("calm", "p", 9, 8),
+            running: vec![
                 on(shares("lab", "x", 0, 1), "a"),
-                leaving(on(shares("lab", "y", 5, 1), "a")),
+                terminating(on(shares("lab", "y", 5, 1), "a")),
             ],
-            vec!["x"],
-            "a: y x",
-        ),
-        (
-            "victims without a GPU, or not seen yet, are the scheduler's business",
-            shares("lab", "p", 9, 1),
-            vec![],
-            vec!["unseen"],
-            "a: unseen",
-        ),
-        (
-            "the wrong sharing: nothing helps",
-            set(
+            victims: vec!["x"],
+            expected: "a: y x",
+        },
+        VictimsRow {
+            name: "victims that are not in the inventory stay",
+            pod: shares("lab", "p", 9, 1),
+            running: vec![],
+            victims: vec!["unseen"],
+            expected: "a: unseen",
+        },
+        VictimsRow {
+            name: "the node is left out if it does not have the strategy",
+            pod: set(
                 shares("lab", "p", 9, 1),
                 "/spec/containers/0/resources/limits",
                 json!({"nvidia.com/mig-1g.10gb": "1"}),
             ),
-            full(&[("lab", "x", 0)]),
-            vec!["x"],
-            "",
-        ),
-        (
-            "not ours: as it came",
-            pod(&[]),
-            full(&[("lab", "x", 0)]),
-            vec!["x"],
-            "a: x",
-        ),
+            running: full(&[("lab", "x", 0)]),
+            victims: vec!["x"],
+            expected: "",
+        },
+        VictimsRow {
+            name: "the victims stay for a pod without GPUs",
+            pod: pod(&[]),
+            running: full(&[("lab", "x", 0)]),
+            victims: vec!["x"],
+            expected: "a: x",
+        },
     ] {
-        let world = world(&[slices("a")], &pods);
-        assert_eq!(preempted(&world, &question(&pod, &[("a", &given)])), expected, "{what}");
+        let world = world(&[slices("a")], &row.running);
+        let args = preemption_args(&row.pod, &[("a", &row.victims)]);
+        assert_eq!(preempted(&world, &args), row.expected, "{}", row.name);
     }
 }
 
 #[test]
-fn whole_pods_nulls_and_unknown_nodes() {
+fn preemption_arguments_are_read_in_every_form() {
     let apart = shares("apart", "p", 9, 1);
     let there = on(shares("lab", "y", 5, 1), "a");
     let mut world = world(&[slices("a")], &[there]);
@@ -189,7 +200,7 @@ fn whole_pods_nulls_and_unknown_nodes() {
     ] {
         let question = json!({"Pod": apart, "NodeNameToVictims": victims, "NodeNameToMetaVictims": meta});
         if victims == json!({"a": null}) {
-            // Without in-tree victims ours alone are named, and no budgets were counted.
+            // Without victims of the scheduler, the answer has only ours and counts no disruption budgets.
             let text = question.to_string();
             let answer = json!(extender::preempt(
                 &serde_json::from_str(&text).unwrap(),
@@ -201,48 +212,76 @@ fn whole_pods_nulls_and_unknown_nodes() {
             assert_eq!(preempted(&world, &question), expected);
         }
     }
-    // A pod that can not be judged is not let in by anybody's leaving.
+    // A pod in an unknown namespace is refused, so preemption does not help.
     world.on_unknown = OnUnknown::Refuse;
-    let stranger = set(apart, "/metadata/namespace", json!("new"));
-    assert_eq!(preempted(&world, &question(&stranger, &[("a", &["x"])])), "");
+    let unknown = set(apart, "/metadata/namespace", json!("new"));
+    assert_eq!(preempted(&world, &preemption_args(&unknown, &[("a", &["x"])])), "");
 }
 
-/// The scheduler's verdict on a node where victims are leaving decides whether it evicts others elsewhere.
+/// A pod, pods on node `a`, and whether the filter calls the node resolvable.
+struct NominationRow {
+    name: &'static str,
+    pod: Value,
+    running: Vec<Value>,
+    is_resolvable: bool,
+}
+
+/// If a nominated node is unresolvable, the scheduler preempts pods on another node as well.
 #[test]
-fn a_nominated_node_is_waited_for() {
+fn a_nominated_node_stays_resolvable_while_its_victims_terminate() {
     let nominated = |pod: Value| set(pod, "/status/nominatedNodeName", json!("a"));
     let pod = || shares("apart", "p", 9, 1);
-    let stranger = |uid: &str, priority| on(shares("lab", uid, priority, 1), "a");
-    for (what, pod, there, waits) in [
-        ("victims leave", nominated(pod()), vec![leaving(stranger("x", 0))], true),
-        ("not its node", pod(), vec![leaving(stranger("x", 0))], false),
-        ("nobody leaves", nominated(pod()), vec![stranger("x", 0)], false),
-        (
-            "not all leave that would have to",
-            nominated(pod()),
-            vec![leaving(stranger("x", 0)), stranger("y", 0)],
-            false,
-        ),
-        (
-            "somebody more important leaves of itself",
-            nominated(pod()),
-            vec![leaving(stranger("x", 99))],
-            false,
-        ),
+    let other_tenant = |uid: &str, priority| on(shares("lab", uid, priority, 1), "a");
+    for row in [
+        NominationRow {
+            name: "all victims terminate",
+            pod: nominated(pod()),
+            running: vec![terminating(other_tenant("x", 0))],
+            is_resolvable: true,
+        },
+        NominationRow {
+            name: "the pod is not nominated",
+            pod: pod(),
+            running: vec![terminating(other_tenant("x", 0))],
+            is_resolvable: false,
+        },
+        NominationRow {
+            name: "no pod terminates",
+            pod: nominated(pod()),
+            running: vec![other_tenant("x", 0)],
+            is_resolvable: false,
+        },
+        NominationRow {
+            name: "only some of the required victims terminate",
+            pod: nominated(pod()),
+            running: vec![terminating(other_tenant("x", 0)), other_tenant("y", 0)],
+            is_resolvable: false,
+        },
+        NominationRow {
+            name: "a pod of higher priority terminates",
+            pod: nominated(pod()),
+            running: vec![terminating(other_tenant("x", 99))],
+            is_resolvable: false,
+        },
     ] {
-        let world = world(&[slices("a")], &there);
-        let answer = world.filter(&args("apart", &pod, &["a"]), AnswerSize::default());
-        let list = if waits {
+        let world = world(&[slices("a")], &row.running);
+        let answer = world.filter(&args("apart", &row.pod, &["a"]), AnswerSize::default());
+        let list = if row.is_resolvable {
             "FailedNodes"
         } else {
             "FailedAndUnresolvableNodes"
         };
-        assert_eq!(answer[list], json!({"a": "GPUs shared with another tenant"}), "{what}");
-        assert_eq!(answer["NodeNames"], json!([]), "{what}");
+        assert_eq!(
+            answer[list],
+            json!({"a": "GPUs shared with another tenant"}),
+            "{}",
+            row.name
+        );
+        assert_eq!(answer["NodeNames"], json!([]), "{}", row.name);
     }
 }
 
-fn wished(world: &World, pod: &Value, nodes: &[&str]) -> Option<PreemptionRequest> {
+fn preemption_request(world: &World, pod: &Value, nodes: &[&str]) -> Option<PreemptionRequest> {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let text = args(namespace, pod, nodes).to_string();
     evict::wish(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| {
@@ -250,103 +289,103 @@ fn wished(world: &World, pod: &Value, nodes: &[&str]) -> Option<PreemptionReques
     })
 }
 
+/// A pod, pods on the nodes, and the node where pods are preempted.
+struct RequestRow {
+    name: &'static str,
+    pod: Value,
+    running: Vec<Value>,
+    node: Option<&'static str>,
+}
+
 #[test]
-fn what_a_filter_call_wishes_for() {
+fn a_filter_call_requests_preemption_of_the_least_important_pods() {
     let pod = || shares("apart", "p", 9, 1);
     let there = |namespace: &str, uid: &str, priority, node: &str| on(shares(namespace, uid, priority, 1), node);
     let nodes = ["a", "b", "avoided"];
-    for (what, pod, others, expected) in [
-        (
-            "the node whose most important victim is the least",
-            pod(),
-            vec![
+    for row in [
+        RequestRow {
+            name: "the node whose highest victim has the lowest priority",
+            pod: pod(),
+            running: vec![
                 there("lab", "x", 5, "a"),
                 there("lab", "y", 3, "b"),
                 there("lab", "z", 3, "b"),
             ],
-            Some("b"),
-        ),
-        (
-            "then the fewest",
-            pod(),
-            vec![
+            node: Some("b"),
+        },
+        RequestRow {
+            name: "then the node with the fewest victims",
+            pod: pod(),
+            running: vec![
                 there("lab", "x", 3, "a"),
                 there("lab", "y", 3, "b"),
                 there("lab", "z", -7, "b"),
             ],
-            Some("a"),
-        ),
-        (
-            "the first of equals, and none that is to be avoided",
-            pod(),
-            vec![
+            node: Some("a"),
+        },
+        RequestRow {
+            name: "then the first node, except nodes to avoid",
+            pod: pod(),
+            running: vec![
                 there("lab", "v", 0, "avoided"),
                 there("lab", "x", 3, "a"),
                 there("lab", "y", 3, "b"),
             ],
-            Some("a"),
-        ),
-        (
-            "nobody as important",
-            pod(),
-            vec![there("lab", "x", 9, "a"), there("lab", "y", 10, "b")],
-            None,
-        ),
-        (
-            "nobody where somebody's leaving will do",
-            pod(),
-            vec![leaving(there("lab", "x", 3, "a")), there("lab", "y", 3, "b")],
-            None,
-        ),
-        (
-            "Never",
-            set(pod(), "/spec/preemptionPolicy", json!("Never")),
-            vec![there("lab", "x", 3, "a")],
-            None,
-        ),
-        (
-            "not while the scheduler makes room",
-            set(pod(), "/status/nominatedNodeName", json!("b")),
-            vec![there("lab", "x", 3, "a")],
-            None,
-        ),
-        (
-            "not for a guest, whom nothing is promised",
-            shares("free", "p", 9, 1),
-            vec![there("apart", "x", 3, "a")],
-            None,
-        ),
-        (
-            "not where it is the wrong sharing",
-            set(
+            node: Some("a"),
+        },
+        RequestRow {
+            name: "no victim of the same or higher priority",
+            pod: pod(),
+            running: vec![there("lab", "x", 9, "a"), there("lab", "y", 10, "b")],
+            node: None,
+        },
+        RequestRow {
+            name: "no victim if a terminating pod frees enough",
+            pod: pod(),
+            running: vec![terminating(there("lab", "x", 3, "a")), there("lab", "y", 3, "b")],
+            node: None,
+        },
+        RequestRow {
+            name: "none with preemptionPolicy Never",
+            pod: set(pod(), "/spec/preemptionPolicy", json!("Never")),
+            running: vec![there("lab", "x", 3, "a")],
+            node: None,
+        },
+        RequestRow {
+            name: "none while the pod is nominated",
+            pod: set(pod(), "/status/nominatedNodeName", json!("b")),
+            running: vec![there("lab", "x", 3, "a")],
+            node: None,
+        },
+        RequestRow {
+            name: "none for an ungoverned pod",
+            pod: shares("free", "p", 9, 1),
+            running: vec![there("apart", "x", 3, "a")],
+            node: None,
+        },
+        RequestRow {
+            name: "none on nodes without the strategy",
+            pod: set(
                 pod(),
                 "/spec/containers/0/resources/limits",
                 json!({"nvidia.com/gpu": "1"}),
             ),
-            vec![there("lab", "x", 3, "a")],
-            None,
-        ),
+            running: vec![there("lab", "x", 3, "a")],
+            node: None,
+        },
     ] {
-        let world = world(&nodes.map(slices), &others);
-        let asked: &[&str] = if others.iter().any(|pod| pod["spec"]["nodeName"] == "avoided") {
-            &["avoided", "a", "b"]
-        } else {
-            &["a", "b"]
-        };
-        let asked: Vec<&str> = asked
-            .iter()
-            .copied()
-            .filter(|node| others.iter().any(|pod| pod["spec"]["nodeName"] == *node))
-            .collect();
-        let summary = wished(&world, &pod, &asked).map(|summary| summary.node);
-        assert_eq!(summary.as_deref(), expected, "{what}");
+        let world = world(&nodes.map(slices), &row.running);
+        let is_used = |node: &&str| row.running.iter().any(|pod| pod["spec"]["nodeName"] == **node);
+        let candidates: Vec<&str> = ["avoided", "a", "b"].into_iter().filter(is_used).collect();
+        let request = preemption_request(&world, &row.pod, &candidates).map(|request| request.node);
+        assert_eq!(request.as_deref(), row.node, "{}", row.name);
     }
 }
 
 #[test]
-fn room_that_is_kept_costs_nobody_else() {
+fn a_kept_reservation_blocks_only_pods_of_the_same_or_lower_priority() {
     let others = [
-        leaving(on(shares("lab", "x", 0, 1), "a")),
+        terminating(on(shares("lab", "x", 0, 1), "a")),
         on(shares("lab", "y", 0, 1), "b"),
     ];
     let mut world = world(&[slices("a"), slices("b")], &others);
@@ -361,16 +400,20 @@ fn room_that_is_kept_costs_nobody_else() {
     let pod_request: PodRequest = pod_request();
     let kept = Purpose::Kept { priority: 9 };
     reservations.reserve("p", "a", pod_request, kept, Duration::ZERO);
-    let asked = question(&pod, &[("b", &["y"])]);
-    assert_eq!(preempted(&world, &asked), "b: y");
+    let args_on_b = preemption_args(&pod, &[("b", &["y"])]);
+    assert_eq!(preempted(&world, &args_on_b), "b: y");
     world.reserved = reservations.reserved().clone();
-    assert_eq!(preempted(&world, &asked), "", "its victims are leaving elsewhere");
-    assert_eq!(wished(&world, &pod, &["b"]), None);
-    // Another of the same priority does not get that room: to it the node will be a stranger's.
+    assert_eq!(
+        preempted(&world, &args_on_b),
+        "",
+        "its victims terminate on another node"
+    );
+    assert_eq!(preemption_request(&world, &pod, &["b"]), None);
+    // A pod of the same priority cannot use the node, because the reservation belongs to another tenant.
     let other = shares("lab", "q", 9, 1);
     let answer = world.filter(&args("lab", &other, &["a", "b"]), AnswerSize::All);
     assert_eq!(answer["NodeNames"], json!(["b"]));
-    // One of a higher priority does.
+    // A pod of a higher priority can.
     let higher = shares("lab", "r", 10, 1);
     let answer = world.filter(&args("lab", &higher, &["a", "b"]), AnswerSize::All);
     assert_eq!(answer["NodeNames"], json!(["a", "b"]));
@@ -409,11 +452,11 @@ fn there(at: usize, resident: &Resident) -> Value {
         "a",
     );
     let pod = declaring_memory(pod, &format!("{}Gi", resident.memory));
-    if resident.leaving { leaving(pod) } else { pod }
+    if resident.leaving { terminating(pod) } else { pod }
 }
 
-/// Who stays first.
-fn importance(at: usize, resident: &Resident) -> (bool, i32, u64, String) {
+/// The order in which pods are kept.
+fn keep_order(at: usize, resident: &Resident) -> (bool, i32, u64, String) {
     let name = format!("{}/r{at}", resident.namespace);
     (resident.leaving, -resident.priority, resident.shares, name)
 }
@@ -429,10 +472,10 @@ fn fits(residents: &[Resident], stay: impl Fn(usize) -> bool, pod: &Value) -> bo
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Against all subsets: the answer lets the pod in, every victim is less important, none could be spared, and no other set spares
-    /// somebody more important.
+    /// Compared with all subsets: the pod fits after the preemption, all victims have a lower priority, none can be spared,
+    /// and no other set spares pods of higher priority.
     #[test]
-    fn no_other_victims_would_be_better(
+    fn victims_are_minimal_and_the_least_important(
         residents in prop::collection::vec(resident(), 1..7),
         namespace in prop::sample::select(vec!["lab", "apart", "calm", "declared"]),
         (priority, count) in (0..6i32, 1..6u64),
@@ -442,13 +485,13 @@ proptest! {
         let given = (0..residents.len()).find(|at| *at == given && residents[*at].priority < priority);
         let name = given.map_or("unseen".to_owned(), |at| format!("r{at}"));
         let pods: Vec<Value> = residents.iter().enumerate().map(|(at, resident)| there(at, resident)).collect();
-        let shown = preempted(&world(&[slices("a")], &pods), &question(&pod, &[("a", &[&name])]));
+        let shown = preempted(&world(&[slices("a")], &pods), &preemption_args(&pod, &[("a", &[&name])]));
 
         let mut order: Vec<usize> = (0..residents.len())
             .filter(|at| residents[*at].priority < priority && Some(*at) != given)
             .collect();
-        order.sort_by_key(|at| importance(*at, &residents[*at]));
-        // Every subset of those that may go, the most important as the highest bit: the least number spares the most important.
+        order.sort_by_key(|at| keep_order(*at, &residents[*at]));
+        // All subsets of possible victims. The highest bit is the pod of the highest priority, so the lowest number spares it.
         let best = (0..1u32 << order.len()).find(|set| {
             let goes = |at: usize| {
                 let rank = order.iter().position(|other| *other == at);

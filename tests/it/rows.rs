@@ -1,4 +1,4 @@
-//! What the rows of the tables are written with.
+//! Shorthands for rows of tables: pods, and answers in one line.
 
 use apportion_testing::set;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::fixtures::{Answer, on, pod};
 use super::oracle::{container_ask, containers};
 use super::patch_scope::required;
 
-/// An answer in one line: what each container asks for, and what was said to the scheduler, without `nvidia.com/`.
+/// An answer in one line without `nvidia.com/`: the resources of each container, `|`, and the required node affinity.
 pub fn describe(answer: &Answer) -> String {
     if let Some(denial) = &answer.denial {
         return format!("{} {}", denial.code, denial.message);
@@ -55,7 +55,8 @@ pub fn gpu(count: &str) -> Value {
     pod(&[("gpu", count)])
 }
 
-/// A pod of the shape that the API server sends, with more containers: name, whether a sidecar, resource, count.
+/// A pod with several containers: init containers as (name, is sidecar, resource, count), main ones as (name, resource,
+/// count).
 pub fn pod_of(init: &[(&str, bool, &str, &str)], main: &[(&str, &str, &str)]) -> Value {
     let one = |name: &str, resource: &str, count: &str| {
         let list = json!({format!("nvidia.com/{resource}"): count});
@@ -87,9 +88,9 @@ pub fn with_node_selector(pod: Value, key: &str, value: &str) -> Value {
     set(pod, "/spec/nodeSelector", json!({key: value}))
 }
 
-/// `taken` shares of a resource on a node.
-pub fn pod_on(node: &str, resource: &str, taken: &str) -> Value {
-    on(pod(&[(resource, taken)]), node)
+/// A pod on a node that has `count` of a resource.
+pub fn pod_on(node: &str, resource: &str, count: &str) -> Value {
+    on(pod(&[(resource, count)]), node)
 }
 
 pub const WHOLE: &str = "gpu.sharing-strategy In none & gpu.slices.gi DoesNotExist";

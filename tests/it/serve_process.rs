@@ -1,4 +1,4 @@
-//! `apportion serve` as a process: what it refuses to start with, what it answers, what it takes over while running.
+//! `apportion serve` as a process: startup errors, answers over TLS, and reload.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn fails(args: &[&str]) -> String {
     text
 }
 
-/// A free port. Another process may take it before we do; nothing here keeps ports for long.
+/// A free port. Another process may take it before we do.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -39,7 +39,7 @@ fn free_port() -> u16 {
 }
 
 #[test]
-fn what_can_not_be_used_ends_with_one_message_and_status_2() {
+fn invalid_settings_exit_2_with_one_message() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -123,7 +123,7 @@ fn what_can_not_be_used_ends_with_one_message_and_status_2() {
     );
 }
 
-/// A running server, ended with the test.
+/// A running server that is killed when dropped.
 struct Server {
     child: Child,
     ca: String,
@@ -211,7 +211,7 @@ impl Drop for Server {
     }
 }
 
-/// The cluster that the recorded requests came from, and the namespaces that they name.
+/// The cluster and namespaces of the recorded requests.
 fn recorded_cluster(dir: &Path) -> String {
     let filter: Value = serde_json::from_str(&recorded("extender/filter-full-nodes.json")).unwrap();
     let mut slices = filter["Nodes"]["items"][0].clone();
@@ -240,7 +240,7 @@ fn recorded(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// What the containers of a pod ask for, init containers first; limits, which must equal requests.
+/// The limits of all containers, init containers first. Requests must equal them.
 fn asks(pod: &Value) -> Vec<String> {
     ["initContainers", "containers"]
         .iter()
@@ -262,7 +262,7 @@ fn asks(pod: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_http() {
+async fn recorded_requests_are_answered_over_tls_with_http1_and_http2() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = recorded_cluster(dir.path());
     let server = Server::start(dir.path(), "policies", &cluster).await;
@@ -313,7 +313,7 @@ async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_ht
             );
             let Some(expected) = expected else {
                 assert_eq!(response.get("patch"), None, "{name}: {response}");
-                // Whoever applies a workload is told what its pods will be told; updates and subresources say nothing.
+                // The review of a workload gets the warnings of its pods; updates and subresources get none.
                 let told = response.get("warnings").is_some();
                 assert!(
                     if name == "deployment-create" {
@@ -338,7 +338,7 @@ async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_ht
                 "{name}"
             );
         }
-        // The development pod fits the time slices alone; a job of ten fits nothing, and full nodes go back as they came.
+        // The development pod fits only the time slices; a job of ten fits no node; full nodes are returned unchanged.
         let post = async |path: &str, name: &str| -> Value {
             let request = client
                 .post(format!("https://{}{path}", server.extender))
@@ -362,7 +362,7 @@ async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_ht
             json!({"t4-ts": "gpu is shared by time-slicing"})
         );
         assert_eq!(full["FailedNodes"], json!({}));
-        // A node of time slices holds no training pod, whoever leaves it.
+        // A node with time slices cannot hold a training pod, whatever is preempted.
         for name in ["preempt-node-cache-capable", "preempt-full-nodes"] {
             assert_eq!(
                 post("/preempt", name).await,
@@ -381,9 +381,9 @@ async fn every_recorded_request_is_answered_over_real_tls_by_both_versions_of_ht
     }
 }
 
-/// A recorded `kubectl debug`, in a namespace whose policy asks for isolation, and with what a tenant may try.
+/// A recorded `kubectl debug` in a namespace with isolation, and attempts to bypass it.
 #[tokio::test]
-async fn ephemeral_containers_are_checked_over_real_tls() {
+async fn ephemeral_containers_are_checked_over_tls() {
     let dir = tempfile::tempdir().unwrap();
     let cluster = recorded_cluster(dir.path());
     let server = Server::start(dir.path(), "policies", &cluster).await;
@@ -437,7 +437,7 @@ async fn ephemeral_containers_are_checked_over_real_tls() {
 }
 
 #[tokio::test]
-async fn changed_policies_are_taken_over_and_broken_ones_are_not() {
+async fn changed_policies_are_loaded_and_invalid_ones_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let policies = dir.path().join("policies");
     std::fs::create_dir(&policies).unwrap();

@@ -1,4 +1,4 @@
-//! A filter call about a node that is full by what is known, and not by the scheduler's count: one of the two is behind.
+//! A filter call for a node that is full in the inventory but not for the scheduler: one of the two is behind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn names(answer: &Answer) -> usize {
 }
 
 #[test]
-fn what_the_scheduler_counted_otherwise_is_looked_at_again() {
+fn a_filter_call_is_repeated_when_the_scheduler_counts_more_free_shares() {
     let metrics = Arc::new(Metrics::default());
     let all = node().allocatable[&format!("nvidia.com/{SHARES}")];
     let full = [pod_on("n", SHARES, &all.to_string())];
@@ -45,12 +45,12 @@ fn what_the_scheduler_counted_otherwise_is_looked_at_again() {
         || app.filter_unless_behind(question.as_bytes()),
         || app.filter(question.as_bytes()),
     );
-    assert!(asked().is_none(), "a pod has gone, and nobody has told us yet");
-    assert_eq!(names(&told()), 0, "and the last time the answer is what we know");
+    assert!(asked().is_none(), "a deleted pod may still be in the inventory");
+    assert_eq!(names(&told()), 0, "the last attempt answers from the inventory");
     app.replace(state(&[]));
     assert_eq!(names(&asked().unwrap()), 1);
 
-    // What is reserved the scheduler does not know of: then nobody is behind.
+    // The scheduler does not know reservations, so a difference that they explain is not a delay.
     let pod_request = PodRequest {
         demand: Counts::one(GpuResource::GpuShared, all),
         memory: None,

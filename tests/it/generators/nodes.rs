@@ -1,11 +1,11 @@
-//! Nodes.
+//! Generators of nodes.
 
 use apportion_testing::{Naming, Node};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Product, MiB, and MIG profiles with their MiB.
+/// Product, memory in MiB, and MIG profiles with their memory in MiB.
 pub type Model = (&'static str, u64, &'static [(&'static str, u64)]);
 pub const MODELS: &[Model] = &[
     (
@@ -24,7 +24,7 @@ pub const MODELS: &[Model] = &[
     ("Tesla-V100-SXM2-16GB", 16384, &[]),
 ];
 
-/// Nodes of every kind, and some whose labels contradict what they have.
+/// Nodes of every kind, some with contradictory labels.
 pub fn node() -> impl Strategy<Value = Node> {
     let sharing = select(vec!["time-slicing", "mps"]);
     (
@@ -36,10 +36,10 @@ pub fn node() -> impl Strategy<Value = Node> {
         1..5u64,
         2..5u64,
         select(vec!["a", "b"]),
-        option::weighted(0.4, twist()),
+        option::weighted(0.4, label_change()),
     )
         .prop_map(
-            |(kind, (product, memory, profiles), which, sharing, naming, count, replicas, zone, twist)| {
+            |(kind, (product, memory, profiles), which, sharing, naming, count, replicas, zone, label_change)| {
                 let mig = (!profiles.is_empty()).then(|| profiles[which.index(profiles.len())]);
                 let node = match (kind, mig) {
                     (0 | 1, _) => Node::whole(product, 2 * count, memory),
@@ -59,11 +59,11 @@ pub fn node() -> impl Strategy<Value = Node> {
                         naming,
                     )
                     .label("nvidia.com/gpu.slices.gi", "1"),
-                    (7, _) if twist.is_none() => Node::new("", "", ""),
+                    (7, _) if label_change.is_none() => Node::new("", "", ""),
                     _ => Node::shared(product, (count, replicas), memory, sharing, naming),
                 };
                 let node = node.label("zone", zone);
-                match twist {
+                match label_change {
                     Some((key, Some(value))) => node.label(key, value),
                     Some((key, None)) => node.without_label(key),
                     None => node,
@@ -72,8 +72,8 @@ pub fn node() -> impl Strategy<Value = Node> {
         )
 }
 
-/// A label set to another value, or taken away.
-fn twist() -> impl Strategy<Value = (&'static str, Option<&'static str>)> {
+/// A label with another value, or none.
+fn label_change() -> impl Strategy<Value = (&'static str, Option<&'static str>)> {
     select(vec![
         ("nvidia.com/gpu.sharing-strategy", Some("none")),
         ("nvidia.com/gpu.sharing-strategy", Some("mps")),

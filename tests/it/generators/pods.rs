@@ -1,4 +1,4 @@
-//! Pods.
+//! Generators of pods.
 
 use apportion_core::gpu::Strategy as Sharing;
 use apportion_testing::set;
@@ -25,7 +25,7 @@ const RESOURCES: &[&str] = &[
     "mig-huge",
 ];
 
-/// A pod with whatever a pod can have, unknown fields among it.
+/// A pod with any fields, including unknown ones.
 pub fn pod() -> impl Strategy<Value = Value> {
     let lists = (vec(container(), 1..4), vec((container(), any::<bool>()), 0..3));
     let labels = select(vec![json!(null), json!({}), json!({"kind": "batch", "app": "x"})]);
@@ -85,7 +85,7 @@ pub fn pod() -> impl Strategy<Value = Value> {
     )
 }
 
-/// What reaches for GPUs past all requests, or only looks like it.
+/// Fields that bypass GPU requests, or look as if they did.
 fn reach() -> impl Strategy<Value = Option<(&'static str, Value)>> {
     let bad = select(vec![
         ("/spec/hostIPC", json!(true)),
@@ -121,7 +121,7 @@ fn reach() -> impl Strategy<Value = Option<(&'static str, Value)>> {
     option::weighted(0.3, prop_oneof![1 => bad, 2 => good])
 }
 
-/// Variables, and where others come from.
+/// `env` and `envFrom`.
 fn environment() -> impl Strategy<Value = (Value, Value)> {
     let env = select(vec![
         json!(null),
@@ -136,7 +136,7 @@ fn environment() -> impl Strategy<Value = (Value, Value)> {
     (env, from)
 }
 
-/// Adds a member to one of the objects that are not maps of strings or quantities.
+/// Adds an unknown field to an object that is not a map of strings or quantities.
 fn inject(pod: &mut Value, place: Index, key: String, value: Value) {
     let mut pointers = Vec::new();
     objects(pod, String::new(), &mut pointers);
@@ -144,7 +144,7 @@ fn inject(pod: &mut Value, place: Index, key: String, value: Value) {
     pod.pointer_mut(pointer).unwrap()[key] = value;
 }
 
-/// The places of all such objects.
+/// The JSON pointers of all such objects.
 fn objects(value: &Value, at: String, found: &mut Vec<String>) {
     const MAPS: &[&str] = &[
         "labels",
@@ -169,7 +169,7 @@ fn objects(value: &Value, at: String, found: &mut Vec<String>) {
     }
 }
 
-/// Resource, quantity, and which of limits (1) and requests (2) name it.
+/// Resource, quantity, and whether limits (1), requests (2) or both (3) have it.
 fn resource() -> impl Strategy<Value = (String, Value, u8)> {
     let usual = || {
         select(vec![
@@ -230,7 +230,7 @@ fn container() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A pod that is there already.
+/// A pod that exists already.
 pub fn other() -> impl Strategy<Value = Value> {
     let namespace = select(vec!["a", "a", "a2", "b", "b", "b2", "b3", "free", "kube-system"]);
     let labels = select(vec![json!({}), json!({"kind": "batch"})]);
@@ -255,7 +255,7 @@ fn memory() -> impl Strategy<Value = &'static str> {
     select(vec!["4G", "4G", "8Gi", "12Gi", "18Gi", "1Ti", "0", "much"])
 }
 
-/// What somebody could write to be believed.
+/// A forged decision annotation.
 pub fn forged_decision() -> impl Strategy<Value = String> {
     let record = (
         select(&Sharing::ALL[..]),

@@ -1,4 +1,4 @@
-//! A second opinion on limits: who is promised what, and whether it holds on a node, from labels and pods as JSON alone.
+//! An independent oracle for limits: which limits apply to a pod, and whether a node keeps them.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use apportion_testing::Node;
 use serde_json::Value;
 
 use crate::generators::NAMESPACES;
-use crate::oracle::{PodQuery, Reading, effective, read};
+use crate::oracle::{GpuRequest, Reading, effective, read};
 use crate::properties::declared_memory;
 
-/// What one pod holds, and on what terms.
+/// A pod with its limits.
 #[derive(Clone, Debug)]
-pub struct Party {
-    pub ask: PodQuery,
-    /// MiB that each share counts with.
+pub struct LimitedPod {
+    pub ask: GpuRequest,
+    /// MiB that each share counts.
     memory: u64,
     limits: Limits,
     tenant: String,
@@ -36,8 +36,8 @@ fn namespace_label(namespace: &str, key: &str) -> Option<String> {
     Some((*value).to_owned())
 }
 
-/// The policy that governs a pod of a known namespace: the highest, then the first by name.
-fn governor<'p>(policies: &'p [Policy], namespace: &str, pod: &Value) -> Option<&'p Policy> {
+/// The policy that governs a pod of a known namespace: the one with the highest priority, then the first by name.
+fn governing_policy<'p>(policies: &'p [Policy], namespace: &str, pod: &Value) -> Option<&'p Policy> {
     let pod_label = |key: &str| pod["metadata"]["labels"][key].as_str().map(str::to_owned);
     let matching = policies.iter().filter(|policy| {
         namespace != "kube-system"
@@ -47,14 +47,14 @@ fn governor<'p>(policies: &'p [Policy], namespace: &str, pod: &Value) -> Option<
     matching.min_by_key(|policy| (-i64::from(policy.priority), policy.name.as_str().to_owned()))
 }
 
-/// Whether no policy holds a pod of a known namespace to anything.
-pub fn is_guest(policies: &[Policy], namespace: &str, pod: &Value) -> bool {
-    governor(policies, namespace, pod).is_none_or(|policy| policy.mode != Mode::Enforce)
+/// Whether no policy enforces limits for a pod of a known namespace.
+pub fn is_ungoverned(policies: &[Policy], namespace: &str, pod: &Value) -> bool {
+    governing_policy(policies, namespace, pod).is_none_or(|policy| policy.mode != Mode::Enforce)
 }
 
-/// What a pod of a namespace is to its neighbours.
-pub fn party(policies: &[Policy], namespace: &str, pod: &Value) -> Party {
-    let policy = governor(policies, namespace, pod).filter(|policy| policy.mode == Mode::Enforce);
+/// The pod as its neighbors see it.
+pub fn limited_pod(policies: &[Policy], namespace: &str, pod: &Value) -> LimitedPod {
+    let policy = governing_policy(policies, namespace, pod).filter(|policy| policy.mode == Mode::Enforce);
     let limits = policy.map_or_else(Limits::default, |policy| policy.limits);
     let named = policy.and_then(|policy| {
         let key = policy.tenant_label.as_deref()?;
@@ -63,7 +63,7 @@ pub fn party(policies: &[Policy], namespace: &str, pod: &Value) -> Party {
     });
     let declared =
         declared_memory(pod).filter(|_| pod["metadata"]["annotations"]["apportion.dev/gpu-memory"] != "much");
-    Party {
+    LimitedPod {
         ask: effective(pod),
         memory: declared.unwrap_or(limits.undeclared_memory.0),
         limits,
@@ -71,7 +71,7 @@ pub fn party(policies: &[Policy], namespace: &str, pod: &Value) -> Party {
     }
 }
 
-/// What is behind a resource of a node, where it is shares.
+/// The meaning of a resource on a node and its replicas, if it is shared.
 fn shared(node: &Node, resource: &str) -> Option<(Reading, u64)> {
     let reading = read(node, resource).filter(|reading| matches!(reading.strategy, "mps" | "time-slicing"))?;
     let base = resource.strip_suffix(".shared").unwrap_or(resource);
@@ -79,11 +79,11 @@ fn shared(node: &Node, resource: &str) -> Option<(Reading, u64)> {
     Some((reading, replicas))
 }
 
-/// Whether the newcomer and those who are there get what they were promised.
-pub fn allows(node: &Node, there: &[Party], pod_request: &Party) -> Result<(), String> {
+/// Whether the node can take the pod and keep the limits of all pods on it, or why not.
+pub fn allows(node: &Node, there: &[LimitedPod], pod_request: &LimitedPod) -> Result<(), String> {
     let resources: BTreeSet<&String> = node.allocatable.keys().collect();
-    let asks_for_shares = pod_request.ask.keys().any(|resource| shared(node, resource).is_some());
-    if asks_for_shares {
+    let requests_shares = pod_request.ask.keys().any(|resource| shared(node, resource).is_some());
+    if requests_shares {
         for resource in resources.iter().filter(|resource| shared(node, resource).is_some()) {
             for other in there.iter().filter(|other| other.ask.contains_key(*resource)) {
                 if (other.limits.apart || pod_request.limits.apart) && other.tenant != pod_request.tenant {
@@ -97,10 +97,10 @@ pub fn allows(node: &Node, there: &[Party], pod_request: &Party) -> Result<(), S
             continue;
         };
         let gpus = (node.allocatable[resource] / replicas).max(1);
-        let holders: Vec<&Party> = there.iter().filter(|other| other.ask.contains_key(resource)).collect();
+        let holders: Vec<&LimitedPod> = there.iter().filter(|other| other.ask.contains_key(resource)).collect();
         let all = || holders.iter().copied().chain([pod_request]);
         let held: u64 = holders.iter().map(|other| other.ask[resource]).sum();
-        for most in all().filter_map(|party| party.limits.shares_per_gpu) {
+        for most in all().filter_map(|pod| pod.limits.shares_per_gpu) {
             if held + needs > gpus * u64::from(most.get()) {
                 return Err(format!("{held} + {needs} shares of {gpus} GPUs, {most} each"));
             }
@@ -114,11 +114,11 @@ pub fn allows(node: &Node, there: &[Party], pod_request: &Party) -> Result<(), S
         };
         let gpu = reading.memory.or_else(nominal);
         let mut shares: Vec<u64> = all()
-            .flat_map(|party| std::iter::repeat_n(party.memory, usize::try_from(party.ask[resource]).unwrap()))
+            .flat_map(|pod| std::iter::repeat_n(pod.memory, usize::try_from(pod.ask[resource]).unwrap()))
             .collect();
         shares.sort_unstable();
         for limit in all()
-            .map(|party| party.limits.memory)
+            .map(|pod| pod.limits.memory)
             .filter(|limit| *limit != MemoryLimit::Unchecked)
         {
             let Some(gpu) = gpu else {

@@ -1,4 +1,4 @@
-//! The filter and the binding leave exactly the nodes that a second opinion leaves.
+//! The filter and the bind verb agree with the oracle about limits.
 
 use std::time::Duration;
 
@@ -10,30 +10,33 @@ use apportion_testing::{Node, set};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::oracle::{Party, allows, is_guest, party};
+use super::oracle::{LimitedPod, allows, is_ungoverned, limited_pod};
 use crate::generators::{Case, case};
-use crate::oracle::{self, PodQuery as NodeQuery};
+use crate::oracle::{self, GpuRequest};
 use crate::properties::{admit, config, declared_memory, enforced};
 
 fn namespace_of(pod: &Value) -> &str {
     pod["metadata"]["namespace"].as_str().unwrap()
 }
 
-/// Who is on a node.
-fn on<'o>(case: &Case, others: impl IntoIterator<Item = &'o Value>, node: &str) -> Vec<Party> {
+/// The pods on a node.
+fn on<'o>(case: &Case, others: impl IntoIterator<Item = &'o Value>, node: &str) -> Vec<LimitedPod> {
     let there = others.into_iter().filter(|pod| pod["spec"]["nodeName"] == node);
-    there.map(|pod| party(&case.policies, namespace_of(pod), pod)).collect()
+    there
+        .map(|pod| limited_pod(&case.policies, namespace_of(pod), pod))
+        .collect()
 }
 
-fn used(there: &[Party]) -> NodeQuery {
-    let mut used = NodeQuery::new();
-    for (resource, count) in there.iter().flat_map(|party| &party.ask) {
+fn used(there: &[LimitedPod]) -> GpuRequest {
+    let mut used = GpuRequest::new();
+    for (resource, count) in there.iter().flat_map(|pod| &pod.ask) {
         *used.entry(resource.clone()).or_default() += count;
     }
     used
 }
 
-/// Where a pod declares memory and no label says how much a share has, names' promises differ; such nodes are not judged.
+/// Nodes are skipped if the pod declares memory and no label has the memory of a share: the oracle and the product estimate
+/// it differently.
 fn is_clear(node: &Node, pod: &Value) -> bool {
     let known = |resource: &String| oracle::read(node, resource).is_none_or(|reading| reading.memory.is_some());
     declared_memory(pod).is_none() || oracle::effective(pod).keys().all(known)
@@ -47,14 +50,14 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_filter_returns_exactly_what_limits_allow(case in case()) {
+    fn the_filter_leaves_exactly_the_nodes_that_limits_allow(case in case()) {
         let (world, answer) = (case.world(0), admit(&case));
         let known = case.namespace != "unseen" && case.namespace != "lost";
         let policy = enforced(&case, &answer).filter(|_| answer.strategy.is_some());
-        let is_guest = known && is_guest(&case.policies, case.namespace, &answer.pod);
-        if policy.is_some() || is_guest {
+        let is_ungoverned = known && is_ungoverned(&case.policies, case.namespace, &answer.pod);
+        if policy.is_some() || is_ungoverned {
             let all = world.filter_names(case.namespace, &answer.pod, &case.nodes, AnswerSize::All);
-            let pod_request = party(&case.policies, case.namespace, &answer.pod);
+            let pod_request = limited_pod(&case.policies, case.namespace, &answer.pod);
             for node in case.nodes.iter().filter(|node| is_clear(node, &answer.pod)) {
                 let there = on(&case, &case.others[0], &node.name);
                 let mut verdict = allows(node, &there, &pod_request);
@@ -68,9 +71,9 @@ proptest! {
         }
     }
 
-    // With the second population on its way: decided, and on no node yet.
+    // The second set of pods is reserved: decided, but on no node yet.
     #[test]
-    fn a_binding_is_judged_with_all_that_is_reserved(case in case()) {
+    fn bindings_count_all_reservations(case in case()) {
         let (mut world, answer) = (case.world(0), admit(&case));
         let Some(policy) = enforced(&case, &answer) else { return Ok(()) };
         let uid = set(answer.pod.clone(), "/metadata/uid", json!("self"));
@@ -86,7 +89,7 @@ proptest! {
                 coming.push(other);
             }
         }
-        let pod_request = party(&case.policies, case.namespace, &pod);
+        let pod_request = limited_pod(&case.policies, case.namespace, &pod);
         world.reserved = reservations.reserved().clone();
         let filtered = world.filter_names(case.namespace, &pod, &case.nodes, AnswerSize::All);
         for node in case.nodes.iter().filter(|node| is_clear(node, &pod)) {
@@ -96,7 +99,7 @@ proptest! {
             let judged = judge(&own, &node.name, &world.extender(), &reservations);
             prop_assert_eq!(verdict.is_ok(), judged.is_ok(), "{:?} {:?} {:?} {:?}", verdict, judged, node, there);
             prop_assert_eq!(filtered.contains(&node.name), judged.is_ok(), "{}", node.name);
-            // Its own reservation is not in its way.
+            // A pod's own reservation does not block it.
             if let Ok(Some(pod_request)) = judged {
                 reservations.reserve("self", &node.name, pod_request, Purpose::Binding, Duration::ZERO);
                 prop_assert!(judge(&own, &node.name, &world.extender(), &reservations).is_ok());

@@ -1,12 +1,12 @@
-//! Numbers that a seed decides.
+//! Random numbers from a seed.
 
 /// `SplitMix64`.
 #[derive(Debug)]
-pub struct Dice(u64);
+pub struct Random(u64);
 
-impl Dice {
+impl Random {
     pub fn new(seed: u64) -> Self {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     fn next(&mut self) -> u64 {
@@ -17,22 +17,22 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// Below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// A place in something of this length.
-    pub fn place(&mut self, length: usize) -> usize {
+    /// An index into a list of this length.
+    pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap()
     }
 
-    /// True so many times in a hundred.
+    /// True with this probability in percent.
     pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
     pub fn one_of<'o, T>(&mut self, all: &'o [T]) -> &'o T {
-        &all[self.place(all.len())]
+        &all[self.index(all.len())]
     }
 }

@@ -1,37 +1,37 @@
-//! What was seen.
+//! What happened in the runs.
 
-/// What happened in all runs together.
+/// The number of events in all runs.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub struct Statistics {
     pub bound: u64,
     pub refused: u64,
-    /// Calls that nobody heard the answer of in time.
+    /// Calls whose answer did not arrive in time.
     pub lost: u64,
     pub crashes: u64,
     pub terms: u64,
-    /// Terms that were found in a replica's own name.
+    /// Terms that a replica resumed, because the Lease had its name.
     pub resumed: u64,
-    /// Leases that were given up because another replica asked for them.
+    /// Leases that were released because another replica asked.
     pub handed_over: u64,
-    /// Writes of the Lease that were applied, and nobody heard so.
+    /// Writes of the Lease that were applied but not answered.
     pub unheard: u64,
-    /// Bindings that came after their sender had crashed.
+    /// Bindings that were applied after their sender had crashed.
     pub orphaned: u64,
     /// Bindings that arrived twice.
     pub doubled: u64,
-    /// Pods that found no place in the end.
+    /// Pods that fit nowhere in the end.
     pub waiting: u64,
 }
 
-impl Tally {
-    pub fn add(&mut self, other: &Tally) {
+impl Statistics {
+    pub fn add(&mut self, other: &Statistics) {
         for (sum, count) in self.counts().into_iter().zip(other.clone().counts()) {
             *sum += *count;
         }
     }
 
-    /// Whether of everything there was something.
-    pub fn is_rich(&self) -> bool {
+    /// Whether every kind of event happened often enough.
+    pub fn covers_everything(&self) -> bool {
         self.clone().counts().into_iter().all(|count| *count > 20)
     }
 

@@ -1,19 +1,19 @@
-//! The end of a run.
+//! The end of a run: all faults stop, and the cluster must settle.
 
-use super::api::Object;
-use super::promises::{self, MACHINES};
+use super::api_server::Object;
+use super::guarantees::{self, NODES};
 use super::replica::Replica;
 use super::world::{Found, World};
 
 impl World {
-    /// Nothing breaks any more; what is under way ends, and what fits is bound.
-    pub(super) fn come_to_rest(&mut self) -> Found {
-        self.note(|| "everything works from here".to_owned());
+    /// Stops all faults, ends calls in flight and binds all pods that fit.
+    pub(super) fn settle(&mut self) -> Found {
+        self.note(|| "all faults end".to_owned());
         let last = self.promises.len() - 1;
         for replica in 0..2 {
             self.replicas[replica].learn(last, &self.promises[last]);
         }
-        // Calls that nobody knows the end of count for minutes; then whatever is still free is given.
+        // Calls with unknown results count for minutes; after that, all free shares are given.
         for round in 0..60 {
             if round == 12 {
                 self.pass(400_000)?;
@@ -31,14 +31,14 @@ impl World {
             }
             let waiting: Vec<Object> = self.api.waiting().into_iter().cloned().collect();
             let fits = waiting.iter().any(|pod| self.place_for(pod).is_some());
-            let under_way = !self.calls.is_empty();
+            let in_flight = !self.calls.is_empty();
             let reserved: usize = self.replicas.iter().map(Replica::reserved).sum();
-            if !fits && !under_way && reserved == 0 {
-                self.tally.waiting += waiting.len() as u64;
+            if !fits && !in_flight && reserved == 0 {
+                self.statistics.waiting += waiting.len() as u64;
                 return Ok(());
             }
             for pod in waiting {
-                // Others are refused, which is not looked at every time.
+                // Pods that do not fit are refused; it is enough to try them now and then.
                 if round % 4 == 0 || self.place_for(&pod).is_some() {
                     self.place(&pod)?;
                 }
@@ -51,7 +51,7 @@ impl World {
             .find_map(|pod| Some((pod.key(), self.place_for(pod)?)));
         let reserved: Vec<usize> = self.replicas.iter().map(Replica::reserved).collect();
         Err(format!(
-            "all is quiet: {left:?} would fit, {reserved:?} reservations are left"
+            "after settling: {left:?} would fit, {reserved:?} reservations are left"
         ))
     }
 
@@ -65,7 +65,7 @@ impl World {
         {
             return Ok(());
         }
-        let nodes: Vec<&str> = MACHINES
+        let nodes: Vec<&str> = NODES
             .iter()
             .filter(|m| m.resource == pod.resource)
             .map(|m| m.name)
@@ -74,14 +74,14 @@ impl World {
             return Ok(());
         };
         self.replicas[replica].bind(pod, &node);
-        self.go_on(replica)?;
+        self.resume(replica)?;
         while !self.calls.is_empty() {
             let replica = self.calls[0].replica;
             if self.calls[0].applied.is_none() {
                 self.apply(0)?;
             }
             self.answer(0);
-            self.go_on(replica)?;
+            self.resume(replica)?;
         }
         for replica in 0..2 {
             self.replicas[replica].deliver(&self.api, usize::MAX);
@@ -92,9 +92,9 @@ impl World {
 
     fn place_for(&self, pod: &Object) -> Option<&'static str> {
         let last = &self.promises[self.promises.len() - 1];
-        let machine = MACHINES
+        let machine = NODES
             .iter()
-            .find(|machine| promises::could_take(last, machine, &self.api.on(machine.name), pod))?;
+            .find(|machine| guarantees::could_take(last, machine, &self.api.on(machine.name), pod))?;
         Some(machine.name)
     }
 }

@@ -1,4 +1,4 @@
-//! The API server: pods, their history, and one Lease.
+//! The simulated API server: pods, their history, and one Lease.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl Object {
     }
 }
 
-/// What a watch tells.
+/// An event of a watch.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub key: String,
@@ -60,12 +60,12 @@ pub struct Event {
 
 #[derive(Clone, Debug)]
 pub enum What {
-    /// The pod as it is kept.
+    /// What the inventory keeps of the pod.
     Put(Option<PodRecord>),
     Gone,
 }
 
-/// What binding a pod leads to.
+/// The result of binding a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
     Done,
@@ -76,7 +76,7 @@ pub enum Bound {
 #[derive(Debug, Default)]
 pub struct Api {
     pub pods: BTreeMap<String, Object>,
-    /// What is kept of each.
+    /// What the inventory keeps of each pod.
     pub records: BTreeMap<String, Option<PodRecord>>,
     pub history: Vec<Event>,
     lease: Option<Lease>,
@@ -119,7 +119,7 @@ impl Api {
         Bound::Done
     }
 
-    /// The pods that hold something on a node.
+    /// The pods that hold shares on a node.
     pub fn on(&self, node: &str) -> Vec<&Object> {
         let all = self.pods.values();
         all.filter(|pod| pod.node.as_deref() == Some(node) && !pod.finished)
@@ -137,7 +137,7 @@ impl Api {
         self.lease.clone()
     }
 
-    /// Creates or replaces the Lease, if its resource version is the last. Returns whether it was.
+    /// Creates or replaces the Lease if its resource version is current. Returns whether it was.
     pub fn write_lease(&mut self, mut lease: Lease) -> bool {
         let last = self
             .lease

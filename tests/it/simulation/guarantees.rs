@@ -1,10 +1,10 @@
-//! The cluster's nodes and policies, and what is promised: arithmetic of its own, against which the program's is held.
+//! The nodes and policies of the simulated cluster, and an independent check of what the policies guarantee.
 
-use super::api::Object;
-use super::dice::Dice;
+use super::api_server::Object;
+use super::random::Random;
 
-/// A node: its name, the resource, whether its shares are time slices, GPUs, replicas of each, MiB of each GPU.
-pub struct Machine {
+/// A node. `memory` is in MiB per GPU.
+pub struct SimulatedNode {
     pub name: &'static str,
     pub resource: &'static str,
     pub sharing: &'static str,
@@ -13,8 +13,8 @@ pub struct Machine {
     pub memory: u64,
 }
 
-pub const MACHINES: [Machine; 4] = [
-    Machine {
+pub const NODES: [SimulatedNode; 4] = [
+    SimulatedNode {
         name: "s-1",
         resource: "nvidia.com/gpu.shared",
         sharing: "time-slicing",
@@ -22,7 +22,7 @@ pub const MACHINES: [Machine; 4] = [
         replicas: 4,
         memory: 16384,
     },
-    Machine {
+    SimulatedNode {
         name: "s-2",
         resource: "nvidia.com/gpu.shared",
         sharing: "time-slicing",
@@ -30,7 +30,7 @@ pub const MACHINES: [Machine; 4] = [
         replicas: 4,
         memory: 16384,
     },
-    Machine {
+    SimulatedNode {
         name: "p-1",
         resource: "nvidia.com/gpu.shared",
         sharing: "mps",
@@ -38,7 +38,7 @@ pub const MACHINES: [Machine; 4] = [
         replicas: 4,
         memory: 16384,
     },
-    Machine {
+    SimulatedNode {
         name: "x-1",
         resource: "nvidia.com/gpu",
         sharing: "none",
@@ -48,9 +48,9 @@ pub const MACHINES: [Machine; 4] = [
     },
 ];
 
-impl Machine {
+impl SimulatedNode {
     pub fn json(&self) -> String {
-        let Machine {
+        let SimulatedNode {
             name,
             resource,
             sharing,
@@ -66,7 +66,7 @@ impl Machine {
 }
 
 /// Namespaces: name, policy, team.
-pub const SPACES: [(&str, &str, &str); 5] = [
+pub const NAMESPACES: [(&str, &str, &str); 5] = [
     ("red-slices", "slices", "red"),
     ("blue-slices", "slices", "blue"),
     ("red-mps", "mps", "red"),
@@ -74,9 +74,9 @@ pub const SPACES: [(&str, &str, &str); 5] = [
     ("red-whole", "whole", "red"),
 ];
 
-/// What a policy promises.
+/// What a policy guarantees to its pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Promise {
+pub struct PolicyGuarantee {
     pub name: &'static str,
     strategy: &'static str,
     most: Option<u64>,
@@ -85,29 +85,29 @@ pub struct Promise {
     apart: bool,
 }
 
-/// The promises of all policies at one time.
-pub type Promises = Vec<Promise>;
+/// The guarantees of all policies at one time.
+pub type GuaranteeSet = Vec<PolicyGuarantee>;
 
-pub fn any(dice: &mut Dice) -> Promises {
-    let most = |dice: &mut Dice| *dice.one_of(&[None, Some(1), Some(2), Some(3)]);
+pub fn any(random: &mut Random) -> GuaranteeSet {
+    let most = |random: &mut Random| *random.one_of(&[None, Some(1), Some(2), Some(3)]);
     vec![
-        Promise {
+        PolicyGuarantee {
             name: "slices",
             strategy: "time-slicing",
-            most: most(dice),
-            memory: dice.one_of::<&str>(&["Unchecked", "Total", "PerGPU"]),
-            undeclared: *dice.one_of(&[0, 2, 4]),
-            apart: dice.percent(60),
+            most: most(random),
+            memory: random.one_of::<&str>(&["Unchecked", "Total", "PerGPU"]),
+            undeclared: *random.one_of(&[0, 2, 4]),
+            apart: random.percent(60),
         },
-        Promise {
+        PolicyGuarantee {
             name: "mps",
             strategy: "mps",
-            most: most(dice),
+            most: most(random),
             memory: "Unchecked",
             undeclared: 0,
-            apart: dice.percent(60),
+            apart: random.percent(60),
         },
-        Promise {
+        PolicyGuarantee {
             name: "whole",
             strategy: "exclusive",
             most: None,
@@ -118,7 +118,7 @@ pub fn any(dice: &mut Dice) -> Promises {
     ]
 }
 
-impl Promise {
+impl PolicyGuarantee {
     pub fn text(&self) -> String {
         let mut limits = Vec::new();
         limits.extend(self.most.map(|most| format!("sharesPerGPU: {most}")));
@@ -141,17 +141,20 @@ impl Promise {
     }
 }
 
-fn space(pod: &Object) -> (&'static str, &'static str) {
-    let found = SPACES.iter().find(|(name, ..)| *name == pod.namespace).unwrap();
+fn policy_and_team(pod: &Object) -> (&'static str, &'static str) {
+    let found = NAMESPACES.iter().find(|(name, ..)| *name == pod.namespace).unwrap();
     (found.1, found.2)
 }
 
-fn promise<'p>(promises: &'p Promises, pod: &Object) -> &'p Promise {
-    promises.iter().find(|promise| promise.name == space(pod).0).unwrap()
+fn promise<'p>(promises: &'p GuaranteeSet, pod: &Object) -> &'p PolicyGuarantee {
+    promises
+        .iter()
+        .find(|promise| promise.name == policy_and_team(pod).0)
+        .unwrap()
 }
 
-/// What these pods, all together on a machine, break.
-pub fn broken(promises: &Promises, machine: &Machine, pods: &[&Object]) -> Option<String> {
+/// Why these pods cannot be on a node together, if they cannot.
+pub fn broken(promises: &GuaranteeSet, machine: &SimulatedNode, pods: &[&Object]) -> Option<String> {
     let name = machine.name;
     let shares: u64 = pods.iter().map(|pod| pod.count).sum();
     if shares > machine.gpus * machine.replicas {
@@ -165,11 +168,15 @@ pub fn broken(promises: &Promises, machine: &Machine, pods: &[&Object]) -> Optio
         && shares > most * machine.gpus
     {
         return Some(format!(
-            "{name}: {shares} shares of {} GPUs, {most} promised",
+            "{name}: {shares} shares of {} GPUs, {most} allowed",
             machine.gpus
         ));
     }
-    if each().any(|promise| promise.apart) && pods.iter().any(|pod| space(pod).1 != space(pods[0]).1) {
+    if each().any(|promise| promise.apart)
+        && pods
+            .iter()
+            .any(|pod| policy_and_team(pod).1 != policy_and_team(pods[0]).1)
+    {
         return Some(format!("{name}: two tenants"));
     }
     if machine.sharing != "time-slicing" {
@@ -186,7 +193,7 @@ pub fn broken(promises: &Promises, machine: &Machine, pods: &[&Object]) -> Optio
     if each().any(|promise| promise.memory == "PerGPU") && top > machine.memory {
         return Some(format!("{name}: {top} MiB may meet on a GPU of {}", machine.memory));
     }
-    // The strictest that anybody has counts: what is within one GPU for any may be beyond the sum for none.
+    // The strictest limit counts, and PerGPU implies Total.
     if each().any(|promise| promise.memory == "Total")
         && !each().any(|promise| promise.memory == "PerGPU")
         && sum > machine.memory * machine.gpus
@@ -196,8 +203,8 @@ pub fn broken(promises: &Promises, machine: &Machine, pods: &[&Object]) -> Optio
     None
 }
 
-/// Whether the machine can take the pod beside these.
-pub fn could_take(promises: &Promises, machine: &Machine, pods: &[&Object], pod: &Object) -> bool {
+/// Whether the node can take the pod in addition to these.
+pub fn could_take(promises: &GuaranteeSet, machine: &SimulatedNode, pods: &[&Object], pod: &Object) -> bool {
     let share = if machine.sharing == "mps" {
         machine.memory / machine.replicas
     } else {
@@ -215,8 +222,8 @@ pub fn could_take(promises: &Promises, machine: &Machine, pods: &[&Object], pod:
         && broken(promises, machine, &together).is_none()
 }
 
-/// What is assumed of pods that declare nothing stays through changes: what counts already goes on to count with it.
-pub fn keep_assumptions(next: &mut Promises, first: &Promises) {
+/// Keeps `undeclaredMemory` through changes, because running pods keep counting with it.
+pub fn keep_assumptions(next: &mut GuaranteeSet, first: &GuaranteeSet) {
     for (next, first) in next.iter_mut().zip(first) {
         next.undeclared = first.undeclared;
     }
