@@ -27,7 +27,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use tokio::sync::watch;
 
 use super::api_server::{Api, Event, Object, What};
-use super::guarantees::{GuaranteeSet, NAMESPACES, NODES_IN_CLUSTER};
+use super::guarantees::{GuaranteeSet, NAMESPACES, NODES};
 
 /// A call to the API server.
 pub enum ApiCall {
@@ -149,7 +149,7 @@ impl Replica {
             },
         });
         let mut writer = Writer::new(Arc::clone(&app), policies(promises), PeriodicTasks::new(None, None));
-        for entry in NODES.with(Clone::clone) {
+        for entry in NODE_ENTRIES.with(Clone::clone) {
             writer.node(Change::Put(entry.name.to_string(), entry));
         }
         writer.node(Change::Synced);
@@ -353,7 +353,7 @@ pub fn millis(time: Duration) -> u64 {
 thread_local! {
     /// Parsed policies. The same few occur in every run, and parsing YAML takes most of the time.
     static READ: RefCell<HashMap<String, Policy>> = RefCell::default();
-    static NODES: Vec<NodeEntry> = NODES_IN_CLUSTER
+    static NODE_ENTRIES: Vec<NodeEntry> = NODES
         .iter()
         .map(|machine| NodeEntry::of(serde_json::from_str(&machine.json()).unwrap()))
         .collect();
