@@ -243,7 +243,7 @@ fn pods_of_higher_priority_preempt() {
             .await;
         run.scenario(
             "preemption: Never, and disruption budgets",
-            preemption::nobody_is_evicted(world),
+            preemption::nothing_is_preempted(world),
         )
         .await;
         run.scenario(
