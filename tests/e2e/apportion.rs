@@ -105,7 +105,7 @@ impl Apportion {
     }
 
     /// Starts it as the chart does in a scheduler's pod: the extender listens on loopback without TLS.
-    pub(crate) fn run_beside_the_scheduler(&self, flags: &[&str]) {
+    pub(crate) fn run_next_to_the_scheduler(&self, flags: &[&str]) {
         let mut args = self.args.clone();
         args.retain(|arg| !arg.starts_with("--extender-client-ca"));
         args.push("--extender-plain-http".to_owned());
@@ -212,7 +212,7 @@ impl Apportion {
     }
 
     /// The same as in the chart, for a scheduler that calls over loopback.
-    pub(crate) fn extenders_beside_the_scheduler(&self) -> Value {
+    pub(crate) fn loopback_extenders(&self) -> Value {
         let mut extenders = self.extenders();
         let one = extenders[0].as_object_mut().unwrap();
         one.insert(

@@ -21,7 +21,7 @@ pub(crate) async fn namespace_relabelled(world: &World) {
     println!("      a new namespace was governed after {known:.0?}, a relabelled one after {relabelled:.0?}");
     // Without the label it is not governed.
     world.cluster.namespace(namespace, json!({})).await;
-    until("the namespace to be governed by nobody", async || {
+    until("the namespace to be ungoverned", async || {
         world.cluster.policy_of(namespace).await.is_none().then_some(())
     })
     .await;

@@ -171,7 +171,7 @@ impl Checker {
         let node = &self.nodes[name];
         let mut broken = Vec::new();
         let mut tenants: BTreeSet<String> = BTreeSet::new();
-        let mut somebody_wants_to_be_alone = false;
+        let mut keeps_tenants_apart = false;
         for (resource, offer) in &node.offers {
             let holders: Vec<(&PodFacts, u64)> = pods
                 .iter()
@@ -198,10 +198,10 @@ impl Checker {
                     broken.push(format!("{name}: {sum} MiB declared of {has}"));
                 }
             }
-            somebody_wants_to_be_alone |= policies().any(|policy| policy.apart);
+            keeps_tenants_apart |= policies().any(|policy| policy.apart);
             tenants.extend(holders.iter().map(|(pod, _)| self.tenant(&pod.namespace)));
         }
-        if somebody_wants_to_be_alone && tenants.len() > 1 {
+        if keeps_tenants_apart && tenants.len() > 1 {
             broken.push(format!("{name}: tenants {tenants:?} share GPUs"));
         }
         broken

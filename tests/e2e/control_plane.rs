@@ -140,7 +140,7 @@ impl ControlPlane {
 
     /// Another kube-scheduler for pods with this `schedulerName`, with the permissions of `own`. With leader election, a
     /// successor takes over after some seconds.
-    pub(crate) fn scheduler_beside(
+    pub(crate) fn another_scheduler(
         &self,
         name: &str,
         scheduler: &str,
@@ -223,8 +223,8 @@ impl ControlPlane {
 
     /// A kubeconfig for another server.
     pub(crate) fn kubeconfig_elsewhere(&self, url: &str) -> PathBuf {
-        let nobody = serde_json::json!({"token": "none"});
-        kubeconfig(self.dir(), url, &self.authority_file, "elsewhere", &nobody)
+        let user = serde_json::json!({"token": "none"});
+        kubeconfig(self.dir(), url, &self.authority_file, "elsewhere", &user)
     }
 
     pub(crate) fn binaries(&self) -> &Binaries {

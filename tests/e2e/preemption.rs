@@ -307,7 +307,7 @@ pub(crate) async fn nothing_is_preempted(world: &World) {
     assert_eq!(
         staying(world).await.len(),
         3,
-        "the budget holds, and nobody left for nothing"
+        "the budget holds, and no pod was evicted in vain"
     );
     let args = ["-n", "lab-e2e", "delete", "pdb", "crowd"];
     world.kubectl.run(&args).await.fine();
@@ -335,7 +335,7 @@ pub(crate) async fn waits_for_its_victims(world: &World) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let waits = world.cluster.pod("serving-apart-e2e", "model").await;
         assert_eq!(waits["status"]["nominatedNodeName"], nominated);
-        assert_eq!(staying(world).await.len(), 17, "nobody leaves the other node");
+        assert_eq!(staying(world).await.len(), 17, "no pod leaves the other node");
         assert!(world.cluster.pod("lab-e2e", "late").await["spec"]["nodeName"].is_null());
     }
     let why = world.cluster.waits("serving-apart-e2e", "model").await;

@@ -271,7 +271,15 @@ pub(crate) async fn by_hand(world: &World) {
     let replica = Replica::new(world, "hand", true).await;
     replica.extend().await;
     let pods: Vec<Value> = (0..32)
-        .map(|number| pod(&namespace, &format!("hand-{number}"), "hand", "nobody", Some("5Gi")))
+        .map(|number| {
+            pod(
+                &namespace,
+                &format!("hand-{number}"),
+                "hand",
+                "no-scheduler",
+                Some("5Gi"),
+            )
+        })
         .collect();
     let made = make(client, pods).await;
     let seat = Instant::now();

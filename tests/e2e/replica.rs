@@ -108,7 +108,7 @@ impl Replica {
         let extenders = self.configuration();
         let command = world
             .plane
-            .scheduler_beside(&name, scheduler, &self.kubeconfig, elects, &extenders);
+            .another_scheduler(&name, scheduler, &self.kubeconfig, elects, &extenders);
         let process = command.start();
         self.schedulers.borrow_mut().push(Running { command, process });
         // A scheduler that loses its lease exits, and a kubelet restarts it.

@@ -45,7 +45,7 @@ pub(crate) async fn measure(world: &World) {
         for (setup, turns) in setups.iter().zip(&mut turns) {
             world.apportion.kill();
             match setup.wire {
-                Wire::Loopback => world.apportion.run_beside_the_scheduler(setup.flags),
+                Wire::Loopback => world.apportion.run_next_to_the_scheduler(setup.flags),
                 Wire::Tls => world.apportion.run_also(setup.flags),
             }
             world.apportion.ready().await;
@@ -103,10 +103,10 @@ struct Setup {
 }
 
 fn setups(world: &World) -> Vec<Setup> {
-    let beside = world.apportion.extenders_beside_the_scheduler();
+    let loopback = world.apportion.loopback_extenders();
     // Prioritize needs a weight; otherwise it has no effect.
     let and = |verb: &str| {
-        let mut more = beside.clone();
+        let mut more = loopback.clone();
         more[0][format!("{verb}Verb")] = json!(verb);
         more[0]["weight"] = json!(5);
         more
@@ -121,8 +121,8 @@ fn setups(world: &World) -> Vec<Setup> {
     let (scoring, binding) = (and("prioritize"), and("bind"));
     vec![
         setup("without an extender", Wire::Loopback, &[], &json!([])),
-        setup("20 names an answer", Wire::Loopback, &[], &beside),
-        setup("full answers", Wire::Loopback, all, &beside),
+        setup("20 names an answer", Wire::Loopback, &[], &loopback),
+        setup("full answers", Wire::Loopback, all, &loopback),
         setup("20 names an answer, binding", Wire::Loopback, &["--bind"], &binding),
         setup("full answers, prioritize asked too", Wire::Loopback, all, &scoring),
         setup(

@@ -134,7 +134,7 @@ impl Setup {
         assert_eq!(
             answer["FailedNodes"],
             json!({}),
-            "A.5 the scheduler would find nobody to evict"
+            "the scheduler must not preempt itself"
         );
         let (mut calls, end) = (Vec::new(), Instant::now() + Duration::from_secs(20));
         // Waits long enough to see calls that should not come.

@@ -253,7 +253,11 @@ fn an_invalid_count_is_named() {
     let run = explain_text(pod, &["-n", "acme"]);
     assert_eq!(run.status, 1);
     insta::assert_snapshot!(run.shown());
-    assert_eq!(explain_text(pod, &["-n", "legacy"]).status, 0, "nobody's to judge");
+    assert_eq!(
+        explain_text(pod, &["-n", "legacy"]).status,
+        0,
+        "the pod is not governed"
+    );
 }
 
 /// The decision says whether shares are free; the list of nodes says where the patched pod fits.

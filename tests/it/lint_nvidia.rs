@@ -64,7 +64,7 @@ fn each_mistake_is_reported_with_the_right_fix() {
             "hang in ContainerCreating; write namespace: gpu-operator",
         ),
         (
-            "a key that nobody chooses",
+            "a key that no node selects",
             vec![],
             "f.yaml:7:3: warning: data[config.yaml]: ",
             "set devicePlugin.config.default=config.yaml, or label nodes nvidia.com/device-plugin.config=config.yaml",
@@ -118,7 +118,7 @@ fn helm_commands_in_scripts_are_checked() {
 
 #[test]
 fn corrected_files_have_no_findings() {
-    let mended = ARTICLE
+    let corrected = ARTICLE
         .replace("kube-system", "gpu-operator")
         .replace("          memoryLimit: 8Gi\n", "")
         .replace("    sharing:", "    flags: {migStrategy: none}\n    sharing:");
@@ -130,7 +130,7 @@ fn corrected_files_have_no_findings() {
         "--set",
         "devicePlugin.config.default=config.yaml",
     ];
-    let run = lint(&mended, &settings);
+    let run = lint(&corrected, &settings);
     assert_eq!(
         (run.status, run.stdout.as_str()),
         (0, "nothing found in 1 file\n"),

@@ -243,11 +243,11 @@ fn can_be_met(expressions: &[Value]) -> bool {
         .flat_map(named)
         .filter_map(|value| value.as_str().map(str::to_owned))
         .flat_map(|word| {
-            let beside = word
+            let adjacent = word
                 .parse::<i64>()
                 .ok()
                 .map(|n| [(n - 1).to_string(), (n + 1).to_string()]);
-            [word].into_iter().chain(beside.into_iter().flatten())
+            [word].into_iter().chain(adjacent.into_iter().flatten())
         })
         .chain(["another".to_owned()])
         .collect();

@@ -27,7 +27,7 @@ fn rendered_examples_are_up_to_date() {
     let known = EXAMPLES.map(str::to_owned);
     for entry in fs::read_dir("examples/plan/rendered").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(known.contains(&name), "nobody checks examples/plan/rendered/{name}");
+        assert!(known.contains(&name), "examples/plan/rendered/{name} has no test");
     }
 }
 

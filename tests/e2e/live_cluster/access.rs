@@ -33,7 +33,7 @@ pub(crate) async fn access(world: &World) {
             .fine();
     };
     let replay = ["replay", "--policies", "policies"];
-    let without_roles = user("insight-nobody").await;
+    let without_roles = user("insight-no-role").await;
     for args in [&["map"][..], &replay[..]] {
         let said = without_roles.run(args).await.complaint();
         println!("      {said}");
@@ -42,7 +42,7 @@ pub(crate) async fn access(world: &World) {
             "{said}"
         );
         assert!(
-            said.contains("is forbidden: User \"system:serviceaccount:insight-free:insight-nobody\""),
+            said.contains("is forbidden: User \"system:serviceaccount:insight-free:insight-no-role\""),
             "{said}"
         );
     }

@@ -24,7 +24,7 @@ pub enum Action {
     Pause,
 }
 
-/// How often each happens beside the others, where a run has no leaning; and whether a run may do without.
+/// Actions, their default weights, and whether a run may have none of them.
 const ACTIONS: [(Action, u64, bool); 14] = [
     (Action::MakePod, 140, false),
     (Action::Schedule, 260, false),
@@ -42,10 +42,10 @@ const ACTIONS: [(Action, u64, bool); 14] = [
     (Action::Pause, 40, true),
 ];
 
-/// Numbers without a unit are times of a hundred.
+/// Numbers without a unit are percentages.
 pub struct Behavior {
     weights: [u64; ACTIONS.len()],
-    /// A watch brings nothing although there is something.
+    /// A watch delivers nothing although events are pending.
     pub lazy: u64,
     /// A scheduler calls the replica that cannot bind.
     pub wrong_replica: u64,
