@@ -1,4 +1,5 @@
-//! A fake API server that serves paginated lists and watches of a synthetic cluster. It stores nothing.
+//! A fake API server that serves paginated lists and watches of a synthetic cluster. It stores
+//! nothing.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! Compares two servers that get the same requests alternately.
 //!
-//! The speed of a shared machine varies from second to second. Alternating rounds have the same conditions, and the median
-//! ignores outliers.
+//! The speed of a shared machine varies from second to second. Alternating rounds have the same
+//! conditions, and the median ignores outliers.
 
 use std::time::Duration;
 

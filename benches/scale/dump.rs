@@ -1,4 +1,5 @@
-//! CPU and memory of the commands that read a dump, and how both grow, compared with a program that only parses it.
+//! CPU and memory of the commands that read a dump, and how both grow, compared with a program that
+//! only parses it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ use crate::world::World;
 /// Pods per node: 20,000 on 1,000 nodes.
 const PODS_A_NODE: u32 = 20;
 
-/// The worst case: every governed pod changes, and most fit nowhere, so that all nodes are searched for each.
+/// The worst case: every governed pod changes, and most fit nowhere, so that all nodes are searched
+/// for each.
 const TURNED: [(&str, &str); 4] = [
     ("training", "{strategy: mig, profiles: [1g.10gb], products: [A100]}"),
     ("multi-tenant", "{strategy: exclusive}"),

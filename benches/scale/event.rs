@@ -53,8 +53,8 @@ pub(crate) fn measure(scale: Scale) -> anyhow::Result<()> {
     awaited(scale)
 }
 
-/// The cost of assigning waiting pods to offers, which happens at most four times a second. The worst case is pods that fit
-/// nowhere, because every node is searched for each.
+/// The cost of assigning waiting pods to offers, which happens at most four times a second. The
+/// worst case is pods that fit nowhere, because every node is searched for each.
 fn awaited(scale: Scale) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for &nodes in scale.clusters {

@@ -1,4 +1,5 @@
-//! Filter calls compared with the baseline's: by number of names, size of the cluster and number of pods.
+//! Filter calls compared with the baseline's: by number of names, size of the cluster and number of
+//! pods.
 
 use crate::duel::{Cost, Effort, Outcome, Side, duel};
 use crate::synthetic::{Cluster, SORTS};

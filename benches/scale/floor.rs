@@ -1,8 +1,8 @@
 //! The baseline: a server on the same HTTP and TLS libraries that does the minimum for an answer.
 //!
-//! `/mutate` reads the body and answers with a constant patch. `/filter` parses the names, looks each up in a constant set,
-//! and answers with the first twenty that it knows, or with all. It has no policies, cluster, limits, metrics or log. The
-//! difference is the cost of what Apportion does.
+//! `/mutate` reads the body and answers with a constant patch. `/filter` parses the names, looks
+//! each up in a constant set, and answers with the first twenty that it knows, or with all. It has
+//! no policies, cluster, limits, metrics or log. The difference is the cost of what Apportion does.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -1,10 +1,13 @@
-//! The cost of Apportion compared with a minimal server: ratios, and how they grow with the cluster.
+//! The cost of Apportion compared with a minimal server: ratios, and how they grow with the
+//! cluster.
 //!
-//! `make bench`, or `cargo bench --bench scale -- --only filter,memory`. Without `--bench`, as in `cargo test`, everything runs
-//! once on a tiny cluster, without meaningful measurements. docs/performance.md explains the results.
+//! `make bench`, or `cargo bench --bench scale -- --only filter,memory`. Without `--bench`, as in
+//! `cargo test`, everything runs once on a tiny cluster, without meaningful measurements.
+//! docs/performance.md explains the results.
 //!
-//! One program in four roles, each a process whose CPU time the kernel counts: the driver (this one), the baseline server
-//! ([`floor`]), a fake API server ([`api`]) and the baseline of commands on files ([`dump`]). Apportion is the release binary.
+//! One program in four roles, each a process whose CPU time the kernel counts: the driver (this
+//! one), the baseline server ([`floor`]), a fake API server ([`api`]) and the baseline of commands
+//! on files ([`dump`]). Apportion is the release binary.
 
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 

@@ -64,7 +64,8 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// CPU per event, from the bytes of the watch to the published state, and the memory afterwards in KiB.
+/// CPU per event, from the bytes of the watch to the published state, and the memory afterwards in
+/// KiB.
 fn events(world: &World, api: &Api, apportion: &Apportion) -> anyhow::Result<(f64, u64)> {
     let count = EVENTS.min(u32::try_from(world.scale.events)?);
     let before = apportion.process.cpu()?;
@@ -88,7 +89,8 @@ fn settle(process: &Process) -> anyhow::Result<()> {
     }
 }
 
-/// Checks that the synthetic pods comply, because a long list of violations would distort the measurement.
+/// Checks that the synthetic pods comply, because a long list of violations would distort the
+/// measurement.
 fn ensure_no_breach(apportion: &Apportion) -> anyhow::Result<()> {
     let mut connection = Connection::open(&apportion.admin)?;
     let breaches: serde_json::Value = serde_json::from_slice(connection.ask(&get("/breaches"))?)?;

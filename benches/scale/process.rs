@@ -45,8 +45,9 @@ impl Process {
 
     /// Pins all its threads to the core for servers.
     ///
-    /// Waking a server on another core costs twice as much as on the same one, and the kernel places processes at random: the
-    /// same call took 17 or 36 µs of the baseline's CPU. So both servers share one core, and the client uses another.
+    /// Waking a server on another core costs twice as much as on the same one, and the kernel
+    /// places processes at random: the same call took 17 or 36 µs of the baseline's CPU. So both
+    /// servers share one core, and the client uses another.
     pub(crate) fn keep_on_one_core(&self) -> bool {
         taskset(&["--all-tasks", "--pid", SERVERS, &self.child.id().to_string()])
     }
@@ -74,7 +75,8 @@ impl Process {
         }
     }
 
-    /// CPU time of all threads, user and system. `schedstat` counts nanoseconds, `stat` only hundredths of a second.
+    /// CPU time of all threads, user and system. `schedstat` counts nanoseconds, `stat` only
+    /// hundredths of a second.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -88,7 +90,8 @@ impl Process {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Waits until it has ended. Returns the CPU time of its first thread, and the memory some milliseconds before the end.
+    /// Waits until it has ended. Returns the CPU time of its first thread, and the memory some
+    /// milliseconds before the end.
     pub(crate) fn await_end(mut self, limit: Duration) -> anyhow::Result<Spent> {
         let started = Instant::now();
         let mut memory = Memory { now: 0, peak: 0 };
@@ -123,8 +126,8 @@ impl Process {
     }
 }
 
-/// Pins this thread to the core for clients, and returns whether that worked. Must not run before processes are started,
-/// because they inherit it and would see one core.
+/// Pins this thread to the core for clients, and returns whether that worked. Must not run before
+/// processes are started, because they inherit it and would see one core.
 pub(crate) fn ask_from_one_core() -> bool {
     let this = fs::read_link("/proc/thread-self").ok();
     let id = this.as_deref().and_then(|path| path.file_name()?.to_str());

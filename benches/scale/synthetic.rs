@@ -1,7 +1,8 @@
 //! A synthetic cluster of any size, from the nodes and pods of the example cluster.
 //!
-//! Of ten nodes, six have whole GPUs, two MIG devices, one time slices and one MPS shares. A fifth of the pods have GPUs.
-//! Objects are padded to the size that they have in real clusters: images on nodes, `managedFields` on pods.
+//! Of ten nodes, six have whole GPUs, two MIG devices, one time slices and one MPS shares. A fifth
+//! of the pods have GPUs. Objects are padded to the size that they have in real clusters: images on
+//! nodes, `managedFields` on pods.
 
 use std::fmt::Write as _;
 
@@ -357,7 +358,8 @@ fn keep_to_policy(pod: &mut Value) {
     pod["spec"]["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
 }
 
-/// Pads with `managedFields`, which are a large part of stored objects and which Apportion does not read.
+/// Pads with `managedFields`, which are a large part of stored objects and which Apportion does not
+/// read.
 fn pad_fields(pod: &mut Value, bytes: usize) {
     let mut fields = serde_json::Map::new();
     let mut size = 0;

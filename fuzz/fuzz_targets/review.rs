@@ -27,7 +27,8 @@ fuzz_target!(|body: &[u8]| {
     let Some(object) = request.object else {
         panic!("a patch for nothing")
     };
-    // serde also reads a list as a struct, and a patch cannot apply to one. The API server sends objects.
+    // serde also reads a list as a struct, and a patch cannot apply to one. The API server sends
+    // objects.
     let mut pod: Value = serde_json::from_str(object.get()).expect("an object");
     let patch: json_patch::Patch =
         serde_json::from_value(serde_json::to_value(&response.patch).expect("JSON")).expect("a patch");

@@ -104,7 +104,8 @@ impl Apportion {
         self.run_with(args);
     }
 
-    /// Starts it as the chart does in a scheduler's pod: the extender listens on loopback without TLS.
+    /// Starts it as the chart does in a scheduler's pod: the extender listens on loopback without
+    /// TLS.
     pub(crate) fn run_next_to_the_scheduler(&self, flags: &[&str]) {
         let mut args = self.args.clone();
         args.retain(|arg| !arg.starts_with("--extender-client-ca"));

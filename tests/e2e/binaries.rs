@@ -23,7 +23,8 @@ static SAID: Once = Once::new();
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// `None` and a line that says SKIPPED if a binary is missing, because a skipped suite must not look like a passed one.
+    /// `None` and a line that says SKIPPED if a binary is missing, because a skipped suite must not
+    /// look like a passed one.
     pub(crate) fn find() -> Option<Self> {
         let dir = std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(|| PathBuf::from(DEFAULT), PathBuf::from);
         let missing: Vec<&str> = NEEDED.into_iter().filter(|name| !dir.join(name).is_file()).collect();

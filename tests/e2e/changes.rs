@@ -68,8 +68,9 @@ pub(crate) async fn policy_file(world: &World) {
     world.apportion.metric("apportion_last_reload_successful 1").await;
 }
 
-/// A MIG reconfiguration begins between a pod's admission and its scheduling. Allocatable has not changed yet, so in-tree
-/// filters pass. Only the extender keeps the pod away, with a reason, until the reconfiguration ends.
+/// A MIG reconfiguration begins between a pod's admission and its scheduling. Allocatable has not
+/// changed yet, so in-tree filters pass. Only the extender keeps the pod away, with a reason, until
+/// the reconfiguration ends.
 pub(crate) async fn mig_reconfigured(world: &World) {
     let labels = |state: &str| json!({"nvidia.com/mig.config.state": state});
     let selector = "{nvidia.com/gpu.product: NVIDIA-A30}";
@@ -127,8 +128,8 @@ async fn kept_away(
     .await;
     println!("      seen after {seen:.0?}; {message}");
     world.cluster.label_node(node, back).await;
-    // The scheduler may retry some milliseconds before the extender sees the change, and then waits for another event. In a
-    // cluster, one comes soon; here the test makes one.
+    // The scheduler may retry some milliseconds before the extender sees the change, and then waits
+    // for another event. In a cluster, one comes soon; here the test makes one.
     let pods = world.cluster.pods(namespace);
     let wakes = async |field: &str| {
         let params = kube::api::ListParams::default().fields(field);

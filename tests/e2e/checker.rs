@@ -1,4 +1,5 @@
-//! An independent check of whether the events on the API server keep every guarantee, from raw JSON.
+//! An independent check of whether the events on the API server keep every guarantee, from raw
+//! JSON.
 //!
 //! It shares no code with the program, so a misunderstanding there is not repeated here.
 
@@ -93,7 +94,8 @@ impl Checker {
         }
     }
 
-    /// Applies an event of the watch. Returns the guarantees that are broken on the pod's node after it.
+    /// Applies an event of the watch. Returns the guarantees that are broken on the pod's node
+    /// after it.
     pub(crate) fn take(&mut self, kind: &str, pod: &Value) -> (Seen, Vec<String>) {
         let meta = &pod["metadata"];
         let key = format!(

@@ -1,5 +1,5 @@
-//! The example cluster on a real API server: its nodes with the labels and resources that GPU feature discovery and device
-//! plugins set, and its namespaces. Scenarios create their own pods.
+//! The example cluster on a real API server: its nodes with the labels and resources that GPU
+//! feature discovery and device plugins set, and its namespaces. Scenarios create their own pods.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -70,7 +70,8 @@ impl Cluster {
             .patch_status(name, &params, &Patch::Merge(json!({"status": status})))
             .await
             .unwrap();
-        // Admission taints every new node as not ready, and the controller that removes the taint is off.
+        // Admission taints every new node as not ready, and the controller that removes the taint
+        // is off.
         let taints = json!({"spec": {"taints": taints}});
         nodes.patch(name, &params, &Patch::Merge(taints)).await.unwrap();
     }
@@ -172,7 +173,8 @@ impl Cluster {
         .await
     }
 
-    /// Removes all pods of a namespace, their owners and quotas, so that the next scenario finds free GPUs.
+    /// Removes all pods of a namespace, their owners and quotas, so that the next scenario finds
+    /// free GPUs.
     pub(crate) async fn clear(&self, namespace: &str) {
         self.wipe::<Job>(namespace).await;
         self.wipe::<Deployment>(namespace).await;

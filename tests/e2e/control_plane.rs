@@ -88,7 +88,8 @@ impl ControlPlane {
             ("use-service-account-credentials", &true),
             // Nodes without kubelets have no leases, so this controller would evict their pods.
             ("controllers", &"*,-node-lifecycle-controller"),
-            // Admission and scheduling should limit bursts, not the client-side rate limit of the controller.
+            // Admission and scheduling should limit bursts, not the client-side rate limit of the
+            // controller.
             ("kube-api-qps", &1000),
             ("kube-api-burst", &2000),
         ]);
@@ -138,8 +139,8 @@ impl ControlPlane {
         *self.scheduler.borrow_mut() = Some(Process::start("kube-scheduler", &program, &args, self.dir()));
     }
 
-    /// Another kube-scheduler for pods with this `schedulerName`, with the permissions of `own`. With leader election, a
-    /// successor takes over after some seconds.
+    /// Another kube-scheduler for pods with this `schedulerName`, with the permissions of `own`.
+    /// With leader election, a successor takes over after some seconds.
     pub(crate) fn another_scheduler(
         &self,
         name: &str,

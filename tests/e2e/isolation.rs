@@ -27,7 +27,8 @@ fn all() -> Value {
 pub(crate) async fn refusals(world: &World) {
     let namespace = "isolated-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
-    // The names hold the keys, also of one that is made later: what a ConfigMap holds can change until the container starts.
+    // The names hold the keys, also of one that is made later: what a ConfigMap holds can change
+    // until the container starts.
     let args = [
         "-n",
         namespace,

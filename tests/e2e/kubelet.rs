@@ -1,4 +1,5 @@
-//! What kubelets would say: bound pods run, deleted ones go, and those of Jobs finish when they are told to.
+//! What kubelets would say: bound pods run, deleted ones go, and those of Jobs finish when they are
+//! told to.
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! `map`, `replay`, `explain`, `lint` and `audit` on a live cluster, compared with the objects on the API server.
+//! `map`, `replay`, `explain`, `lint` and `audit` on a live cluster, compared with the objects on
+//! the API server.
 
 mod access;
 mod audit;
@@ -157,7 +158,8 @@ fn drawn(map: &Value) -> Held {
     found
 }
 
-/// Whether allocatable names a GPU resource. It stays with the value 0 while a node is reconfigured.
+/// Whether allocatable names a GPU resource. It stays with the value 0 while a node is
+/// reconfigured.
 fn has_gpus(node: &Value) -> bool {
     let allocatable = node["status"]["allocatable"].as_object().unwrap();
     allocatable.keys().any(|name| name.starts_with("nvidia.com/"))

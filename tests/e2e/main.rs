@@ -1,8 +1,9 @@
-//! End-to-end tests: the real `apportion` with a real etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
+//! End-to-end tests: the real `apportion` with a real etcd, kube-apiserver, kube-controller-manager
+//! and kube-scheduler.
 //!
-//! Nodes are objects without machines, GPUs are numbers in their status, and a task acts as the kubelets. All else is as
-//! in a cluster. The scenarios of a test share a control plane and run in order. Without the binaries of a control plane,
-//! every test prints SKIPPED and passes.
+//! Nodes are objects without machines, GPUs are numbers in their status, and a task acts as the
+//! kubelets. All else is as in a cluster. The scenarios of a test share a control plane and run in
+//! order. Without the binaries of a control plane, every test prints SKIPPED and passes.
 
 #![allow(
     clippy::unwrap_used,

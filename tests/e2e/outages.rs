@@ -10,7 +10,8 @@ use crate::world::{World, gpus, pod, spec};
 
 const REVIEW: &str = include_str!("../data/recorded/admission/pod-create-gpu-1.json");
 
-/// The API server is killed: Apportion decides from the last known state. After it restarts, watches catch up.
+/// The API server is killed: Apportion decides from the last known state. After it restarts,
+/// watches catch up.
 pub(crate) async fn api_server(world: &World) {
     world.cluster.governed("outage-e2e", "development").await;
     let mut review: Value = serde_json::from_str(REVIEW).unwrap();
@@ -50,8 +51,8 @@ pub(crate) async fn api_server(world: &World) {
     world.cluster.clear("after-outage-e2e").await;
 }
 
-/// Apportion is killed while a Job creates pods. With `failurePolicy: Fail` no pod bypasses it, the Job retries, and in the
-/// end all pods are rewritten and bound.
+/// Apportion is killed while a Job creates pods. With `failurePolicy: Fail` no pod bypasses it, the
+/// Job retries, and in the end all pods are rewritten and bound.
 pub(crate) async fn apportion(world: &World) {
     let namespace = "killed-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
@@ -87,7 +88,8 @@ pub(crate) async fn apportion(world: &World) {
     world.cluster.clear(namespace).await;
 }
 
-/// The extender is down while a pod is scheduled: the pod waits with a reason and is bound when the extender is back.
+/// The extender is down while a pod is scheduled: the pod waits with a reason and is bound when the
+/// extender is back.
 pub(crate) async fn extender(world: &World) {
     let namespace = "unplaced-e2e";
     world.cluster.governed(namespace, "development").await;
@@ -113,7 +115,8 @@ pub(crate) async fn extender(world: &World) {
     world.cluster.clear(namespace).await;
 }
 
-/// The webhook is down with `failurePolicy: Ignore`: a pod is created unchanged. Once the webhook is back, the pod is reported.
+/// The webhook is down with `failurePolicy: Ignore`: a pod is created unchanged. Once the webhook
+/// is back, the pod is reported.
 pub(crate) async fn bypass(world: &World) {
     let namespace = "bypass-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;

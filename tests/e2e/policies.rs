@@ -14,7 +14,8 @@ pub(crate) fn right_nodes(policy: &str) -> &'static [&'static str] {
     }
 }
 
-/// Creates a pod from an example file. Returns the output of `kubectl`, the rewritten resources and the node.
+/// Creates a pod from an example file. Returns the output of `kubectl`, the rewritten resources and
+/// the node.
 async fn example(world: &World, namespace: &str, name: &str, file: &str) -> (String, Vec<String>, String) {
     let file = format!("examples/pods/{file}");
     let said = world.kubectl.run(&["create", "-f", &file]).await.fine();

@@ -1,4 +1,5 @@
-//! Preemption: by the scheduler if in-tree filters find no node, by Apportion if only a policy's limits block the pod.
+//! Preemption: by the scheduler if in-tree filters find no node, by Apportion if only a policy's
+//! limits block the pod.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -197,7 +198,8 @@ async fn clear(world: &World) {
     }
 }
 
-/// Development holds every MPS share of a node. Inference, under the shipped policy, preempts the lowest priority.
+/// Development holds every MPS share of a node. Inference, under the shipped policy, preempts the
+/// lowest priority.
 pub(crate) async fn inference_evicts_development(world: &World) {
     crowd(world, "mps-1", 14).await;
     create(world, "lab-e2e", "important", "mps-1", "important").await;
@@ -214,7 +216,8 @@ pub(crate) async fn inference_evicts_development(world: &World) {
     clear(world).await;
 }
 
-/// One victim is enough for in-tree filters. The policy keeps tenants apart, so Apportion adds the others to the victims.
+/// One victim is enough for in-tree filters. The policy keeps tenants apart, so Apportion adds the
+/// others to the victims.
 pub(crate) async fn tenants_apart_need_more_victims(world: &World) {
     crowd(world, "mps-1", 16).await;
     create(world, "serving-apart-e2e", "model", "mps-1", "production").await;
@@ -229,7 +232,8 @@ pub(crate) async fn tenants_apart_need_more_victims(world: &World) {
     clear(world).await;
 }
 
-/// In-tree filters pass and only the policy's limits block the pod. The scheduler itself would never preempt here.
+/// In-tree filters pass and only the policy's limits block the pod. The scheduler itself would
+/// never preempt here.
 pub(crate) async fn own_limits(world: &World) {
     crowd(world, "mps-1", 3).await;
     create(world, "serving-apart-e2e", "model", "mps-1", "production").await;
@@ -239,7 +243,8 @@ pub(crate) async fn own_limits(world: &World) {
         waits["status"]["nominatedNodeName"].is_null(),
         "not the scheduler's doing"
     );
-    // The node is reserved meanwhile: no pod of `lab` gets in, although in-tree filters would allow 12 more.
+    // The node is reserved meanwhile: no pod of `lab` gets in, although in-tree filters would allow
+    // 12 more.
     create(world, "lab-e2e", "late", "mps-1", "").await;
     world.cluster.waits("lab-e2e", "late").await;
     let_go(world, 3).await;
@@ -263,7 +268,8 @@ pub(crate) async fn own_limits(world: &World) {
     );
     clear(world).await;
 
-    // Two shares per GPU on 4 GPUs: eight run already, and the one with the lowest priority is preempted.
+    // Two shares per GPU on 4 GPUs: eight run already, and the one with the lowest priority is
+    // preempted.
     crowd(world, "mps-2", 7).await;
     create(world, "lab-e2e", "spare", "mps-2", "spare").await;
     world.cluster.bound("lab-e2e", "spare").await;
@@ -314,8 +320,9 @@ pub(crate) async fn nothing_is_preempted(world: &World) {
     clear(world).await;
 }
 
-/// While victims on its nominated node terminate, a pod preempts none elsewhere: neither before the first is gone, when
-/// in-tree filters fail, nor after it, when only the policy's limits block the pod.
+/// While victims on its nominated node terminate, a pod preempts none elsewhere: neither before the
+/// first is gone, when in-tree filters fail, nor after it, when only the policy's limits block the
+/// pod.
 pub(crate) async fn waits_for_its_victims(world: &World) {
     for node in ["mps-1", "mps-2"] {
         crowd(world, node, 16).await;
@@ -327,7 +334,8 @@ pub(crate) async fn waits_for_its_victims(world: &World) {
     create_on(world, "serving-apart-e2e", "model", either, "production", "").await;
     leaving(world, 16).await;
     let nominated = world.cluster.pod("serving-apart-e2e", "model").await["status"]["nominatedNodeName"].clone();
-    // Once five are gone, in-tree filters pass for the pod and one more. The node is reserved for the pod, which is kept apart.
+    // Once five are gone, in-tree filters pass for the pod and one more. The node is reserved for
+    // the pod, which is kept apart.
     let_go(world, 5).await;
     create(world, "lab-e2e", "late", nominated.as_str().unwrap(), "").await;
     // Enough for several attempts of the scheduler: each event of a pod makes it retry.

@@ -50,7 +50,8 @@ impl Process {
         Some(format!("{status}; the end of {}:\n{tail}", self.log.display()))
     }
 
-    /// CPU time so far, of all its threads: `schedstat` counts nanoseconds where `stat` counts hundredths of a second.
+    /// CPU time so far, of all its threads: `schedstat` counts nanoseconds where `stat` counts
+    /// hundredths of a second.
     pub(crate) fn cpu(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
         let spent = tasks.into_iter().flatten().flatten().filter_map(|task| {
@@ -86,7 +87,8 @@ impl Drop for Process {
     }
 }
 
-/// A command that dies with the thread that starts it. Without `setpriv`, a process may survive if the tests are killed.
+/// A command that dies with the thread that starts it. Without `setpriv`, a process may survive if
+/// the tests are killed.
 fn leashed(program: &Path) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if setpriv.exists() {

@@ -3,8 +3,8 @@
 use crate::cluster::{asks, until};
 use crate::world::{World, gpus, pod};
 
-/// `LimitRanger` runs before the webhook and, since the webhook changed the pod, once more after it: it puts back what was
-/// rewritten, unless the webhook is called again too.
+/// `LimitRanger` runs before the webhook and, since the webhook changed the pod, once more after
+/// it: it puts back what was rewritten, unless the webhook is called again too.
 pub(crate) async fn limit_range_default(world: &World) {
     let namespace = "limit-default-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
@@ -24,7 +24,8 @@ pub(crate) async fn limit_range_default(world: &World) {
     world.cluster.clear(namespace).await;
 }
 
-/// A maximum for the old name requires a limit for it, so the API server refuses the rewritten pod with a message.
+/// A maximum for the old name requires a limit for it, so the API server refuses the rewritten pod
+/// with a message.
 pub(crate) async fn limit_range_max(world: &World) {
     let namespace = "limit-max-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;

@@ -1,4 +1,5 @@
-//! Guarantees that Kubernetes does not check, under maximum load and while the binding replica is killed.
+//! Guarantees that Kubernetes does not check, under maximum load and while the binding replica is
+//! killed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -27,7 +28,8 @@ const POLICIES: [&str; 4] = ["training", "multi-tenant", "development", "inferen
 /// Nodes of each kind, and the number of pods that they hold within all guarantees.
 const SORTS: [(&str, usize); 4] = [("whole", 40), ("mig", 8), ("slices", 10), ("mps", 6)];
 
-/// Installs the chart's role for binding, four policies with limits and separate nodes, and stops the other scheduler.
+/// Installs the chart's role for binding, four policies with limits and separate nodes, and stops
+/// the other scheduler.
 pub(crate) async fn prepare(world: &World) {
     world.plane.stop_scheduler();
     world.kubelet.fall_silent();
@@ -266,7 +268,8 @@ async fn state(client: &Client, race: &str) -> Checker {
 pub(crate) async fn by_hand(world: &World) {
     let client = &world.cluster.client;
     let (namespace, node_name) = (space("red", "development"), "race-hand");
-    // Six shares per GPU are allowed; by declared memory, eight fit on two GPUs: 8 x 5 Gi of 2 x 23034 MiB.
+    // Six shares per GPU are allowed; by declared memory, eight fit on two GPUs: 8 x 5 Gi of 2 x
+    // 23034 MiB.
     small(world, node_name, "hand").await;
     let replica = Replica::new(world, "hand", true).await;
     replica.extend().await;

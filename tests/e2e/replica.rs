@@ -1,5 +1,5 @@
-//! A replica as the chart deploys it: kube-scheduler and the extender in one pod, with the permissions of its service
-//! account.
+//! A replica as the chart deploys it: kube-scheduler and the extender in one pod, with the
+//! permissions of its service account.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! Pods per second that the real scheduler binds in a large cluster, with and without the extender.
 //!
-//! It takes minutes on an otherwise idle machine, so it runs only if `APPORTION_NODES` sets the number of nodes.
-//! `APPORTION_BINARY` may name a release build. It prints ratios and never fails for being slow.
+//! It takes minutes on an otherwise idle machine, so it runs only if `APPORTION_NODES` sets the
+//! number of nodes. `APPORTION_BINARY` may name a release build. It prints ratios and never fails
+//! for being slow.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use crate::world::World;
 const NAMESPACE: &str = "throughput-e2e";
 /// Pods of one run.
 const PODS: usize = 1000;
-/// Rounds. Setups alternate, so that changes of the load affect all of them. `APPORTION_ROUNDS` overrides it.
+/// Rounds. Setups alternate, so that changes of the load affect all of them. `APPORTION_ROUNDS`
+/// overrides it.
 const ROUNDS: usize = 5;
 
 /// The number of nodes, if the test should run.

@@ -140,7 +140,8 @@ spec: {}
     world.cluster.clear("generated-e2e").await;
 }
 
-/// Dry runs get the full answer and take nothing: after eight of them, the eight devices of `a30-1` are still free.
+/// Dry runs get the full answer and take nothing: after eight of them, the eight devices of `a30-1`
+/// are still free.
 pub(crate) async fn dry_run(world: &World) {
     world.cluster.governed("dry-run-e2e", "inference").await;
     let a30 = "{nvidia.com/gpu.product: NVIDIA-A30}";

@@ -95,7 +95,8 @@ impl Run {
         }
     }
 
-    /// Runs a scenario and prints how long it took. `APPORTION_E2E=words` runs only those whose names contain the words.
+    /// Runs a scenario and prints how long it took. `APPORTION_E2E=words` runs only those whose
+    /// names contain the words.
     pub(crate) fn scenario(&mut self, name: &'static str, what: impl Future<Output = ()>) -> impl Future<Output = ()> {
         self.scenario_within(LIMIT, name, what)
     }

@@ -118,8 +118,8 @@ impl Binder for FakeApi {
     }
 }
 
-/// A replica of Apportion. Each of two nodes has four GPUs with four time slices, and the policy allows two shares per
-/// GPU, so 8 pods fit on a node.
+/// A replica of Apportion. Each of two nodes has four GPUs with four time slices, and the policy
+/// allows two shares per GPU, so 8 pods fit on a node.
 struct Replica {
     app: Arc<App>,
     api: Arc<FakeApi>,

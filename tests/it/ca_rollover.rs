@@ -1,4 +1,5 @@
-//! Two years of CA rollovers by three replicas on a simulated clock: callers always trust the certificate they get.
+//! Two years of CA rollovers by three replicas on a simulated clock: callers always trust the
+//! certificate they get.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +170,8 @@ fn verify(leaf: &Leaf, bundle: &[Trusted], now: Timestamp) {
         .unwrap();
 }
 
-/// The steps of one replica: when it reads, how long it takes to act, when it is cut off for days, when it restarts.
+/// The steps of one replica: when it reads, how long it takes to act, when it is cut off for days,
+/// when it restarts.
 fn steps_of(replica: usize) -> impl Strategy<Value = Vec<Event>> {
     let look = (1..=12 * 60 * MINUTE, 0..30_i64, 0..200_u32, 0..9 * DAY);
     (0..30 * DAY, prop::collection::vec(look, 3500)).prop_map(move |(mut at, looks)| {
@@ -191,7 +193,8 @@ fn steps_of(replica: usize) -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// The clocks and steps of all replicas. Debug output is short: a failure prints the seed, not thousands of steps.
+/// The clocks and steps of all replicas. Debug output is short: a failure prints the seed, not
+/// thousands of steps.
 struct Timeline(Vec<i64>, Vec<Event>);
 
 impl std::fmt::Debug for Timeline {

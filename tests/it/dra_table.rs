@@ -1,4 +1,5 @@
-//! Nodes whose GPUs DRA serves instead of a device plugin: the warnings of the webhook and the answers of the filter.
+//! Nodes whose GPUs DRA serves instead of a device plugin: the warnings of the webhook and the
+//! answers of the filter.
 
 use apportion_core::extender::AnswerSize;
 use apportion_testing::{Node, a100};
@@ -10,7 +11,8 @@ use super::rows::{gpu, pod_on};
 const POLICIES: [&str; 4] = ["training", "multi-tenant", "development", "inference"];
 const WHOLE_GPU_LABELS: &str = "gpu.product=NVIDIA-A100-SXM4-80GB gpu.sharing-strategy=none gpu.memory=81920";
 
-/// A cluster under the shipped policies, with device classes `c0`, `c1` and so on that serve these resources.
+/// A cluster under the shipped policies, with device classes `c0`, `c1` and so on that serve these
+/// resources.
 fn world(nodes: &[Node], others: &[Value], served: &[&str]) -> World {
     let labels = POLICIES.map(|name| [("apportion.dev/policy", name)]);
     let namespaces: Vec<NamespaceLabels<'_>> = POLICIES.into_iter().zip(labels.iter().map(|l| &l[..])).collect();

@@ -1,4 +1,5 @@
-//! Preemption by Apportion: from a filter call without a node that fits to the calls to the API server.
+//! Preemption by Apportion: from a filter call without a node that fits to the calls to the API
+//! server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! What the extender answers: which nodes can hold which pod, and the corner cases of the scheduler's wire format.
+//! What the extender answers: which nodes can hold which pod, and the corner cases of the
+//! scheduler's wire format.
 
 use apportion_core::extender::{AnswerSize, prioritize};
 use apportion_core::policy::governance::OnUnknown;
@@ -8,8 +9,8 @@ use serde_json::{Value, json};
 use super::fixtures::{World, args, on, pod};
 use super::rows::{gpu, pod_on};
 
-/// The filter's answer in one line, such as `a100 | t4-mps: gpu is shared by mps`: the nodes that fit, and why the
-/// others do not.
+/// The filter's answer in one line, such as `a100 | t4-mps: gpu is shared by mps`: the nodes that
+/// fit, and why the others do not.
 fn describe(answer: &Value) -> String {
     assert_eq!(answer["Error"], "");
     assert_eq!(

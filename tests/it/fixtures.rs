@@ -1,4 +1,5 @@
-//! Pods, policies and inventories for tests, and a world that answers the webhook's and the scheduler's requests.
+//! Pods, policies and inventories for tests, and a world that answers the webhook's and the
+//! scheduler's requests.
 
 use std::fmt::Display;
 
@@ -133,8 +134,8 @@ impl World {
         self.admit_body(&review(namespace, pod, false))
     }
 
-    /// The webhook's answer to a review. Goes through bytes both ways, and applies the patch with another
-    /// implementation than the product's.
+    /// The webhook's answer to a review. Goes through bytes both ways, and applies the patch with
+    /// another implementation than the product's.
     pub fn admit_body(&self, body: &Value) -> Answer {
         let bytes = body.to_string();
         let request = review::read(bytes.as_bytes()).unwrap();

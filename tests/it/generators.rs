@@ -143,7 +143,8 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let one = |name: &'static str| {
         let mode = prop_oneof![8 => Just(Mode::Enforce), 1 => Just(Mode::Warn), 1 => Just(Mode::Audit)];
         let selects = (option::weighted(0.1, Just("kind")), option::weighted(0.2, Just("team")));
-        // Rules of one strategy differ only in products and profiles, where picking the wrong one is easy.
+        // Rules of one strategy differ only in products and profiles, where picking the wrong one
+        // is easy.
         let alike = select(&Sharing::ALL[..]).prop_flat_map(|strategy| vec(rule(Just(strategy)), 2..4));
         let rules = prop_oneof![2 => vec(rule(select(&Sharing::ALL[..])), 1..4), 1 => alike];
         let limits = option::weighted(0.5, limits());

@@ -268,7 +268,8 @@ fn pending_admissions_count_as_taken() {
 
 #[test]
 fn regressions_that_property_tests_found() {
-    // A second pass chose an earlier rule of the same strategy and narrowed the pod to its products.
+    // A second pass chose an earlier rule of the same strategy and narrowed the pod to its
+    // products.
     let h100 = Node::whole("NVIDIA-H100-80GB-HBM3", 2, 81559).label("zone", "b");
     let spec = "{strategies: [{strategy: exclusive, products: [A100]}, {strategy: exclusive}]}";
     let world = World::of(spec, &[a100(), h100], &[]);
@@ -294,8 +295,9 @@ fn regressions_that_property_tests_found() {
         first.pod
     );
 
-    // One of the pod's terms selects a product that the rule does not allow. The rewrite makes the term unsatisfiable, so the
-    // compliance scan must ignore it; it reported the pod as a violation.
+    // One of the pod's terms selects a product that the rule does not allow. The rewrite makes the
+    // term unsatisfiable, so the compliance scan must ignore it; it reported the pod as a
+    // violation.
     let single = Node::whole("NVIDIA-H100-80GB-HBM3-MIG-1g.10gb", 2, 10000).label("nvidia.com/gpu.slices.gi", "1");
     let world = World::of("{strategies: [{strategy: mig, profiles: [1g.10gb]}]}", &[single], &[]);
     let terms = json!([

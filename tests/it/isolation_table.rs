@@ -1,4 +1,5 @@
-//! Isolation under the shipped tenant policy: fields that bypass GPU requests are denied, ordinary pods pass.
+//! Isolation under the shipped tenant policy: fields that bypass GPU requests are denied, ordinary
+//! pods pass.
 
 use apportion_core::admission::AdmissionOutcome;
 use apportion_testing::{a100, a100_mig_mixed, set};

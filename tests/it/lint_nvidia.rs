@@ -35,7 +35,8 @@ fn lint(text: &str, more: &[&str]) -> Run {
 
 const NAME: &str = "devicePlugin.config.name=nvidia-device-plugin";
 
-/// One row for each mistake of the article in a file or setting. `mig check` covers the one in an nvidia-smi command.
+/// One row for each mistake of the article in a file or setting. `mig check` covers the one in an
+/// nvidia-smi command.
 #[test]
 fn each_mistake_is_reported_with_the_right_fix() {
     for (mistake, settings, start, correction) in [

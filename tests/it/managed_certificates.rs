@@ -1,5 +1,5 @@
-//! Certificates that Apportion manages itself, against a fake API server with one Secret, one webhook configuration and
-//! optimistic locking.
+//! Certificates that Apportion manages itself, against a fake API server with one Secret, one
+//! webhook configuration and optimistic locking.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The MIG tables against an independent enumeration of every placement of every product.
 //!
-//! The listings below follow the output of `nvidia-smi mig -lgip` and `-lgipp` (`ID profile {starts}:slots xmax`) and do
-//! not use the library's tables. The library is called only to compare.
+//! The listings below follow the output of `nvidia-smi mig -lgip` and `-lgipp` (`ID profile
+//! {starts}:slots xmax`) and do not use the library's tables. The library is called only to
+//! compare.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,8 +109,8 @@ fn lines(listing: &str) -> Vec<Line> {
     texts.iter().map(line).collect()
 }
 
-/// All counts of instances that some placement has, by brute force: every way to place instances on free slots. A GPU has
-/// its media engines once.
+/// All counts of instances that some placement has, by brute force: every way to place instances on
+/// free slots. A GPU has its media engines once.
 fn shown(lines: &[Line]) -> BTreeSet<Vec<usize>> {
     let mut found = BTreeSet::new();
     let mut seen: BTreeSet<(u32, Vec<usize>)> = BTreeSet::new();
@@ -187,14 +188,16 @@ fn every_mig_table_matches_its_listing() {
     }
 }
 
-/// For each product and each count of each profile up to one too many: it fits if and only if a placement exists.
+/// For each product and each count of each profile up to one too many: it fits if and only if a
+/// placement exists.
 #[test]
 fn exactly_the_geometries_that_can_be_placed_fit() {
     for (names, listing) in LISTINGS {
         let lines = lines(listing);
         let shown = shown(&lines);
-        // The eleven profiles of RTX PRO 6000 have some 30 million counts. Up to six instances suffice: five already take
-        // more than the GPU, so every larger count contains one that is tested and does not fit.
+        // The eleven profiles of RTX PRO 6000 have some 30 million counts. Up to six instances
+        // suffice: five already take more than the GPU, so every larger count contains one that is
+        // tested and does not fit.
         let counts: Vec<Vec<usize>> = if lines.len() > 7 {
             up_to(6, &lines)
         } else {
@@ -235,8 +238,8 @@ fn up_to(most: usize, lines: &[Line]) -> Vec<Vec<usize>> {
     all.into_iter().collect()
 }
 
-/// The 19 full geometries of an A100 without the two newer `1g` profiles (double memory, media engines): six ways to
-/// fill the left half by three for the right one, and the whole GPU.
+/// The 19 full geometries of an A100 without the two newer `1g` profiles (double memory, media
+/// engines): six ways to fill the left half by three for the right one, and the whole GPU.
 #[test]
 fn an_a100_has_19_full_geometries() {
     let all = lines(seven("5 10 10 20 20 40"));
@@ -300,7 +303,8 @@ fn examples_of_nvidias_guide_have_its_results() {
     }
 }
 
-/// The fewest GPUs for every demand of up to this many instances, by a search that adds one GPU at a time.
+/// The fewest GPUs for every demand of up to this many instances, by a search that adds one GPU at
+/// a time.
 #[test]
 fn plans_use_the_fewest_gpus() {
     for (names, listing, most) in [

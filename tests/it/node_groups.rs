@@ -11,7 +11,8 @@ use super::command::apportion;
 use super::fixtures::World;
 use super::rows::gpu;
 
-/// Each pod is rewritten for a cluster with one full node of a kind. It must fit an empty node group of that kind.
+/// Each pod is rewritten for a cluster with one full node of a kind. It must fit an empty node
+/// group of that kind.
 #[test]
 fn rewritten_pods_fit_a_node_group_with_the_printed_labels() {
     let mut seen = Vec::new();

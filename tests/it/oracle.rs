@@ -1,7 +1,9 @@
-//! An independent oracle: what a pod requests and what a node offers, from the documentation of Kubernetes and NVIDIA.
+//! An independent oracle: what a pod requests and what a node offers, from the documentation of
+//! Kubernetes and NVIDIA.
 //!
-//! Nothing here calls the code under test. Sources: feature discovery's labels (k8s-device-plugin `internal/lm`), the effective
-//! request (`component-helpers/resource/helpers.go`), node affinity (`component-helpers/scheduling/corev1/nodeaffinity`).
+//! Nothing here calls the code under test. Sources: feature discovery's labels (k8s-device-plugin
+//! `internal/lm`), the effective request (`component-helpers/resource/helpers.go`), node affinity
+//! (`component-helpers/scheduling/corev1/nodeaffinity`).
 
 use std::collections::BTreeMap;
 
@@ -101,7 +103,8 @@ pub struct Reading {
     pub memory: Option<u64>,
 }
 
-/// Reads a node's labels for one resource. `None` if the node has none of it, or labels are missing or contradictory.
+/// Reads a node's labels for one resource. `None` if the node has none of it, or labels are missing
+/// or contradictory.
 pub fn read(node: &Node, resource: &str) -> Option<Reading> {
     let total = node.allocatable.get(resource).copied().filter(|total| *total > 0)?;
     let renamed = resource.ends_with(".shared");
@@ -218,7 +221,8 @@ pub fn can_hold<'r>(
     }
 }
 
-/// Whether the pod's `nodeSelector` and required node affinity match the node, as in the in-tree filter.
+/// Whether the pod's `nodeSelector` and required node affinity match the node, as in the in-tree
+/// filter.
 pub fn selects(pod: &Value, node: &Node) -> bool {
     let selector = pod["spec"]["nodeSelector"].as_object();
     let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
@@ -234,8 +238,8 @@ pub fn selects(pod: &Value, node: &Node) -> bool {
                 .any(|term| term_matches(term, node)))
 }
 
-/// Whether a node can match all expressions of a term. Tries each label with every value in them, with the next lower and
-/// higher numbers, with another value, and without one.
+/// Whether a node can match all expressions of a term. Tries each label with every value in them,
+/// with the next lower and higher numbers, with another value, and without one.
 fn can_be_met(expressions: &[Value]) -> bool {
     let named = |e: &Value| e["values"].as_array().cloned().unwrap_or_default();
     let words: Vec<String> = expressions
@@ -258,8 +262,8 @@ fn can_be_met(expressions: &[Value]) -> bool {
     })
 }
 
-/// The values of a label that the pod's constraints allow, for each term that a node can match. `None` if a term does not
-/// list values.
+/// The values of a label that the pod's constraints allow, for each term that a node can match.
+/// `None` if a term does not list values.
 pub fn values_left(pod: &Value, key: &str) -> Option<Vec<Vec<String>>> {
     let selector: Vec<Value> = pod["spec"]["nodeSelector"]
         .as_object()

@@ -69,8 +69,8 @@ pub fn required(pod: &Value) -> &Value {
     &pod["spec"]["affinity"]["nodeAffinity"][REQUIRED]
 }
 
-/// Whether `after` has all terms of `before`, each with its expressions and possibly more after them. A term without
-/// expressions, which matches no node, must stay.
+/// Whether `after` has all terms of `before`, each with its expressions and possibly more after
+/// them. A term without expressions, which matches no node, must stay.
 pub fn narrows(before: &Value, after: &Value) -> bool {
     let Some(terms) = before["nodeSelectorTerms"].as_array() else {
         let added = after["nodeSelectorTerms"].as_array();

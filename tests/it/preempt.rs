@@ -90,7 +90,8 @@ fn preemption_args(pod: &Value, nodes: &[(&str, &[&str])]) -> Value {
     json!({"Pod": pod, "NodeNameToVictims": null, "NodeNameToMetaVictims": victims})
 }
 
-/// A pod, pods on node `a`, the victims that the scheduler proposes there, and those that the answer names.
+/// A pod, pods on node `a`, the victims that the scheduler proposes there, and those that the
+/// answer names.
 struct VictimsRow {
     name: &'static str,
     pod: Value,
@@ -200,7 +201,8 @@ fn preemption_arguments_are_read_in_every_form() {
     ] {
         let question = json!({"Pod": apart, "NodeNameToVictims": victims, "NodeNameToMetaVictims": meta});
         if victims == json!({"a": null}) {
-            // Without victims of the scheduler, the answer has only ours and counts no disruption budgets.
+            // Without victims of the scheduler, the answer has only ours and counts no disruption
+            // budgets.
             let text = question.to_string();
             let answer = json!(extender::preempt(
                 &serde_json::from_str(&text).unwrap(),
@@ -409,7 +411,8 @@ fn a_kept_reservation_blocks_only_pods_of_the_same_or_lower_priority() {
         "its victims terminate on another node"
     );
     assert_eq!(preemption_request(&world, &pod, &["b"]), None);
-    // A pod of the same priority cannot use the node, because the reservation belongs to another tenant.
+    // A pod of the same priority cannot use the node, because the reservation belongs to another
+    // tenant.
     let other = shares("lab", "q", 9, 1);
     let answer = world.filter(&args("lab", &other, &["a", "b"]), AnswerSize::All);
     assert_eq!(answer["NodeNames"], json!(["b"]));
@@ -472,8 +475,8 @@ fn fits(residents: &[Resident], stay: impl Fn(usize) -> bool, pod: &Value) -> bo
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Compared with all subsets: the pod fits after the preemption, all victims have a lower priority, none can be spared,
-    /// and no other set spares pods of higher priority.
+    /// Compared with all subsets: the pod fits after the preemption, all victims have a lower
+    /// priority, none can be spared, and no other set spares pods of higher priority.
     #[test]
     fn victims_are_minimal_and_the_least_important(
         residents in prop::collection::vec(resident(), 1..7),
@@ -491,7 +494,8 @@ proptest! {
             .filter(|at| residents[*at].priority < priority && Some(*at) != given)
             .collect();
         order.sort_by_key(|at| keep_order(*at, &residents[*at]));
-        // All subsets of possible victims. The highest bit is the pod of the highest priority, so the lowest number spares it.
+        // All subsets of possible victims. The highest bit is the pod of the highest priority, so
+        // the lowest number spares it.
         let best = (0..1u32 << order.len()).find(|set| {
             let goes = |at: usize| {
                 let rank = order.iter().position(|other| *other == at);

@@ -62,7 +62,8 @@ pub fn declared_memory(pod: &Value) -> Option<u64> {
     }
 }
 
-/// Whether a rule allows a resource name for a container, including the affinity that tells it from others of that name.
+/// Whether a rule allows a resource name for a container, including the affinity that tells it from
+/// others of that name.
 fn is_meant(rule: &SharingRule, resource: &str, asked: &GpuRequest, pod: &Value) -> bool {
     let pins = |key: &str, holds: &dyn Fn(&str) -> bool| {
         oracle::values_left(pod, key)
@@ -293,7 +294,8 @@ proptest! {
         }
     }
 
-    // The pod spec alone, without the extender, keeps the pod off GPUs that are shared in another way.
+    // The pod spec alone, without the extender, keeps the pod off GPUs that are shared in another
+    // way.
     #[test]
     fn in_tree_filters_alone_keep_a_rewritten_pod_to_its_strategy(case in case()) {
         let answer = admit(&case);

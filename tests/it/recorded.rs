@@ -1,4 +1,5 @@
-//! Requests that real Kubernetes components sent (`tests/data/recorded`), answered for the cluster they came from.
+//! Requests that real Kubernetes components sent (`tests/data/recorded`), answered for the cluster
+//! they came from.
 
 use apportion_core::admission::AdmissionOutcome;
 use apportion_core::admission::review;
@@ -124,7 +125,8 @@ fn recorded_reviews_are_answered() {
         assert_eq!(answer.outcome, outcome, "{name}");
         if expected == untouched {
             assert!(!answer.patched && answer.denial.is_none(), "{name}");
-            // A Deployment whose pods will be rewritten gets a warning; a Job for whole GPUs does not.
+            // A Deployment whose pods will be rewritten gets a warning; a Job for whole GPUs does
+            // not.
             assert_eq!(
                 !answer.warnings.is_empty(),
                 name == "deployment-create",
@@ -196,8 +198,8 @@ fn recorded_prioritize_calls_are_answered() {
     }
 }
 
-/// Real preempt calls in both forms. The training pod requests more whole GPUs than its node has, so preemption does not
-/// help; without a policy, the answer repeats the victims.
+/// Real preempt calls in both forms. The training pod requests more whole GPUs than its node has,
+/// so preemption does not help; without a policy, the answer repeats the victims.
 #[test]
 fn recorded_preempt_calls_are_answered() {
     for (name, victim) in [

@@ -51,7 +51,8 @@ fn rendered_files_pass_the_linter() {
     }
 }
 
-/// The chart installs a scheduler with the same configuration. This test keeps their resource lists equal.
+/// The chart installs a scheduler with the same configuration. This test keeps their resource lists
+/// equal.
 #[test]
 fn the_scheduler_configuration_matches_the_chart() {
     let installed = fs::read_to_string("deploy/manifests/install.yaml").unwrap();

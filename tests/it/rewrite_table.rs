@@ -64,19 +64,113 @@ impl Default for Denial {
 fn denials_name_field_reason_and_fix() {
     let memory = "metadata.annotations[apportion.dev/gpu-memory]";
     for row in [
-Denial { name: "two MIG profiles in one container", policy: "multi-tenant", pod: pod(&[("mig-1g.10gb", "1"), ("mig-2g.20gb", "1")]), message: "spec.containers[0].resources.limits: asks for the MIG profiles 1g.10gb and 2g.20gb in one container, which sees only one of them; ask for one profile, or split the container".into(), ..Denial::default() },
-Denial { name: "a MIG profile above the allowed ones", policy: "multi-tenant", pod: pod(&[("mig-7g.80gb", "1")]), message: "spec.containers[0].resources.limits: asks for MIG profile 7g.80gb, more than the policy allows; ask for one of 1g.10gb, 2g.10gb, 1g.12gb, 2g.12gb, 1g.18gb, 2g.20gb, 1g.23gb, 1g.24gb, 2g.24gb, 1g.34gb, 1g.35gb, 2g.35gb, 3g.40gb".into(), ..Denial::default() },
-Denial { name: "more memory than any allowed profile has", policy: "multi-tenant", pod: declaring_memory(gpu("1"), "1Ti"), message: format!("{memory}: no MIG profile that the policy allows has 1024Gi of memory; it allows 1g.10gb, 2g.10gb, 1g.12gb, 2g.12gb, 1g.18gb, 2g.20gb, 1g.23gb, 1g.24gb, 2g.24gb, 1g.34gb, 1g.35gb, 2g.35gb, 3g.40gb; declare less, or ask for a policy that allows more"), ..Denial::default() },
-Denial { name: "a requested profile with less memory than declared", policy: "multi-tenant", pod: declaring_memory(pod(&[("mig-1g.10gb", "1")]), "12Gi"), message: "spec.containers[0].resources.limits: asks for MIG profile 1g.10gb, which has 9728Mi of memory, while the pod declares 12Gi; ask for a larger profile, or for nvidia.com/gpu and let the policy choose".into(), ..Denial::default() },
-Denial { name: "a tenant that selects a product without MIG", policy: "multi-tenant", pod: with_node_selector(gpu("1"), "nvidia.com/gpu.product", "Tesla-T4"), message: "the pod's node selection: nvidia.com/gpu.product=Tesla-T4 rules out every node with nvidia.com/mig-1g.10gb (mig); remove it, or move the pod to a namespace whose policy allows what it selects".into(), ..Denial::default() },
-Denial { name: "training that selects shares", pod: with_node_selector(gpu("1"), "nvidia.com/gpu.sharing-strategy", "mps"), message: "spec.nodeSelector: nvidia.com/gpu.sharing-strategy=mps rules out every node with nvidia.com/gpu (exclusive); remove it, or move the pod to a namespace whose policy allows what it selects".into(), ..Denial::default() },
-Denial { name: "half a device", pod: gpu("0.5"), message: "spec.containers[0].resources.limits[nvidia.com/gpu]: `0.5` must be a whole number that is not negative; correct it".into(), ..Denial::default() },
-Denial { name: "a negative count", pod: gpu("-1"), message: "spec.containers[0].resources.limits[nvidia.com/gpu]: `-1` must be a whole number that is not negative; correct it".into(), ..Denial::default() },
-Denial { name: "a request that differs from the limit", pod: set(gpu("2"), "/spec/containers/0/resources/requests", json!({"nvidia.com/gpu": "1"})), message: "spec.containers[0].resources.requests[nvidia.com/gpu]: asks for 1 while the limit is 2; devices need equal requests and limits; correct it".into(), ..Denial::default() },
-Denial { name: "a MIG compute instance, which has no resource", policy: "multi-tenant", pod: pod(&[("mig-1c.3g.20gb", "1")]), message: "spec.containers[0].resources.limits[nvidia.com/mig-1c.3g.20gb]: `nvidia.com/mig-1c.3g.20gb` names no MIG profile: `1c.3g.20gb` is not a MIG profile; write one as NVIDIA does, such as 1g.10gb or 1g.10gb+me; correct it".into(), ..Denial::default() },
-Denial { name: "memory that is not a quantity", policy: "multi-tenant", pod: declaring_memory(gpu("1"), "much"), message: format!("{memory}: `much` is not a quantity; write a number with an optional suffix, such as 1, 500m, 8Gi or 2e3; correct it"), ..Denial::default() },
-Denial { name: "neither name nor generateName", pod: set(gpu("1"), "/metadata", json!({})), message: "metadata.name: is missing; set metadata.name or metadata.generateName".into(), ..Denial::default() },
-] {
+        Denial {
+            name: "two MIG profiles in one container",
+            policy: "multi-tenant",
+            pod: pod(&[("mig-1g.10gb", "1"), ("mig-2g.20gb", "1")]),
+            message: "spec.containers[0].resources.limits: asks for the MIG profiles 1g.10gb and 2g.20gb in \
+                     one container, which sees only one of them; ask for one profile, or split the container"
+                .into(),
+        },
+        Denial {
+            name: "a MIG profile above the allowed ones",
+            policy: "multi-tenant",
+            pod: pod(&[("mig-7g.80gb", "1")]),
+            message: "spec.containers[0].resources.limits: asks for MIG profile 7g.80gb, more than the policy \
+                     allows; ask for one of 1g.10gb, 2g.10gb, 1g.12gb, 2g.12gb, 1g.18gb, 2g.20gb, 1g.23gb, \
+                     1g.24gb, 2g.24gb, 1g.34gb, 1g.35gb, 2g.35gb, 3g.40gb"
+                .into(),
+        },
+        Denial {
+            name: "more memory than any allowed profile has",
+            policy: "multi-tenant",
+            pod: declaring_memory(gpu("1"), "1Ti"),
+            message: format!(
+                "{memory}: no MIG profile that the policy allows has 1024Gi of memory; it allows 1g.10gb, \
+                     2g.10gb, 1g.12gb, 2g.12gb, 1g.18gb, 2g.20gb, 1g.23gb, 1g.24gb, 2g.24gb, 1g.34gb, \
+                     1g.35gb, 2g.35gb, 3g.40gb; declare less, or ask for a policy that allows more"
+            ),
+        },
+        Denial {
+            name: "a requested profile with less memory than declared",
+            policy: "multi-tenant",
+            pod: declaring_memory(pod(&[("mig-1g.10gb", "1")]), "12Gi"),
+            message: "spec.containers[0].resources.limits: asks for MIG profile 1g.10gb, which has 9728Mi of \
+                     memory, while the pod declares 12Gi; ask for a larger profile, or for nvidia.com/gpu and \
+                     let the policy choose"
+                .into(),
+        },
+        Denial {
+            name: "a tenant that selects a product without MIG",
+            policy: "multi-tenant",
+            pod: with_node_selector(gpu("1"), "nvidia.com/gpu.product", "Tesla-T4"),
+            message: "the pod's node selection: nvidia.com/gpu.product=Tesla-T4 rules out every node with \
+                     nvidia.com/mig-1g.10gb (mig); remove it, or move the pod to a namespace whose policy \
+                     allows what it selects"
+                .into(),
+        },
+        Denial {
+            name: "training that selects shares",
+            pod: with_node_selector(gpu("1"), "nvidia.com/gpu.sharing-strategy", "mps"),
+            message: "spec.nodeSelector: nvidia.com/gpu.sharing-strategy=mps rules out every node with \
+                     nvidia.com/gpu (exclusive); remove it, or move the pod to a namespace whose policy \
+                     allows what it selects"
+                .into(),
+            ..Denial::default()
+        },
+        Denial {
+            name: "half a device",
+            pod: gpu("0.5"),
+            message: "spec.containers[0].resources.limits[nvidia.com/gpu]: `0.5` must be a whole number that \
+                     is not negative; correct it"
+                .into(),
+            ..Denial::default()
+        },
+        Denial {
+            name: "a negative count",
+            pod: gpu("-1"),
+            message: "spec.containers[0].resources.limits[nvidia.com/gpu]: `-1` must be a whole number that is \
+                     not negative; correct it"
+                .into(),
+            ..Denial::default()
+        },
+        Denial {
+            name: "a request that differs from the limit",
+            pod: set(
+                gpu("2"),
+                "/spec/containers/0/resources/requests",
+                json!({"nvidia.com/gpu": "1"}),
+            ),
+            message: "spec.containers[0].resources.requests[nvidia.com/gpu]: asks for 1 while the limit is 2; \
+                     devices need equal requests and limits; correct it"
+                .into(),
+            ..Denial::default()
+        },
+        Denial {
+            name: "a MIG compute instance, which has no resource",
+            policy: "multi-tenant",
+            pod: pod(&[("mig-1c.3g.20gb", "1")]),
+            message: "spec.containers[0].resources.limits[nvidia.com/mig-1c.3g.20gb]: \
+                     `nvidia.com/mig-1c.3g.20gb` names no MIG profile: `1c.3g.20gb` is not a MIG profile; \
+                     write one as NVIDIA does, such as 1g.10gb or 1g.10gb+me; correct it"
+                .into(),
+        },
+        Denial {
+            name: "memory that is not a quantity",
+            policy: "multi-tenant",
+            pod: declaring_memory(gpu("1"), "much"),
+            message: format!(
+                "{memory}: `much` is not a quantity; write a number with an optional suffix, such as 1, \
+                     500m, 8Gi or 2e3; correct it"
+            ),
+        },
+        Denial {
+            name: "neither name nor generateName",
+            pod: set(gpu("1"), "/metadata", json!({})),
+            message: "metadata.name: is missing; set metadata.name or metadata.generateName".into(),
+            ..Denial::default()
+        },
+    ] {
         let answer = World::shipped(&[a100(), a100_mig_mixed()], &[]).admit(row.policy, &row.pod);
         let expected = format!("403 apportion ({}): {}", row.policy, row.message);
         assert_eq!(describe(&answer), expected, "{}", row.name);

@@ -7,7 +7,8 @@ use super::fixtures::{Answer, on, pod};
 use super::oracle::{container_ask, containers};
 use super::patch_scope::required;
 
-/// An answer in one line without `nvidia.com/`: the resources of each container, `|`, and the required node affinity.
+/// An answer in one line without `nvidia.com/`: the resources of each container, `|`, and the
+/// required node affinity.
 pub fn describe(answer: &Answer) -> String {
     if let Some(denial) = &answer.denial {
         return format!("{} {}", denial.code, denial.message);
@@ -55,8 +56,8 @@ pub fn gpu(count: &str) -> Value {
     pod(&[("gpu", count)])
 }
 
-/// A pod with several containers: init containers as (name, is sidecar, resource, count), main ones as (name, resource,
-/// count).
+/// A pod with several containers: init containers as (name, is sidecar, resource, count), main ones
+/// as (name, resource, count).
 pub fn pod_of(init: &[(&str, bool, &str, &str)], main: &[(&str, &str, &str)]) -> Value {
     let one = |name: &str, resource: &str, count: &str| {
         let list = json!({format!("nvidia.com/{resource}"): count});

@@ -313,7 +313,8 @@ async fn recorded_requests_are_answered_over_tls_with_http1_and_http2() {
             );
             let Some(expected) = expected else {
                 assert_eq!(response.get("patch"), None, "{name}: {response}");
-                // The review of a workload gets the warnings of its pods; updates and subresources get none.
+                // The review of a workload gets the warnings of its pods; updates and subresources
+                // get none.
                 let told = response.get("warnings").is_some();
                 assert!(
                     if name == "deployment-create" {
@@ -338,7 +339,8 @@ async fn recorded_requests_are_answered_over_tls_with_http1_and_http2() {
                 "{name}"
             );
         }
-        // The development pod fits only the time slices; a job of ten fits no node; full nodes are returned unchanged.
+        // The development pod fits only the time slices; a job of ten fits no node; full nodes are
+        // returned unchanged.
         let post = async |path: &str, name: &str| -> Value {
             let request = client
                 .post(format!("https://{}{path}", server.extender))

@@ -1,14 +1,16 @@
-//! A simulation of schedulers, an API server and two replicas that bind, in an order that a seed decides. No share is
-//! given twice, and in the end all pods that fit are bound.
+//! A simulation of schedulers, an API server and two replicas that bind, in an order that a seed
+//! decides. No share is given twice, and in the end all pods that fit are bound.
 //!
-//! The replicas run the product's code: writer, ledger, reservations, filter, bind and leader election. The API server, the
-//! network and time are simulated. A request is sent, applied and answered in three steps, with any other events between
-//! them. It is applied within [`bindings::PATIENCE`] or never, and its answer may be lost. Watches lag, break and list
-//! again. Replicas crash and restart without state.
+//! The replicas run the product's code: writer, ledger, reservations, filter, bind and leader
+//! election. The API server, the network and time are simulated. A request is sent, applied and
+//! answered in three steps, with any other events between them. It is applied within
+//! [`bindings::PATIENCE`] or never, and its answer may be lost. Watches lag, break and list again.
+//! Replicas crash and restart without state.
 //!
-//! `SEED=7 CASES=1 cargo test --test it simulation` replays one seed and logs its events; `CASES=100000` runs more seeds.
-//! Seeds run in parallel, independently of each other. With `COUNT=1`, the test continues after a broken guarantee and
-//! counts the seeds that find it, to measure how well it detects a deliberate fault.
+//! `SEED=7 CASES=1 cargo test --test it simulation` replays one seed and logs its events;
+//! `CASES=100000` runs more seeds. Seeds run in parallel, independently of each other. With
+//! `COUNT=1`, the test continues after a broken guarantee and counts the seeds that find it, to
+//! measure how well it detects a deliberate fault.
 //!
 //! [`bindings::PATIENCE`]: apportion::cluster::bindings::PATIENCE
 

@@ -1,4 +1,5 @@
-//! A filter call for a node that is full in the inventory but not for the scheduler: one of the two is behind.
+//! A filter call for a node that is full in the inventory but not for the scheduler: one of the two
+//! is behind.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -65,7 +65,8 @@ fn ephemeral_containers_are_checked_and_hide_gpus() {
             "{name}: a policy without isolation"
         );
     }
-    // A container without the variable gets it. Existing ephemeral containers cannot be changed, so they stay.
+    // A container without the variable gets it. Existing ephemeral containers cannot be changed, so
+    // they stay.
     let old = json!({"name": "old", "image": "cuda"});
     let bad = set(privileged, "/name", json!("bad"));
     let answer = world().admit_body(&debug(TENANT, &[old.clone(), bad.clone()], &plain));

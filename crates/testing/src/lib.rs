@@ -1,14 +1,13 @@
 //! Builders for the Kubernetes objects that tests use: pods, nodes, namespaces and policies.
 //!
-//! Builders make documents (JSON, or YAML for policies) and know no type of the code under test, so a test reads its
-//! input the way the program does:
+//! Builders make documents (JSON, or YAML for policies) and know no type of the code under test, so
+//! a test reads its input the way the program does:
 //!
 //! ```
 //! use apportion_testing::{Container, Pod};
 //!
-//! let pod = Pod::new("p").namespace("dev").container(Container::new("c").limit("nvidia.com/gpu", 2));
-//! let text = pod.to_string();
-//! assert_eq!(
+//! let pod = Pod::new("p").namespace("dev").container(Container::new("c").limit("nvidia.com/gpu",
+//! 2)); let text = pod.to_string(); assert_eq!(
 //!     text,
 //!     r#"{"metadata":{"name":"p","namespace":"dev"},"spec":{"containers":[{"name":"c","resources":{"limits":{"nvidia.com/gpu":2}}}]}}"#
 //! );

@@ -1,11 +1,13 @@
-//! Nodes, with the labels that GPU feature discovery sets and the resources that NVIDIA's device plugin registers.
+//! Nodes, with the labels that GPU feature discovery sets and the resources that NVIDIA's device
+//! plugin registers.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// The resource name under which the device plugin registers shares (`renameByDefault` in its configuration).
+/// The resource name under which the device plugin registers shares (`renameByDefault` in its
+/// configuration).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
     /// `nvidia.com/gpu`; the product label ends in `-SHARED`.
@@ -34,8 +36,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node with labels such as `gpu.count=8 gpu.replicas=1` and allocatable such as `gpu=8`, both under
-    /// `nvidia.com/`.
+    /// A node with labels such as `gpu.count=8 gpu.replicas=1` and allocatable such as `gpu=8`,
+    /// both under `nvidia.com/`.
     pub fn new(name: &str, labels: &str, allocatable: &str) -> Self {
         let pairs = |text: &str| {
             text.split_whitespace()
@@ -79,7 +81,8 @@ impl Node {
         Node::new("single", &labels, &format!("gpu={devices}"))
     }
 
-    /// MIG devices of one profile on all GPUs, under strategy `mixed`. A profile is written as in a resource name.
+    /// MIG devices of one profile on all GPUs, under strategy `mixed`. A profile is written as in a
+    /// resource name.
     pub fn mig_mixed(product: &str, profile: &str, devices: u64, memory: u64) -> Self {
         Node::new("mixed", &Node::all_in_mig(product), "gpu=0").with_mig(product, profile, devices, memory)
     }

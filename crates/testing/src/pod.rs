@@ -145,7 +145,8 @@ impl Container {
         )
     }
 
-    /// Sets the limit and the request, as the API server does for an extended resource that has a limit only.
+    /// Sets the limit and the request, as the API server does for an extended resource that has a
+    /// limit only.
     #[must_use]
     pub fn resource(self, resource: &str, quantity: impl Into<Value>) -> Self {
         let quantity = quantity.into();

@@ -199,7 +199,6 @@ fn declared_memory_fits_the_gpus() {
             namespace: "pergpu",
             pod: slice("4Gi"),
             expected: "shares that may meet on one GPU would declare 12Gi of its 9011Mi",
-            ..Row::default()
         },
         Row {
             name: "Total: the profile of a MIG device tells its memory",
@@ -216,7 +215,6 @@ fn declared_memory_fits_the_gpus() {
             namespace: "alone",
             pod: of("1Gi"),
             expected: "GPUs shared with another tenant",
-            ..Row::default()
         },
         Row {
             name: "MPS: a share has a fixed fraction of the memory, even without limits",

@@ -36,7 +36,8 @@ fn namespace_label(namespace: &str, key: &str) -> Option<String> {
     Some((*value).to_owned())
 }
 
-/// The policy that governs a pod of a known namespace: the one with the highest priority, then the first by name.
+/// The policy that governs a pod of a known namespace: the one with the highest priority, then the
+/// first by name.
 fn governing_policy<'p>(policies: &'p [Policy], namespace: &str, pod: &Value) -> Option<&'p Policy> {
     let pod_label = |key: &str| pod["metadata"]["labels"][key].as_str().map(str::to_owned);
     let matching = policies.iter().filter(|policy| {

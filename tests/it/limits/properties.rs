@@ -35,8 +35,8 @@ fn used(there: &[LimitedPod]) -> GpuRequest {
     used
 }
 
-/// Nodes are skipped if the pod declares memory and no label has the memory of a share: the oracle and the product estimate
-/// it differently.
+/// Nodes are skipped if the pod declares memory and no label has the memory of a share: the oracle
+/// and the product estimate it differently.
 fn is_clear(node: &Node, pod: &Value) -> bool {
     let known = |resource: &String| oracle::read(node, resource).is_none_or(|reading| reading.memory.is_some());
     declared_memory(pod).is_none() || oracle::effective(pod).keys().all(known)

@@ -169,7 +169,6 @@ fn a_node_is_full_at_the_strictest_shares_per_gpu() {
             namespace: "two",
             pod: gpu(),
             expected: full,
-            ..Row::default()
         },
         Row {
             name: "the message for one GPU is in the singular",

@@ -167,7 +167,6 @@ fn tenants_that_are_apart_share_no_gpu() {
             namespace: "alone",
             pod: slice(),
             expected: other_tenant,
-            ..Row::default()
         },
         Row {
             name: "time slices of MIG devices under strategy single are not exempt",

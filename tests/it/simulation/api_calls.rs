@@ -77,7 +77,8 @@ impl World {
         Ok(())
     }
 
-    /// Checks that a binding breaks no guarantee together with all bound pods and all calls in flight.
+    /// Checks that a binding breaks no guarantee together with all bound pods and all calls in
+    /// flight.
     fn check_sent(&self, replica: usize, key: &str, uid: &str, node: &str) -> Found {
         let in_flight = self
             .calls

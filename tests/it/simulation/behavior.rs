@@ -1,7 +1,7 @@
 //! How runs differ: events that are rare in one run are common in another.
 //!
-//! With one mix of actions, most orders of events would almost never occur. Each seed draws its own mix: some runs have many
-//! delayed requests, others many handovers or restarts.
+//! With one mix of actions, most orders of events would almost never occur. Each seed draws its own
+//! mix: some runs have many delayed requests, others many handovers or restarts.
 
 use super::random::Random;
 
@@ -81,7 +81,8 @@ impl Behavior {
             let leaning = if can_be_missed { [0, 1, 1, 4] } else { [1, 1, 2, 4] };
             weight * random.one_of(&leaning)
         });
-        // A run is shorter than a reservation lasts: a watch that is silent for longer is reported as broken.
+        // A run is shorter than a reservation lasts: a watch that is silent for longer is reported
+        // as broken.
         let (moves, pace) = *random.one_of(&[(120, 120), (120, 400), (120, 1400), (400, 200), (400, 400)]);
         Behavior {
             weights,

@@ -1,4 +1,5 @@
-//! The nodes and policies of the simulated cluster, and an independent check of what the policies guarantee.
+//! The nodes and policies of the simulated cluster, and an independent check of what the policies
+//! guarantee.
 
 use super::api_server::Object;
 use super::random::Random;

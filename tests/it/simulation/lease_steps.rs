@@ -18,8 +18,8 @@ impl World {
         }
     }
 
-    /// The next step of the leader election task. With `loses`, requests and answers may be lost. Returns whether there was a
-    /// step.
+    /// The next step of the leader election task. With `loses`, requests and answers may be lost.
+    /// Returns whether there was a step.
     pub(super) fn lease(&mut self, at: usize, loses: bool) -> bool {
         let now = self.now();
         let lost = loses && (self.random.percent(self.behavior.loses) || now < self.cut[at]);

@@ -214,7 +214,8 @@ impl World {
         self.promises.push(next);
     }
 
-    /// A scheduler filters and binds a waiting pod, usually through the leader. Sometimes two do so for one pod.
+    /// A scheduler filters and binds a waiting pod, usually through the leader. Sometimes two do so
+    /// for one pod.
     fn schedule(&mut self, other: usize) -> Found {
         let now = self.now();
         let replica = [1 - other, other]
