@@ -40,7 +40,7 @@ mod node_groups;
 mod oracle;
 mod patch_scope;
 mod policy_tests;
-mod preempt;
+mod preemption;
 mod properties;
 mod recorded;
 mod render;
