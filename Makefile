@@ -1,25 +1,28 @@
-# Short names for what people and CI run. `make run` shows the main job, `make test` checks
-# everything that needs no control plane.
+# `make run` shows what Apportion does, `make test` checks everything that needs no control plane.
 
 CARGO ?= cargo
 # Generated test cases are the same in every run, so a failure is caused by the change. To try more:
 # SEED=$RANDOM PROPTEST_CASES=20000 make it
 SEED ?= 2
 
-.PHONY: run test fmt lint unit generate generated deploy monitoring it e2e bench deny fuzz clean
+.PHONY: run test fmt lint crates unit generate generated deploy monitoring it e2e bench deny fuzz fuzz-build fuzz-check clean
 
 run: ## Start the server on the example cluster, send pods through it and keep serving
 	$(CARGO) build --quiet --bin apportion --example demo
 	@target/debug/examples/demo
 
-test: fmt lint generated deploy unit it monitoring ## Run what CI runs
+test: fmt lint crates fuzz-check generated deploy unit it monitoring ## Run what CI runs
 
 fmt: ## Check the formatting
 	$(CARGO) fmt --all -- --check
+	cd fuzz && $(CARGO) fmt -- --check
 
 lint: ## Run Clippy and build the documentation, with warnings as errors
-	$(CARGO) clippy --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+
+crates: ## Check that each crate builds by itself, and that the core needs no runtime
+	.ci/crates
 
 # Example cluster, dashboard, command line reference, man pages, completion scripts, manifests.
 generate: .venv/ready ## Write the generated files
@@ -45,8 +48,8 @@ deploy: .venv/ready ## Test chart, manifests and CRD, as far as possible without
 	KUBEBUILDER_ASSETS=/nonexistent .venv/bin/python -m unittest discover -s tests/deploy
 
 unit: ## Run unit tests, documentation tests and those of the examples
-	$(CARGO) test --locked --doc
-	$(CARGO) test --locked --lib --bins --examples
+	$(CARGO) test --workspace --locked --doc
+	$(CARGO) test --workspace --locked --lib --bins --examples
 
 # Alert rules with promtool, names of metrics, and `apportion audit` against a real Prometheus.
 monitoring: .venv/ready ## Test monitoring
@@ -57,7 +60,6 @@ monitoring: .venv/ready ## Test monitoring
 
 it: ## Run integration tests: real sockets, real TLS, recorded requests, the real binary
 	$(CARGO) build --locked --bins --examples
-	target/debug/apportion test policies/tests
 	PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --test it
 	$(CARGO) test --locked --bench scale
 
@@ -74,9 +76,14 @@ bench: ## Measure the cost compared with a minimal server, up to 15,000 nodes
 deny: ## Check licenses, duplicate and banned crates (needs cargo-deny)
 	$(CARGO) deny check bans licenses sources
 
-fuzz: ## Run each fuzz target for a minute (needs cargo-fuzz and a nightly toolchain)
-	for target in $$(cd fuzz && $(CARGO) +nightly fuzz list); do \
-		(cd fuzz && $(CARGO) +nightly fuzz run $$target -- -max_total_time=60) || exit 1; done
+fuzz: ## Run each fuzz target for a minute (needs a C++ compiler)
+	fuzz/run 60
+
+fuzz-build: ## Build each fuzz target with coverage instrumentation
+	fuzz/run build
+
+fuzz-check: ## Check that the fuzz targets compile
+	cd fuzz && $(CARGO) check --quiet --locked
 
 clean:
 	$(CARGO) clean

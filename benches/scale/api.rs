@@ -1,4 +1,5 @@
-//! A stand-in for the API server: lists in pages and watches, of a made-up cluster. Nothing else, and it stores nothing.
+//! A fake API server that serves paginated lists and watches of a synthetic cluster. It stores
+//! nothing.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -24,19 +25,19 @@ pub(crate) struct Args {
     pods: u32,
 }
 
-/// The version of all that is listed.
+/// The resource version of all objects.
 const VERSION: u64 = 1000;
 
-/// What the API server says of a path that it does not know.
+/// The answer for an unknown path.
 const UNKNOWN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":404,"message":"the server could not find the requested resource","reason":"NotFound"}"#;
 
 struct Api {
     cluster: Cluster,
-    /// Where events of pods go.
+    /// Subscribers to pod events.
     watchers: Mutex<Vec<mpsc::Sender<Bytes>>>,
 }
 
-/// Serves until it is killed, at an address that it prints.
+/// Prints its address and serves until it is killed.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let api = Arc::new(Api {
@@ -124,7 +125,7 @@ impl Api {
         Some(text)
     }
 
-    /// A watch that tells of pods what [`Api::tell`] is asked to, and of others nothing.
+    /// A watch. Only pods have events, from [`Api::tell`].
     fn watch(&self, plural: &str) -> Response<Body> {
         if plural != "pods" {
             return Response::new(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
@@ -138,7 +139,7 @@ impl Api {
         Response::new(Body::from_stream(events.map(Ok::<_, Infallible>)))
     }
 
-    /// Tells of `count` events: pods with GPUs that come, are bound, and go again, beside those that are there.
+    /// Sends `count` events: new pods with GPUs are created, bound and deleted.
     async fn tell(&self, from: u32, count: u32) {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let first = self.cluster.gpu_pods();
@@ -155,7 +156,7 @@ impl Api {
             if text.len() > 64 * 1024 || event + 1 == from + count {
                 let chunk = Bytes::from(std::mem::take(&mut text));
                 for watcher in &watchers {
-                    // One that is gone has no more to hear.
+                    // The subscriber is gone.
                     let _ = watcher.send(chunk.clone()).await;
                 }
             }

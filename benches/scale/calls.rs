@@ -1,4 +1,4 @@
-//! Calls over connections that stay open, as kube-apiserver and kube-scheduler make them.
+//! Calls over persistent connections, like those of kube-apiserver and kube-scheduler.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Where to, and in the clear or not.
+/// An address, with or without TLS.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -31,7 +31,7 @@ pub(crate) struct Answer<'c> {
     pub(crate) body: &'c [u8],
 }
 
-/// A client that trusts one authority and, as kube-apiserver, speaks HTTP/1.1.
+/// A client that trusts one CA and uses HTTP/1.1, like kube-apiserver.
 pub(crate) fn trusting(authority: CertificateDer<'static>) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add(authority)?;
@@ -77,7 +77,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads its answer whole.
+    /// Sends a request and reads the full answer.
     pub(crate) fn call(&mut self, request: &[u8]) -> anyhow::Result<Answer<'_>> {
         self.stream.write_all(request)?;
         self.stream.flush()?;
@@ -126,7 +126,7 @@ fn length(head: &[u8]) -> anyhow::Result<usize> {
     Ok(line.context("an answer without its length")?.trim().parse()?)
 }
 
-/// Makes `count` calls over each of `connections`, at one time, and says how long each took.
+/// Makes `count` calls over each of `connections` concurrently, and returns how long each took.
 pub(crate) fn hammer(connections: &mut [Connection], request: &[u8], count: usize) -> anyhow::Result<Vec<Duration>> {
     let one = |connection: &mut Connection| -> anyhow::Result<Vec<Duration>> {
         (0..count)

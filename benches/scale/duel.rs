@@ -1,30 +1,31 @@
-//! Two servers that get the same bytes in turns.
+//! Compares two servers that get the same requests alternately.
 //!
-//! A shared machine gets faster and slower from one second to the next. Turns meet the same weather, and the median forgets a gust.
+//! The speed of a shared machine varies from second to second. Alternating rounds have the same
+//! conditions, and the median ignores outliers.
 
 use std::time::Duration;
 
 use crate::calls::{Connection, Target, hammer};
 use crate::process::{Process, ask_from_one_core};
 
-/// One side.
+/// One of the servers.
 pub(crate) struct Side<'p> {
     pub(crate) process: &'p Process,
     pub(crate) target: Target,
 }
 
-/// How hard.
+/// The amount of work.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
-    /// Turns of each side.
+    /// Rounds of each server.
     pub(crate) rounds: usize,
-    /// Calls in a turn.
+    /// Calls in a round.
     pub(crate) calls: usize,
-    /// Connections that they are spread over.
+    /// Connections that share the calls.
     pub(crate) connections: usize,
 }
 
-/// What came of it.
+/// The result.
 pub(crate) struct Outcome {
     /// Of the first side.
     pub(crate) first: Cost,
@@ -34,19 +35,19 @@ pub(crate) struct Outcome {
     pub(crate) ratio: f64,
 }
 
-/// What a call costs.
+/// The cost of a call.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
     /// CPU of the server, the median of all rounds, in microseconds.
     pub(crate) cpu: f64,
-    /// What the caller waits: the median and the 99th of a hundred, in microseconds.
+    /// Latency in microseconds: the median and the 99th percentile.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     /// The length of an answer in bytes.
     pub(crate) answer: usize,
 }
 
-/// A side with its connections and what was seen of it.
+/// A server with its connections and measurements.
 struct Corner<'s> {
     side: &'s Side<'s>,
     connections: Vec<Connection>,
@@ -61,7 +62,7 @@ impl<'s> Corner<'s> {
             .map(|_| Connection::open(&side.target))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let answer = connections[0].ask(request)?.len();
-        // What is done for the first time costs more than it will again.
+        // Warm up: the first calls cost more.
         hammer(&mut connections, request, (effort.calls / 10).max(3))?;
         Ok(Corner {
             side,
@@ -94,7 +95,7 @@ impl<'s> Corner<'s> {
     }
 }
 
-/// Sends both the same request, A B A B, from a core that neither stands on.
+/// Sends both servers the same request, A B A B, from a core that neither of them uses.
 pub(crate) fn duel(first: &Side<'_>, second: &Side<'_>, request: &[u8], effort: Effort) -> anyhow::Result<Outcome> {
     let fight = || {
         ask_from_one_core();
@@ -122,7 +123,7 @@ pub(crate) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// The value that this share of all is below.
+/// A quantile.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

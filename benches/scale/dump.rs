@@ -1,4 +1,5 @@
-//! What the verbs that read a dump take - CPU, memory, and how both grow - beside a program that reads the same bytes and does nothing with them.
+//! CPU and memory of the commands that read a dump, and how both grow, compared with a program that
+//! only parses it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,11 @@ use crate::synthetic::{Cluster, Stage};
 use crate::table;
 use crate::world::World;
 
-/// Pods of a node: 20,000 on 1,000 nodes.
+/// Pods per node: 20,000 on 1,000 nodes.
 const PODS_A_NODE: u32 = 20;
 
-/// Every pod that a policy of the shipped ones governs gets something else. For most of them there is no place, so that all nodes are
-/// looked at for each.
+/// The worst case: every governed pod changes, and most fit nowhere, so that all nodes are searched
+/// for each.
 const TURNED: [(&str, &str); 4] = [
     ("training", "{strategy: mig, profiles: [1g.10gb], products: [A100]}"),
     ("multi-tenant", "{strategy: exclusive}"),
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     file: PathBuf,
 }
 
-/// The floor: the text is JSON, and that is all that it finds out.
+/// The baseline: parses the text as JSON.
 pub(crate) fn parse(args: &Args) -> anyhow::Result<()> {
     let text = fs::read_to_string(&args.file)?;
     let IgnoredAny = serde_json::from_str(&text)?;
@@ -117,7 +118,7 @@ fn row(world: &World, name: &str, nodes: u32, mut verb: Command, json: &Path) ->
     ])
 }
 
-/// Findings are no failure.
+/// Findings (exit status 1) are not a failure.
 fn spent(command: &mut Command) -> anyhow::Result<Spent> {
     let spent = Process::start(command.stdout(Stdio::null()))?.await_end(Duration::from_mins(10))?;
     ensure!(
@@ -143,10 +144,10 @@ fn policies(old: &Path, new: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What `kubectl get nodes,namespaces,pods -A -o json` prints. Every pod has GPUs.
+/// The output of `kubectl get nodes,namespaces,pods -A -o json`. Every pod has GPUs.
 fn dump(cluster: &Cluster) -> String {
     let mut text = r#"{"apiVersion":"v1","kind":"List","items":["#.to_owned();
-    // As items of a list over HTTP some have no kind.
+    // Items of a list over HTTP may have no kind.
     let named = |kind: &str, object: &str| {
         if object.starts_with(r#"{"apiVersion""#) {
             object.to_owned()

@@ -1,4 +1,4 @@
-//! What an event of a pod costs the one who writes, from the record of the pod to the state that requests read.
+//! The cost of a pod event for the writer, from the pod record to the published state.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::duel::{micros, quantile};
 use crate::synthetic::{Cluster, Stage};
 use crate::table;
 
-/// Events between two looks at the clock.
+/// Events in a batch.
 const BATCH: usize = 3000;
 
 pub(crate) fn measure(scale: Scale) -> anyhow::Result<()> {
@@ -53,8 +53,8 @@ pub(crate) fn measure(scale: Scale) -> anyhow::Result<()> {
     awaited(scale)
 }
 
-/// What it costs to find out what waiting pods await: at most four times a second, and at once with no event. The worst are pods that no
-/// node has room for, since every node is looked at for each.
+/// The cost of assigning waiting pods to offers, which happens at most four times a second. The
+/// worst case is pods that fit nowhere, because every node is searched for each.
 fn awaited(scale: Scale) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for &nodes in scale.clusters {
@@ -65,7 +65,7 @@ fn awaited(scale: Scale) -> anyhow::Result<()> {
         let mut next = room;
         for waiting in [0, 100, 2000] {
             while next < room + waiting {
-                // As much as no node of its kind has free.
+                // More than any node of its kind has free.
                 let pod = cluster
                     .gpu_pod(next * 10, Stage::Waiting, 1)
                     .replace(r#"/gpu":"1""#, r#"/gpu":"8""#);
@@ -75,7 +75,7 @@ fn awaited(scale: Scale) -> anyhow::Result<()> {
             }
             let mut costs = Vec::new();
             for _ in 0..5 {
-                // Something has to have changed, or nothing is found out.
+                // Without a change, nothing is computed.
                 let (key, record) = read(&cluster.gpu_pod(room - 1, Stage::Bound, 1))?;
                 ledger.put_pod(&key, None);
                 ledger.put_pod(&key, record);
@@ -95,14 +95,14 @@ fn awaited(scale: Scale) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Microseconds an event.
+/// Microseconds per event.
 fn cost(cluster: &Cluster, events: usize, publish: bool) -> anyhow::Result<f64> {
     let mut ledger = filled(cluster)?;
     let mut state: Arc<Inventory> = Arc::new(ledger.inventory().clone());
     let mut costs = Vec::new();
     let batches = events.div_ceil(BATCH);
     for batch in 0..batches {
-        // Made before the clock starts: what it costs to read a pod is not asked here.
+        // Prepared before the measurement, which excludes parsing.
         let events = batch_of(cluster, batch)?;
         let count = events.len();
         let started = Instant::now();
@@ -121,7 +121,7 @@ fn cost(cluster: &Cluster, events: usize, publish: bool) -> anyhow::Result<f64> 
 
 fn filled(cluster: &Cluster) -> anyhow::Result<Ledger> {
     let mut ledger = Ledger::default();
-    // Those that ship, as the one who writes has them.
+    // The shipped policies, as the writer has them.
     let policies = input::policy_set(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")))?;
     ledger.set_policies(Arc::new(policies));
     for namespace in cluster.namespaces() {
@@ -146,10 +146,10 @@ fn filled(cluster: &Cluster) -> anyhow::Result<Ledger> {
     Ok(ledger)
 }
 
-/// A third of a batch of pods that are made, then bound, then deleted, all over the cluster.
+/// A batch: a third creates pods, a third binds them and a third deletes them, across the cluster.
 fn batch_of(cluster: &Cluster, batch: usize) -> anyhow::Result<Vec<(String, Option<PodRecord>)>> {
     let pods = u32::try_from(BATCH / 3)?;
-    // The same pods come again a hundred batches later: their numbers have an end, and they are long gone.
+    // Pod numbers repeat after a hundred batches, when the pods are long deleted.
     let first = cluster.gpu_pods() + u32::try_from(batch % 100)? * pods;
     let mut events = Vec::with_capacity(BATCH);
     for stage in [Stage::Waiting, Stage::Bound] {

@@ -1,4 +1,5 @@
-//! Filter calls beside the floor's: by names, by size of the cluster, by pods.
+//! Filter calls compared with the baseline's: by number of names, size of the cluster and number of
+//! pods.
 
 use crate::duel::{Cost, Effort, Outcome, Side, duel};
 use crate::synthetic::{Cluster, SORTS};
@@ -6,10 +7,10 @@ use crate::table;
 use crate::world::{Apportion, Floor, World};
 use crate::{Scale, calls};
 
-/// What is answered by default, and by the floor beside it.
+/// The default number of names in an answer, here and in the baseline.
 const SHORT: u32 = 20;
 
-/// Pods that the scheduler asks about at most by default: what is left of percentageOfNodesToScore.
+/// The default maximum of nodes in a call, after percentageOfNodesToScore.
 const SAMPLE: u32 = 500;
 
 const HEADS: &[&str] = &[
@@ -103,7 +104,7 @@ fn contest(apportion: &Apportion, floor: &Floor, question: &str, names: u32, sca
     duel(&ours, &theirs, &request, effort(scale, names))
 }
 
-/// Large questions are asked less often: their cost is seen as well after fewer.
+/// Fewer calls for large requests, which vary less.
 fn effort(scale: Scale, names: u32) -> Effort {
     let calls = (scale.calls * 200 / names.max(200) as usize).max(20);
     Effort {
@@ -132,7 +133,7 @@ fn row(cluster: &Cluster, names: u32, outcome: &Outcome) -> Vec<String> {
     ]
 }
 
-/// The same question to the same cluster with fewer pods and with more.
+/// The same request to the same cluster with fewer and more pods.
 fn flatness(world: &World) -> anyhow::Result<()> {
     let Scale { nodes, pods, .. } = world.scale;
     let empty = Cluster::new(nodes, 0)?;
@@ -173,7 +174,7 @@ fn flatness(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The line through points: its slope, and how much of the spread it explains.
+/// Linear regression: the slope and the coefficient of determination.
 fn line(points: &[(f64, f64)]) -> (f64, f64) {
     #[allow(clippy::cast_precision_loss, reason = "a handful")]
     let count = points.len() as f64;

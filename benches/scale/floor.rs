@@ -1,8 +1,8 @@
-//! The floor: a server on the same HTTP and TLS libraries that does the least that any answer needs.
+//! The baseline: a server on the same HTTP and TLS libraries that does the minimum for an answer.
 //!
-//! `/mutate` reads the body and answers with a patch that is always the same. `/filter` reads the names out of the question, looks each
-//! up in a set that never changes, and answers with the first twenty that it knows, or with all. It has no policies, no cluster, no
-//! limits, no metrics and no log. What Apportion costs above it is what Apportion does.
+//! `/mutate` reads the body and answers with a constant patch. `/filter` parses the names, looks
+//! each up in a constant set, and answers with the first twenty that it knows, or with all. It has
+//! no policies, cluster, limits, metrics or log. The difference is the cost of what Apportion does.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ type Reply = (StatusCode, [(HeaderName, &'static str); 1], Vec<u8>);
 
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
-/// Serves until it is killed, at two addresses that it prints: one with TLS, one without.
+/// Prints two addresses, one with TLS and one without, and serves until it is killed.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -103,7 +103,7 @@ fn bind() -> std::io::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// The answer to every review: the size of ours, and the uid of nobody.
+/// The answer to every review, of the usual size, with a constant UID.
 fn review() -> anyhow::Result<Vec<u8>> {
     let patch = serde_json::json!([
         {"op": "test", "path": "/spec/containers/0/resources/limits/nvidia.com~1gpu", "value": "1"},
@@ -132,7 +132,7 @@ fn filter(body: &[u8], known: &HashSet<String>, most: usize) -> Reply {
     let Ok(question) = serde_json::from_slice::<DecisionInput<'_>>(body) else {
         return (StatusCode::BAD_REQUEST, JSON, Vec::new());
     };
-    // Every name is looked up, as every node has to be looked at.
+    // Every name is looked up, because every node must be considered.
     let mut node_names = question.node_names;
     node_names.retain(|name| known.contains(*name));
     node_names.truncate(most);

@@ -1,10 +1,13 @@
-//! What Apportion costs, beside a server that does the least that any server could: ratios, and how they grow with the cluster.
+//! The cost of Apportion compared with a minimal server: ratios, and how they grow with the
+//! cluster.
 //!
-//! `make bench`, or `cargo bench --bench scale -- --only filter,memory`. Without `--bench`, as `cargo test` runs it, everything is
-//! tried once on a tiny cluster, and nothing is measured in earnest. docs/performance.md explains every number.
+//! `make bench`, or `cargo bench --bench scale -- --only filter,memory`. Without `--bench`, as in
+//! `cargo test`, everything runs once on a tiny cluster, without meaningful measurements.
+//! docs/performance.md explains the results.
 //!
-//! One program in four roles, so that each stands in a process of its own whose CPU time the kernel counts: the driver (this one),
-//! the floor server ([`floor`]), a stand-in for the API server ([`api`]) and the floor of verbs on files ([`dump`]). Apportion itself is the release binary.
+//! One program in four roles, each a process whose CPU time the kernel counts: the driver (this
+//! one), the baseline server ([`floor`]), a fake API server ([`api`]) and the baseline of commands
+//! on files ([`dump`]). Apportion is the release binary.
 
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 
@@ -28,23 +31,23 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::world::World;
 
-/// The floor has the allocator that Apportion has: what is compared is what they do.
+/// The same allocator as Apportion, so that the comparison is fair.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Flags.
 #[derive(Parser)]
 struct Args {
-    /// Measure in earnest; `cargo bench` says so
+    /// Measure; `cargo bench` sets it
     #[arg(long)]
     bench: bool,
-    /// Measure these alone
+    /// Measure only these
     #[arg(long, value_delimiter = ',')]
     only: Vec<Suite>,
     /// Measure this build of Apportion instead, to compare two
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_apportion"))]
     binary: PathBuf,
-    /// Words that `cargo test` would pick tests by; there is one
+    /// Filters of `cargo test`, which are ignored
     #[arg(hide = true)]
     _filter: Vec<String>,
     #[command(subcommand)]
@@ -53,45 +56,45 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Role {
-    /// Be the floor server
+    /// Run the baseline server
     Floor(floor::Args),
-    /// Be the API server
+    /// Run the fake API server
     Api(api::Args),
-    /// Be the floor of verbs that read a dump
+    /// Run the baseline of commands that read a dump
     Parse(dump::Args),
 }
 
-/// What is measured.
+/// The parts that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Suite {
-    /// The webhook beside an echo
+    /// The webhook compared with an echo server
     Webhook,
-    /// Filter calls as names grow, as the cluster grows, and as pods come
+    /// Filter calls by number of names, size of the cluster and number of pods
     Filter,
-    /// What an event costs the one who writes
+    /// The cost of an event for the writer
     Event,
-    /// Memory, and the time to be ready
+    /// Memory and startup time
     Memory,
-    /// Verbs that read a dump, `replay` above all
+    /// Commands that read a dump, mainly `replay`
     Replay,
 }
 
-/// How much is measured.
+/// The size of the measurements.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
-    /// Nodes of the clusters, growing.
+    /// Sizes of clusters in nodes, ascending.
     clusters: &'static [u32],
-    /// The cluster that everything else is measured on.
+    /// Nodes of the cluster for everything else.
     nodes: u32,
     /// Its pods; a fifth have GPUs.
     pods: u32,
-    /// Rounds that the two sides take in turns.
+    /// Rounds of each server.
     rounds: usize,
     /// Calls in a round, for a small body; larger ones get fewer.
     calls: usize,
     /// Events.
     events: usize,
-    /// Nodes of the clusters of which dumps are read; the second is looked at more closely.
+    /// Sizes of dumps in nodes; the second has more measurements.
     dumps: &'static [u32],
 }
 

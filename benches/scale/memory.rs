@@ -1,4 +1,4 @@
-//! What the whole process takes on a cluster: memory at its start and after, the time until it is ready, and the CPU of events.
+//! The whole process on a cluster: memory, startup time, and CPU per event.
 
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// CPU an event, from the bytes of the watch to the state that requests read, and the memory afterwards in KiB.
+/// CPU per event, from the bytes of the watch to the published state, and the memory afterwards in
+/// KiB.
 fn events(world: &World, api: &Api, apportion: &Apportion) -> anyhow::Result<(f64, u64)> {
     let count = EVENTS.min(u32::try_from(world.scale.events)?);
     let before = apportion.process.cpu()?;
@@ -75,7 +76,7 @@ fn events(world: &World, api: &Api, apportion: &Apportion) -> anyhow::Result<(f6
     Ok((micros(spent) / f64::from(count), apportion.process.memory()?.now))
 }
 
-/// Waits until the process has nothing to do any more.
+/// Waits until the process is idle.
 fn settle(process: &Process) -> anyhow::Result<()> {
     let mut before = process.cpu()?;
     loop {
@@ -88,7 +89,8 @@ fn settle(process: &Process) -> anyhow::Result<()> {
     }
 }
 
-/// The made-up pods keep to their policies; otherwise a list of breaches would be measured that no sound cluster has.
+/// Checks that the synthetic pods comply, because a long list of violations would distort the
+/// measurement.
 fn ensure_no_breach(apportion: &Apportion) -> anyhow::Result<()> {
     let mut connection = Connection::open(&apportion.admin)?;
     let breaches: serde_json::Value = serde_json::from_slice(connection.ask(&get("/breaches"))?)?;

@@ -1,4 +1,4 @@
-//! A child process, and what the kernel knows of it.
+//! Child processes and their CPU time and memory.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-/// Masks of cores: the one that asks, and the one that answers.
+/// CPU masks of client and server.
 const CALLER: &str = "1";
 const SERVERS: &str = "2";
 
-/// A process that ends with this.
+/// A process that is killed when dropped.
 pub(crate) struct Process {
     child: Child,
 }
@@ -22,11 +22,11 @@ pub(crate) struct Process {
 pub(crate) struct Memory {
     /// Resident now.
     pub(crate) now: u64,
-    /// The most that was.
+    /// The maximum.
     pub(crate) peak: u64,
 }
 
-/// What a process took that has ended.
+/// The resources that a finished process used.
 pub(crate) struct Spent {
     pub(crate) status: ExitStatus,
     pub(crate) cpu: Duration,
@@ -43,10 +43,11 @@ impl Process {
         Ok(Process { child })
     }
 
-    /// Keeps all its threads on the core that answers.
+    /// Pins all its threads to the core for servers.
     ///
-    /// To wake a server on another core costs twice what it costs on the same, and where the kernel puts a process it leaves to chance: the
-    /// same call took 17 or 36 µs of the floor's CPU. So both servers stand on one core, and who asks on another.
+    /// Waking a server on another core costs twice as much as on the same one, and the kernel
+    /// places processes at random: the same call took 17 or 36 µs of the baseline's CPU. So both
+    /// servers share one core, and the client uses another.
     pub(crate) fn keep_on_one_core(&self) -> bool {
         taskset(&["--all-tasks", "--pid", SERVERS, &self.child.id().to_string()])
     }
@@ -74,7 +75,8 @@ impl Process {
         }
     }
 
-    /// CPU time of all its threads so far, user and system. `schedstat` counts nanoseconds where `stat` counts hundredths of a second.
+    /// CPU time of all threads, user and system. `schedstat` counts nanoseconds, `stat` only
+    /// hundredths of a second.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -88,13 +90,13 @@ impl Process {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Waits until it has ended, and says what it took: the CPU time of its first thread, and memory as of the last look, which is
-    /// at most some milliseconds before its end.
+    /// Waits until it has ended. Returns the CPU time of its first thread, and the memory some
+    /// milliseconds before the end.
     pub(crate) fn await_end(mut self, limit: Duration) -> anyhow::Result<Spent> {
         let started = Instant::now();
         let mut memory = Memory { now: 0, peak: 0 };
         loop {
-            // Of a process that has ended and was not waited for yet the kernel still knows the time, and no more the memory.
+            // The kernel keeps the CPU time of a zombie process, but not its memory.
             match self.memory() {
                 Ok(seen) => memory = seen,
                 Err(_) => break,
@@ -124,8 +126,8 @@ impl Process {
     }
 }
 
-/// Keeps this thread on the core that asks. Returns whether that was possible. Not to be done where processes are started, which would
-/// inherit it and think that there is one core.
+/// Pins this thread to the core for clients, and returns whether that worked. Must not run before
+/// processes are started, because they inherit it and would see one core.
 pub(crate) fn ask_from_one_core() -> bool {
     let this = fs::read_link("/proc/thread-self").ok();
     let id = this.as_deref().and_then(|path| path.file_name()?.to_str());

@@ -1,14 +1,15 @@
-//! A cluster of any size, made of the nodes and pods of the example cluster: real shapes, made-up numbers.
+//! A synthetic cluster of any size, from the nodes and pods of the example cluster.
 //!
-//! Of ten nodes six have whole GPUs, two MIG devices, one time slices and one MPS shares. A fifth of the pods has GPUs. Objects are
-//! filled up to the size that they have in clusters: images on nodes, `managedFields` on pods.
+//! Of ten nodes, six have whole GPUs, two MIG devices, one time slices and one MPS shares. A fifth
+//! of the pods have GPUs. Objects are padded to the size that they have in real clusters: images on
+//! nodes, `managedFields` on pods.
 
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-/// Nodes of the example cluster that stand for the ten of a round.
+/// The nodes of the example cluster that the ten nodes copy.
 const KINDS: [&str; 10] = [
     "a100-1",
     "a100-1",
@@ -21,19 +22,19 @@ const KINDS: [&str; 10] = [
     "t4-mps",
     "a100-1",
 ];
-/// What the GPUs of a kind are given as: its place among [`KINDS`].
+/// An index into [`KINDS`].
 pub(crate) const SORTS: [(&str, usize); 4] = [
     ("whole GPUs", 0),
     ("MIG devices", 2),
     ("time slices", 4),
     ("MPS shares", 8),
 ];
-/// Of this many pods one has GPUs.
+/// One of this many pods has GPUs.
 const GPU_EVERY: u32 = 5;
-/// Bytes that an object has at least: what was seen of nodes with 50 images, and of pods with one manager of fields.
+/// Minimum bytes of an object: nodes with 50 images, and pods with one field manager.
 const NODE_BYTES: usize = 13_900;
 const POD_BYTES: usize = 6000;
-/// Namespaces that no policy speaks of.
+/// Ungoverned namespaces.
 const TEAMS: u32 = 500;
 
 /// What differs between objects of a kind.
@@ -44,7 +45,7 @@ struct Filling<'f> {
     version: &'f str,
 }
 
-/// The text of an object, cut where something is to be filled in.
+/// The text of an object, split at the placeholders.
 struct Template(Vec<(String, Option<Gap>)>);
 
 #[derive(Clone, Copy)]
@@ -101,7 +102,7 @@ impl Template {
     }
 }
 
-/// A pod on its node, and before it has one.
+/// A bound pod, and the same pod before it was bound.
 struct PodTemplates {
     bound: Template,
     waiting: Template,
@@ -140,7 +141,7 @@ impl Cluster {
                 .cloned()
                 .with_context(|| format!("the example cluster has no node {name}"))
         };
-        // On these nodes the operator's own pods have no GPU, and all others have.
+        // On these nodes, only the operator's own pods have no GPU.
         let running_on = |node: &str, plain: bool| {
             let found = of_kind("Pod").find(|item| {
                 item["spec"]["nodeName"] == *node
@@ -230,13 +231,13 @@ impl Cluster {
         &self.namespaces
     }
 
-    /// What the scheduler asks of an extender: the pod, and so many of the nodes, from all over the cluster and in no order.
+    /// `ExtenderArgs` for a pod and this many nodes, from the whole cluster in random order.
     pub(crate) fn filter_question(&self, names: u32) -> String {
         let nodes = self.in_no_order().take(names as usize);
         question(&self.gpu_pod(0, Stage::Waiting, 1), nodes)
     }
 
-    /// The same of a pod for nodes of one kind, and of these alone, as in-tree filters leave them.
+    /// The same with nodes of one kind only, as in-tree filters leave them.
     pub(crate) fn question_of_a_kind(&self, kind: usize, names: u32) -> String {
         let alike = self
             .in_no_order()
@@ -247,7 +248,7 @@ impl Cluster {
 
     /// Every node once.
     fn in_no_order(&self) -> impl Iterator<Item = u32> {
-        // A step that shares no factor with the count visits each node once.
+        // A step that is coprime with the count visits each node once.
         let far = self.nodes * 5 / 8;
         let step = (far..far + self.nodes)
             .find(|step| gcd(*step, self.nodes) == 1)
@@ -270,7 +271,7 @@ fn question(pod: &str, nodes: impl Iterator<Item = u32>) -> String {
     question
 }
 
-/// The creation of a pod as kube-apiserver tells of it, dry: a dry run leaves nothing behind, so that each call meets the same state.
+/// An `AdmissionReview` of a pod creation. It is a dry run, so every call meets the same state.
 pub(crate) fn review() -> anyhow::Result<String> {
     let mut review: Value = serde_json::from_str(include_str!(
         "../../tests/data/recorded/admission/pod-create-gpu-1.json"
@@ -323,7 +324,7 @@ fn pod_templates(mut pod: Value) -> PodTemplates {
     pod["spec"]["nodeName"] = json!(Gap::Node.mark());
     for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
         for side in ["limits", "requests"] {
-            // One each, so that a node has room for six such pods.
+            // One each, so that a node can hold six such pods.
             if let Some(count) = container["resources"][side].get_mut("nvidia.com/gpu") {
                 *count = json!("1");
             }
@@ -342,7 +343,7 @@ fn pod_templates(mut pod: Value) -> PodTemplates {
     }
 }
 
-/// Whole GPUs and MIG devices say where they run as the webhook would have them say.
+/// Pods with whole GPUs and MIG devices have the node affinity that the webhook sets.
 fn keep_to_policy(pod: &mut Value) {
     let text = pod["spec"]["containers"].to_string();
     let expressions = if text.contains("nvidia.com/mig-1g.10gb") {
@@ -357,7 +358,8 @@ fn keep_to_policy(pod: &mut Value) {
     pod["spec"]["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
 }
 
-/// Fills up with `managedFields`, a good part of every stored object and nothing that we read.
+/// Pads with `managedFields`, which are a large part of stored objects and which Apportion does not
+/// read.
 fn pad_fields(pod: &mut Value, bytes: usize) {
     let mut fields = serde_json::Map::new();
     let mut size = 0;

@@ -1,4 +1,4 @@
-//! Tables, in Markdown, so that they go into the documentation as they are.
+//! Tables in Markdown, for the documentation.
 
 /// Prints a title and a table, its first column to the left and the others to the right.
 pub(crate) fn print(title: &str, heads: &[&str], rows: &[Vec<String>]) {

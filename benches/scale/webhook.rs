@@ -1,11 +1,11 @@
-//! The webhook beside an echo of the same bytes.
+//! The webhook compared with a server that echoes the same bytes.
 
 use crate::duel::{Effort, Outcome, Side, duel};
 use crate::table;
 use crate::world::World;
 use crate::{calls, synthetic};
 
-/// Connections that are open at one time; kube-apiserver keeps up to 25.
+/// Concurrent connections; kube-apiserver keeps up to 25.
 const CONNECTIONS: usize = 8;
 
 pub(crate) fn measure(world: &World) -> anyhow::Result<()> {

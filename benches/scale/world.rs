@@ -1,4 +1,4 @@
-//! What is measured in: the programs, their files, their ports.
+//! The programs under measurement, their files and ports.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,10 +15,10 @@ use crate::Scale;
 use crate::calls::{Connection, Target, get, trusting};
 use crate::process::{Process, ask_from_one_core};
 
-/// How long it may take to be ready.
+/// The timeout of the startup.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// Where everything is.
+/// The directory and programs.
 pub(crate) struct World {
     pub(crate) scale: Scale,
     /// The program that is measured.
@@ -27,14 +27,14 @@ pub(crate) struct World {
     client: Arc<ClientConfig>,
 }
 
-/// A stand-in for an API server, and the kubeconfig that leads to it.
+/// A fake API server and a kubeconfig for it.
 pub(crate) struct Api {
     pub(crate) target: Target,
     kubeconfig: PathBuf,
     _process: Process,
 }
 
-/// A floor server.
+/// A baseline server.
 pub(crate) struct Floor {
     pub(crate) process: Process,
     pub(crate) secure: Target,
@@ -47,7 +47,7 @@ pub(crate) struct Apportion {
     pub(crate) webhook: Target,
     pub(crate) extender: Target,
     pub(crate) admin: Target,
-    /// From its start to the first `/readyz` that says 200.
+    /// Time from the start to the first 200 of `/readyz`.
     pub(crate) ready_after: Duration,
 }
 
@@ -66,7 +66,7 @@ impl World {
         })
     }
 
-    /// The machine, in a line.
+    /// The machine, in one line.
     pub(crate) fn describe(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Any text: an inventory, or a sentence that says how to make a dump.
+//! Any text: an inventory whose nodes have no more free shares than shares, or an error message.
 #![no_main]
 
 use apportion_core::inventory::dump;

@@ -1,9 +1,10 @@
-//! Any body: no panic, and answers that are JSON and hold no node that was not asked about.
+//! Any body: no panic, and JSON answers that name only nodes of the request.
 #![no_main]
 
-use apportion_core::policy::OnUnknown;
 use apportion_core::extender::wire::Args;
 use apportion_core::extender::{AnswerSize, ExtenderContext, filter, prioritize};
+use apportion_core::inventory::Reserved;
+use apportion_core::policy::governance::OnUnknown;
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -12,9 +13,11 @@ fuzz_target!(|body: &[u8]| {
     let Ok(args) = serde_json::from_slice::<Args<'_>>(body) else {
         return;
     };
+    let reserved = Reserved::default();
     let context = ExtenderContext {
         policies: &POLICIES,
         inventory: &CLUSTER,
+        reserved: &reserved,
         on_unknown: OnUnknown::Refuse,
     };
     for size in [AnswerSize::Best(1), AnswerSize::All] {

@@ -1,4 +1,4 @@
-//! Any text: policies that can be used, or findings with a place; never both, and never a policy without a strategy.
+//! Any text: either policies that have a strategy each, or findings that name the file.
 #![no_main]
 
 use apportion_core::policy::parse;

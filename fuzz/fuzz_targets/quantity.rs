@@ -1,15 +1,15 @@
-//! Any text: what is read is written so that it is read as the same.
+//! Any text: a quantity that was parsed and printed parses to the same value.
 #![no_main]
 
-use apportion_mig::memory::MiB;
+use apportion_core::gpu::memory::parse_memory;
 use apportion_core::k8s::Quantity;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let _ = MiB::from_bytes_quantity(text);
+    let _ = parse_memory(text);
     let Ok(quantity) = text.parse::<Quantity>() else { return };
     let shown = quantity.to_string();
-    // What is beyond the range of a quantity with a suffix is shown in billionths, and those always fit.
+    // A value beyond the range of the suffixes is printed in billionths, and may not parse.
     if let Ok(again) = shown.parse::<Quantity>() {
         assert_eq!(again, quantity, "{text} {shown}");
     }

@@ -1,9 +1,9 @@
-//! Any body: no panic, and an answer that is JSON. A patch applies, and a second pass finds nothing to change.
+//! Any body: no panic, and a JSON answer. Its patch applies, and a second pass changes nothing.
 #![no_main]
 
 use apportion_core::admission::{AdmissionContext, admit, review};
-use apportion_core::policy::OnUnknown;
 use apportion_core::inventory::PendingAdmissions;
+use apportion_core::policy::governance::OnUnknown;
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -27,7 +27,8 @@ fuzz_target!(|body: &[u8]| {
     let Some(object) = request.object else {
         panic!("a patch for nothing")
     };
-    // A list that serde reads as a struct is no object; the API server sends objects.
+    // serde also reads a list as a struct, and a patch cannot apply to one. The API server sends
+    // objects.
     let mut pod: Value = serde_json::from_str(object.get()).expect("an object");
     let patch: json_patch::Patch =
         serde_json::from_value(serde_json::to_value(&response.patch).expect("JSON")).expect("a patch");

@@ -1,20 +1,15 @@
-//! Fuzzing of everything that reads bytes from outside.
-//!
-//! Install the tool once with `cargo install cargo-fuzz`, and run a target for a minute with
+//! Fuzzing of everything that parses bytes from outside. `fuzz/run` builds and runs the targets:
 //!
 //! ```text
-//! cargo +nightly fuzz run review fuzz/corpus/review tests/data/recorded/admission -- -max_total_time=60
+//! fuzz/run 60 review
 //! ```
-//!
-//! where `review` is one of the files in `fuzz_targets/`. `extender_args` starts from `tests/data/recorded/extender`, `policy` from
-//! `policies`, `cluster_dump` from `examples/cluster`; `quantity` needs nothing to start from.
 
 use std::sync::LazyLock;
 
 use apportion_core::inventory::{Inventory, dump};
 use apportion_core::policy::{PolicySet, parse};
 
-/// The example cluster, whose namespaces `dev`, `train` and `tenants` of the recorded bodies are governed too.
+/// The example cluster, with a policy for each namespace of the recorded requests.
 pub static CLUSTER: LazyLock<Inventory> = LazyLock::new(|| {
     let mut ledger = dump::read(include_str!("../../examples/cluster/cluster.json")).expect("the example cluster");
     for (namespace, policy) in [
@@ -28,7 +23,7 @@ pub static CLUSTER: LazyLock<Inventory> = LazyLock::new(|| {
     ledger.inventory().clone()
 });
 
-/// The policies that ship.
+/// The policies in `policies/`.
 pub static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| {
     let files = [
         ("training", include_str!("../../policies/training.yaml")),

@@ -1,4 +1,4 @@
-//! The real `apportion` beside a control plane, and its registration there.
+//! The real `apportion` process and its registration with a control plane.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use crate::process::{Process, free_ports};
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
 
-/// What the extender manages: every name that a policy can give, and what users ask for.
+/// The resources that the extender manages: those that users request and those that policies give.
 const MANAGED: [&str; 5] = ["gpu", "gpu.shared", "mig-1g.10gb", "mig-2g.20gb", "mig-2g.12gb"];
 
-/// The program, its files and ports. It can be killed and started again; ports and certificates stay.
+/// The program, its files and ports. Ports and certificates stay the same when it restarts.
 pub(crate) struct Apportion {
     process: RefCell<Option<Process>>,
     dir: PathBuf,
@@ -43,7 +43,7 @@ impl Apportion {
         std::fs::create_dir(&policies).unwrap();
         for file in std::fs::read_dir(SHIPPED).unwrap() {
             let file = file.unwrap();
-            // Beside the policies lie the cases that `apportion test` holds them to.
+            // The directory of policies also has the cases of `apportion test`.
             if file.file_type().unwrap().is_dir() {
                 continue;
             }
@@ -72,7 +72,7 @@ impl Apportion {
             "--drain-delay=1".to_owned(),
             "--own-namespace=apportion-system".to_owned(),
         ];
-        // With the rights of its own service account, and no others.
+        // With the permissions of its service account only.
         let token = ["-n", "apportion-system", "create", "token", "apportion"];
         let token = kubectl.run(&token).await.fine();
         let apportion = Apportion {
@@ -92,7 +92,7 @@ impl Apportion {
         apportion
     }
 
-    /// Starts the process, which must not run.
+    /// Starts the process, which must not be running.
     pub(crate) fn run(&self) {
         self.run_with(self.args.clone());
     }
@@ -104,8 +104,9 @@ impl Apportion {
         self.run_with(args);
     }
 
-    /// Starts it as the chart does in a scheduler's pod: its extender is asked over loopback, without TLS.
-    pub(crate) fn run_beside_the_scheduler(&self, flags: &[&str]) {
+    /// Starts it as the chart does in a scheduler's pod: the extender listens on loopback without
+    /// TLS.
+    pub(crate) fn run_next_to_the_scheduler(&self, flags: &[&str]) {
         let mut args = self.args.clone();
         args.retain(|arg| !arg.starts_with("--extender-client-ca"));
         args.push("--extender-plain-http".to_owned());
@@ -113,14 +114,14 @@ impl Apportion {
         self.run_with(args);
     }
 
-    /// Starts it so that it binds pods, and evicts others for them.
+    /// Starts it so that it binds and evicts pods.
     pub(crate) fn run_evicting(&self) {
         let mut args = self.args.clone();
         args.extend(["--bind".to_owned(), "--preempt".to_owned()]);
         self.run_with(args);
     }
 
-    /// Starts it with certificates of its own making, which live this many seconds.
+    /// Starts it with managed certificates that are valid for this many seconds.
     pub(crate) fn run_managed(&self, authority: u32, leaf: u32) {
         let mut args = self.args.clone();
         args.retain(|arg| !arg.starts_with("--tls-") && !arg.starts_with("--extender-client-ca"));
@@ -141,7 +142,7 @@ impl Apportion {
         *self.process.borrow_mut() = Some(process);
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it is ready.
     pub(crate) async fn ready(&self) {
         until("apportion to be ready", async || {
             if let Some(end) = self.process.borrow_mut().as_mut().and_then(Process::ended) {
@@ -154,7 +155,7 @@ impl Apportion {
         .await;
     }
 
-    /// CPU time since it was started.
+    /// CPU time since the start.
     pub(crate) fn cpu(&self) -> Duration {
         self.process.borrow().as_ref().map(Process::cpu).unwrap_or_default()
     }
@@ -164,18 +165,18 @@ impl Apportion {
         *self.process.borrow_mut() = None;
     }
 
-    /// SIGTERM, and how long it took to go.
+    /// Sends SIGTERM and returns the time until it exits.
     pub(crate) async fn terminate(&self) -> Duration {
         let mut process = self.process.borrow_mut().take().unwrap();
         process.terminate().await
     }
 
-    /// Puts a policy file in the place of another, or a new one.
+    /// Writes or replaces a policy file.
     pub(crate) fn write_policy(&self, file: &str, text: &str) {
         std::fs::write(self.dir.join("policies").join(file), text).unwrap();
     }
 
-    /// Waits until a line of the metrics is there.
+    /// Waits until the metrics have a line.
     pub(crate) async fn metric(&self, line: &str) {
         until(&format!("the metric `{line}`"), async || {
             let metrics = self.metrics().await?;
@@ -201,7 +202,7 @@ impl Apportion {
         (start.elapsed(), answer)
     }
 
-    /// What the extender says of this pod and node: `None` when it fits.
+    /// Why the extender leaves the node out for this pod; `None` if it fits.
     pub(crate) async fn refusal(&self, pod: &Value, node: &str) -> Option<String> {
         let question = json!({"Pod": pod, "Nodes": null, "NodeNames": [node]});
         let (_, answer) = self.post("/filter", question.to_string()).await;
@@ -211,8 +212,8 @@ impl Apportion {
             .find_map(|list| Some(answer[*list][node].as_str()?.to_owned()))
     }
 
-    /// The same as the chart has it, for a scheduler that asks over loopback.
-    pub(crate) fn extenders_beside_the_scheduler(&self) -> Value {
+    /// The same as in the chart, for a scheduler that calls over loopback.
+    pub(crate) fn loopback_extenders(&self) -> Value {
         let mut extenders = self.extenders();
         let one = extenders[0].as_object_mut().unwrap();
         one.insert(
@@ -223,7 +224,7 @@ impl Apportion {
         extenders
     }
 
-    /// The part of a scheduler's configuration that brings us in, over TLS with client certificates.
+    /// The scheduler configuration for the extender, over TLS with client certificates.
     pub(crate) fn extenders(&self) -> Value {
         let managed: Vec<Value> = MANAGED
             .iter()

@@ -1,11 +1,11 @@
-//! Where the programs of a real control plane are.
+//! The binaries of a real control plane.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Once;
 
-/// Where envtest looks when nobody says where.
+/// The default directory of envtest.
 const DEFAULT: &str = "/usr/local/kubebuilder/bin";
 const NEEDED: [&str; 5] = [
     "etcd",
@@ -15,15 +15,16 @@ const NEEDED: [&str; 5] = [
     "kubectl",
 ];
 
-/// It is said once, however many tests there are.
+/// The reason is printed once, not for each test.
 static SAID: Once = Once::new();
 
-/// A directory that holds all that is needed.
+/// A directory with all binaries.
 #[derive(Clone)]
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// `None`, and one loud line, when something is missing: a suite that was not run must not look like one that passed.
+    /// `None` and a line that says SKIPPED if a binary is missing, because a skipped suite must not
+    /// look like a passed one.
     pub(crate) fn find() -> Option<Self> {
         let dir = std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(|| PathBuf::from(DEFAULT), PathBuf::from);
         let missing: Vec<&str> = NEEDED.into_iter().filter(|name| !dir.join(name).is_file()).collect();
@@ -35,7 +36,7 @@ impl Binaries {
             missing.join(", "),
             dir.display()
         );
-        // The test harness captures what macros print; CI has to see this.
+        // Not by a macro, because the test harness captures those; CI must see this.
         SAID.call_once(|| {
             let _ = writeln!(std::io::stdout(), "{line}");
             let _ = writeln!(std::io::stderr(), "{line}");
@@ -47,7 +48,7 @@ impl Binaries {
         self.0.join(name)
     }
 
-    /// The versions, as the programs say them.
+    /// The versions that the binaries print.
     pub(crate) fn versions(&self) -> String {
         let said = |name: &str, args: &[&str]| {
             let output = Command::new(self.path(name)).args(args).output().unwrap();

@@ -1,4 +1,4 @@
-//! Many pods at once.
+//! Bursts of pods.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ async fn measure(world: &World, namespace: &str, extenders: &Value) -> Measured 
     }
 }
 
-/// When the first pod was seen to have a node, and the last. Only names are listed, to disturb little.
+/// The times when the first and the last pod had a node. Lists only metadata, to add little load.
 async fn bindings(world: &World, namespace: &str) -> (Instant, Instant) {
     let mut first = None;
     loop {
@@ -123,7 +123,7 @@ async fn count(world: &World, namespace: &str, field: &str) -> Option<usize> {
     Some(pods.list_metadata(&params).await.ok()?.items.len())
 }
 
-/// A scheduler that has just started is not what is measured.
+/// Warms up a scheduler that has just started.
 async fn scheduler_works(world: &World, namespace: &str) {
     world
         .kubectl
@@ -133,7 +133,7 @@ async fn scheduler_works(world: &World, namespace: &str) {
     world.cluster.bound(namespace, "first").await;
 }
 
-/// A hundred pods of four policies at once: each on a node of its policy.
+/// A hundred pods under four policies at once: each gets a node of its policy.
 pub(crate) async fn four_policies(world: &World) {
     let policies = ["training", "multi-tenant", "development", "inference"];
     for policy in policies {
@@ -159,7 +159,7 @@ pub(crate) async fn four_policies(world: &World) {
     }
 }
 
-/// More pods than shares: the rest wait, and get in as shares come free.
+/// More pods than shares: the others wait and are bound as shares become free.
 pub(crate) async fn more_than_there_are(world: &World) {
     let namespace = "crowd-e2e";
     world.cluster.governed(namespace, "development").await;

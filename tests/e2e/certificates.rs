@@ -1,4 +1,4 @@
-//! Certificates that Apportion makes itself, renewed while pods are made.
+//! Managed certificates, renewed while pods are created.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use serde_json::json;
 
 use crate::world::World;
 
-/// Seconds: a third of its life before its end the authority is followed by the next.
+/// Seconds. The next CA follows when a third of the lifetime is left.
 const AUTHORITY: u32 = 48;
 const LEAF: u32 = 12;
 
-/// Long enough for four certificates and two authorities.
+/// Long enough for four certificates and two CAs.
 const LOAD: Duration = Duration::from_secs(55);
 
-/// The API server calls all the while: whatever it trusts at a moment has signed what it is shown.
+/// The API server calls throughout: it always trusts the certificate that is served.
 pub(crate) async fn rotation(world: &World) {
     let namespace = "rotation-e2e";
     world.cluster.governed(namespace, "development").await;

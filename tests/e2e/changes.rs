@@ -1,4 +1,4 @@
-//! What changes while all runs: namespaces, policies, nodes.
+//! Changes of namespaces, policies and nodes while pods run.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ pub(crate) async fn namespace_relabelled(world: &World) {
     assert_eq!(asks(&whole), ["gpu 2"]);
     assert_eq!(asks(&world.cluster.pod(namespace, "notebook").await), ["gpu.shared 1"]);
     println!("      a new namespace was governed after {known:.0?}, a relabelled one after {relabelled:.0?}");
-    // Without the label nobody governs it.
+    // Without the label it is not governed.
     world.cluster.namespace(namespace, json!({})).await;
-    until("the namespace to be governed by nobody", async || {
+    until("the namespace to be ungoverned", async || {
         world.cluster.policy_of(namespace).await.is_none().then_some(())
     })
     .await;
@@ -30,7 +30,7 @@ pub(crate) async fn namespace_relabelled(world: &World) {
     world.cluster.clear(namespace).await;
 }
 
-/// A policy file is changed, broken and mended; what is broken never replaces what runs.
+/// A policy file is changed, broken and fixed. Invalid policies never replace the current ones.
 pub(crate) async fn policy_file(world: &World) {
     let namespace = "policy-e2e";
     world.cluster.governed(namespace, "development").await;
@@ -68,8 +68,9 @@ pub(crate) async fn policy_file(world: &World) {
     world.apportion.metric("apportion_last_reload_successful 1").await;
 }
 
-/// A MIG change begins between a pod's admission and its scheduling. What kubelet advertises has not changed yet, so in-tree
-/// filters pass: the extender alone keeps the pod away, says why, and lets it in when the change is done.
+/// A MIG reconfiguration begins between a pod's admission and its scheduling. Allocatable has not
+/// changed yet, so in-tree filters pass. Only the extender keeps the pod away, with a reason, until
+/// the reconfiguration ends.
 pub(crate) async fn mig_reconfigured(world: &World) {
     let labels = |state: &str| json!({"nvidia.com/mig.config.state": state});
     let selector = "{nvidia.com/gpu.product: NVIDIA-A30}";
@@ -84,7 +85,7 @@ pub(crate) async fn mig_reconfigured(world: &World) {
     .await;
 }
 
-/// Labels that begin to contradict what the node advertises: its shares are offered to nobody until they agree again.
+/// Labels contradict allocatable: the node offers no shares until they agree again.
 pub(crate) async fn node_relabelled(world: &World) {
     let labels = |replicas: &str| json!({"nvidia.com/gpu.replicas": replicas});
     let selector = "{kubernetes.io/hostname: t4-slices}";
@@ -127,8 +128,8 @@ async fn kept_away(
     .await;
     println!("      seen after {seen:.0?}; {message}");
     world.cluster.label_node(node, back).await;
-    // The scheduler asks again at once, which may be some milliseconds before the extender has seen the change; then only another
-    // event makes it ask once more. In a cluster there is always one soon; here it is made.
+    // The scheduler may retry some milliseconds before the extender sees the change, and then waits
+    // for another event. In a cluster, one comes soon; here the test makes one.
     let pods = world.cluster.pods(namespace);
     let wakes = async |field: &str| {
         let params = kube::api::ListParams::default().fields(field);
@@ -139,7 +140,7 @@ async fn kept_away(
     tokio::time::sleep(Duration::from_secs(3)).await;
     if !wakes("metadata.name=late,spec.nodeName!=").await {
         println!("      the scheduler was faster than the watch: another event has to wake the pod");
-        // A value of its own each time: what does not change a node is no event.
+        // A new value each time, because an update without a change is no event.
         world.cluster.label_node("cpu-1", json!({"woken-for": node})).await;
     }
     let pod = world.cluster.bound(namespace, "late").await;

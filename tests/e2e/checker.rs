@@ -1,12 +1,13 @@
-//! Whether what the API server says happened kept every promise: by arithmetic of its own, on raw JSON alone.
+//! An independent check of whether the events on the API server keep every guarantee, from raw
+//! JSON.
 //!
-//! It shares nothing with the program under test, so that a misunderstanding there is not one here.
+//! It shares no code with the program, so a misunderstanding there is not repeated here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// What a cluster promises, and who is where.
+/// The guarantees of a cluster, and where its pods are.
 pub(crate) struct Checker {
     nodes: BTreeMap<String, NodeFacts>,
     policies: BTreeMap<String, PolicyFacts>,
@@ -29,7 +30,7 @@ struct OfferFacts {
     gpus: u64,
     /// MiB of a GPU.
     memory: u64,
-    /// MiB of a share, where something divides a GPU.
+    /// MiB of a share, if GPUs are shared.
     share: u64,
     product: String,
 }
@@ -44,7 +45,7 @@ struct NodeFacts {
 
 #[derive(Debug)]
 struct PolicyFacts {
-    /// Kind of sharing, profiles and products; empty lists allow all.
+    /// Strategy, profiles and products; empty lists allow all.
     rules: Vec<(Kind, Vec<String>, Vec<String>)>,
     shares_per_gpu: Option<u64>,
     memory_in_total: bool,
@@ -58,20 +59,20 @@ struct PodFacts {
     namespace: String,
     node: Option<String>,
     asks: BTreeMap<String, u64>,
-    /// MiB that each share counts with.
+    /// MiB that each share counts.
     declared: Option<u64>,
     selector: BTreeMap<String, String>,
     tolerated: BTreeSet<String>,
 }
 
-/// What was seen after an event.
+/// The effect of an event.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// Nothing that matters.
+    /// Nothing relevant.
     Nothing,
-    /// A pod got its node.
+    /// A pod was bound.
     Bound,
-    /// A pod that had a node has another: must not happen, whatever is promised.
+    /// A bound pod has another node, which must never happen.
     Moved,
 }
 
@@ -93,7 +94,8 @@ impl Checker {
         }
     }
 
-    /// An event of the watch, in the order of resource versions. Returns the promises that are broken after it on the pod's node.
+    /// Applies an event of the watch. Returns the guarantees that are broken on the pod's node
+    /// after it.
     pub(crate) fn take(&mut self, kind: &str, pod: &Value) -> (Seen, Vec<String>) {
         let meta = &pod["metadata"];
         let key = format!(
@@ -120,18 +122,18 @@ impl Checker {
         }
     }
 
-    /// Everything that is broken now.
+    /// All guarantees that are broken now.
     pub(crate) fn broken(&self) -> Vec<String> {
         self.nodes.keys().flat_map(|node| self.broken_on(node)).collect()
     }
 
-    /// How many pods have a node, and how many wait.
+    /// The numbers of bound and waiting pods.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let bound = self.pods.values().filter(|pod| pod.node.is_some()).count();
         (bound, self.pods.len() - bound)
     }
 
-    /// How many pods each kind of sharing holds.
+    /// The number of bound pods by strategy.
     pub(crate) fn bound_by_policy(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for pod in self.pods.values().filter(|pod| pod.node.is_some()) {
@@ -141,13 +143,13 @@ impl Checker {
         counts
     }
 
-    /// Pods that wait though a node could take them now, with that node.
+    /// Waiting pods that fit a node now, with that node.
     pub(crate) fn left_out(&self) -> Vec<(String, String)> {
         let waiting = self.pods.iter().filter(|(_, pod)| pod.node.is_none());
         let mut found = Vec::new();
         let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
         for (key, pod) in waiting {
-            // Pods that ask for the same find the same.
+            // Pods with the same request have the same result.
             let same = format!("{pod:?}");
             let node = known
                 .entry(same)
@@ -171,7 +173,7 @@ impl Checker {
         let node = &self.nodes[name];
         let mut broken = Vec::new();
         let mut tenants: BTreeSet<String> = BTreeSet::new();
-        let mut somebody_wants_to_be_alone = false;
+        let mut keeps_tenants_apart = false;
         for (resource, offer) in &node.offers {
             let holders: Vec<(&PodFacts, u64)> = pods
                 .iter()
@@ -198,10 +200,10 @@ impl Checker {
                     broken.push(format!("{name}: {sum} MiB declared of {has}"));
                 }
             }
-            somebody_wants_to_be_alone |= policies().any(|policy| policy.apart);
+            keeps_tenants_apart |= policies().any(|policy| policy.apart);
             tenants.extend(holders.iter().map(|(pod, _)| self.tenant(&pod.namespace)));
         }
-        if somebody_wants_to_be_alone && tenants.len() > 1 {
+        if keeps_tenants_apart && tenants.len() > 1 {
             broken.push(format!("{name}: tenants {tenants:?} share GPUs"));
         }
         broken
@@ -274,7 +276,7 @@ fn list(value: &Value) -> Vec<String> {
     items.map(|one| one.as_str().unwrap().to_owned()).collect()
 }
 
-/// The quantities of this suite: whole numbers, and `Gi`.
+/// A quantity in the forms of this suite: whole numbers, and `Gi`.
 fn mebibytes(value: &Value) -> Option<u64> {
     let number = value.as_str()?.strip_suffix("Gi").expect("memory in Gi");
     Some(number.parse::<u64>().unwrap() * 1024)

@@ -1,5 +1,5 @@
-//! The example cluster on a real API server: its nodes as GPU feature discovery and device plugins would describe them,
-//! and its namespaces. The pods are the scenarios' own.
+//! The example cluster on a real API server: its nodes with the labels and resources that GPU
+//! feature discovery and device plugins set, and its namespaces. Scenarios create their own pods.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,12 +14,12 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// How long anything may take before a scenario has failed.
+/// The timeout of every wait in a scenario.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cluster/cluster.json");
 
-/// The objects of a cluster, by a client with all rights.
+/// The objects of a cluster, through an admin client.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) client: Client,
@@ -52,7 +52,7 @@ impl Cluster {
         cluster
     }
 
-    /// Makes a node like an example, under its own name.
+    /// Creates a node like one of the example, with another name.
     pub(crate) async fn node(&self, like: &str, name: &str) {
         let mut node = self.examples[like].clone();
         let mut labels = node["metadata"]["labels"].clone();
@@ -70,12 +70,13 @@ impl Cluster {
             .patch_status(name, &params, &Patch::Merge(json!({"status": status})))
             .await
             .unwrap();
-        // Admission marks every new node as not ready, and the controller that takes the mark away is off.
+        // Admission taints every new node as not ready, and the controller that removes the taint
+        // is off.
         let taints = json!({"spec": {"taints": taints}});
         nodes.patch(name, &params, &Patch::Merge(taints)).await.unwrap();
     }
 
-    /// Makes or labels a namespace, and waits until pods can be made in it.
+    /// Creates or labels a namespace, and waits until pods can be created in it.
     pub(crate) async fn namespace(&self, name: &str, labels: Value) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
@@ -88,7 +89,7 @@ impl Cluster {
         .await;
     }
 
-    /// A namespace of its own for a scenario, governed by `policy` as soon as this returns; says how long that took.
+    /// Creates a namespace and waits until `policy` governs it. Returns how long that took.
     pub(crate) async fn governed(&self, name: &str, policy: &str) -> Duration {
         self.namespace(name, json!({"apportion.dev/policy": policy})).await;
         let start = Instant::now();
@@ -97,7 +98,7 @@ impl Cluster {
         start.elapsed()
     }
 
-    /// The policy that decides a pod of this namespace, by a dry run.
+    /// The policy that governs a pod of this namespace, by a dry run.
     pub(crate) async fn policy_of(&self, namespace: &str) -> Option<String> {
         let probe = json!({
             "metadata": {"name": "probe"},
@@ -116,7 +117,7 @@ impl Cluster {
         Some(decision["policy"].as_str()?.to_owned())
     }
 
-    /// Changes labels of a node; `null` takes one away.
+    /// Changes labels of a node; `null` removes one.
     pub(crate) async fn label_node(&self, name: &str, labels: Value) {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
@@ -142,7 +143,7 @@ impl Cluster {
         .await
     }
 
-    /// All pods of a label, once there are `count` and each has a node.
+    /// All pods with a label, once there are `count` and all are bound.
     pub(crate) async fn all_bound(&self, namespace: &str, selector: &str, count: usize) -> Vec<Value> {
         let what = format!("{count} pods of {namespace} ({selector}) to get nodes");
         until(&what, async || {
@@ -153,14 +154,14 @@ impl Cluster {
         .await
     }
 
-    /// The pods of a label that there are now.
+    /// The pods with a label.
     pub(crate) async fn labelled(&self, namespace: &str, selector: &str) -> Option<Vec<Value>> {
         let params = ListParams::default().labels(selector);
         let list = self.pods(namespace).list(&params).await.ok()?;
         list.into_iter().map(|pod| serde_json::to_value(pod).ok()).collect()
     }
 
-    /// What the scheduler says of a pod that waits.
+    /// The message of the scheduler about a waiting pod.
     pub(crate) async fn waits(&self, namespace: &str, name: &str) -> String {
         let what = format!("pod {namespace}/{name} to be found unschedulable");
         until(&what, async || {
@@ -172,7 +173,8 @@ impl Cluster {
         .await
     }
 
-    /// Removes all pods of a namespace, what owns them and what limits them: the next scenario finds its GPUs free.
+    /// Removes all pods of a namespace, their owners and quotas, so that the next scenario finds
+    /// free GPUs.
     pub(crate) async fn clear(&self, namespace: &str) {
         self.wipe::<Job>(namespace).await;
         self.wipe::<Deployment>(namespace).await;
@@ -182,7 +184,7 @@ impl Cluster {
         let pods = self.pods(namespace);
         let now = DeleteParams::default().grace_period(0);
         until("the pods of a scenario to go", async || {
-            // Controllers make pods until they have gone themselves.
+            // Controllers create pods until they are deleted themselves.
             pods.delete_collection(&now, &ListParams::default()).await.ok()?;
             let left = pods.list_metadata(&ListParams::default()).await.ok()?;
             left.items.is_empty().then_some(())
@@ -199,7 +201,7 @@ impl Cluster {
         all.delete_collection(&params, &ListParams::default()).await.unwrap();
     }
 
-    /// Where pods are: node to how many.
+    /// The number of pods on each node.
     pub(crate) fn nodes_of(pods: &[Value]) -> BTreeMap<String, usize> {
         let mut nodes = BTreeMap::new();
         for pod in pods {
@@ -210,7 +212,7 @@ impl Cluster {
     }
 }
 
-/// Looks again and again until there is something, or patience ends.
+/// Polls until there is a value, or panics at the timeout.
 pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -11,9 +11,9 @@ use crate::binaries::Binaries;
 use crate::pki::{Authority, Pair, service_account_keys};
 use crate::process::{Process, Startable, free_ports};
 
-/// The processes, and the directory in which they write.
+/// The processes and their directory.
 pub(crate) struct ControlPlane {
-    // Dropped in this order: clients first, the store last, the directory when nobody writes any more.
+    // Dropped in this order: clients first, then etcd, then the directory.
     scheduler: RefCell<Option<Process>>,
     _controller_manager: Process,
     apiserver: RefCell<Process>,
@@ -86,9 +86,10 @@ impl ControlPlane {
             ("service-account-private-key-file", &keys.key.display()),
             ("root-ca-file", &authority.file().display()),
             ("use-service-account-credentials", &true),
-            // Nodes without kubelets have no leases: it would find them all lost.
+            // Nodes without kubelets have no leases, so this controller would evict their pods.
             ("controllers", &"*,-node-lifecycle-controller"),
-            // Bursts are to be bounded by admission and scheduling, not by the controller's manners.
+            // Admission and scheduling should limit bursts, not the client-side rate limit of the
+            // controller.
             ("kube-api-qps", &1000),
             ("kube-api-burst", &2000),
         ]);
@@ -138,9 +139,9 @@ impl ControlPlane {
         *self.scheduler.borrow_mut() = Some(Process::start("kube-scheduler", &program, &args, self.dir()));
     }
 
-    /// One more kube-scheduler, for pods that name `scheduler`, with the rights of `own`. Where replicas elect a leader, a
-    /// successor takes over after some seconds.
-    pub(crate) fn scheduler_beside(
+    /// Another kube-scheduler for pods with this `schedulerName`, with the permissions of `own`.
+    /// With leader election, a successor takes over after some seconds.
+    pub(crate) fn another_scheduler(
         &self,
         name: &str,
         scheduler: &str,
@@ -193,19 +194,19 @@ impl ControlPlane {
         *self.scheduler.borrow_mut() = None;
     }
 
-    /// Kills the API server as a power cut would.
+    /// Kills the API server with SIGKILL.
     pub(crate) fn kill_apiserver(&self) {
         self.apiserver.borrow_mut().kill();
     }
 
-    /// Starts it again, on the same port and store.
+    /// Restarts it with the same port and etcd.
     pub(crate) async fn restart_apiserver(&self) {
         let program = self.binaries.path("kube-apiserver");
         *self.apiserver.borrow_mut() = Process::start("kube-apiserver", &program, &self.apiserver_args, self.dir());
         ready(self.dir()).await;
     }
 
-    /// A client with all rights.
+    /// An admin client.
     pub(crate) async fn client(&self) -> kube::Client {
         client(self.dir()).await
     }
@@ -221,10 +222,10 @@ impl ControlPlane {
         kubeconfig(self.dir(), &self.url, &self.authority_file, user, &user_of)
     }
 
-    /// A kubeconfig that leads to another server.
+    /// A kubeconfig for another server.
     pub(crate) fn kubeconfig_elsewhere(&self, url: &str) -> PathBuf {
-        let nobody = serde_json::json!({"token": "none"});
-        kubeconfig(self.dir(), url, &self.authority_file, "elsewhere", &nobody)
+        let user = serde_json::json!({"token": "none"});
+        kubeconfig(self.dir(), url, &self.authority_file, "elsewhere", &user)
     }
 
     pub(crate) fn binaries(&self) -> &Binaries {
@@ -238,7 +239,7 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        // What went wrong is in the logs.
+        // The logs tell what went wrong.
         if std::thread::panicking()
             && let Some(dir) = self.dir.take()
         {

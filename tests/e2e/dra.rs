@@ -1,4 +1,4 @@
-//! Nodes that DRA serves where no device plugin does, judged by the real scheduler.
+//! Nodes whose GPUs DRA serves instead of a device plugin, with the real scheduler.
 
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -45,7 +45,7 @@ pub(crate) async fn whole_gpus_and_partitions(world: &World) {
     cluster.governed(tenants, "multi-tenant").await;
     let here = "{pool: dra}";
 
-    // The webhook hears of the class by a watch of its own.
+    // The webhook watches device classes.
     let said = until("the warning that DRA serves the name", async || {
         let try_it = ["create", "--dry-run=server", "-f", "-"];
         let said = world
@@ -67,7 +67,7 @@ pub(crate) async fn whole_gpus_and_partitions(world: &World) {
     let claim = &bound["status"]["extendedResourceClaimStatus"];
     assert_eq!(claim["requestMappings"][0]["resourceName"], "nvidia.com/gpu", "{claim}");
 
-    // A device is free, and the scheduler would give it; what it is a part of nobody can see.
+    // A device is free and the scheduler would allocate it, but its isolation is unknown.
     let said = world
         .kubectl
         .create(&pod_with(tenants, "tenant", &gpus(1), here))

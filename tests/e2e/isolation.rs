@@ -27,7 +27,8 @@ fn all() -> Value {
 pub(crate) async fn refusals(world: &World) {
     let namespace = "isolated-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
-    // The names hold the keys, also of one that is made later: what a ConfigMap holds can change until the container starts.
+    // The names hold the keys, also of one that is made later: what a ConfigMap holds can change
+    // until the container starts.
     let args = [
         "-n",
         namespace,
@@ -127,7 +128,7 @@ pub(crate) async fn ordinary(world: &World) {
         .create(&also(fields, namespace, "web", container))
         .await
         .fine();
-    assert_eq!(said.err, "", "nobody is told of what they never wanted");
+    assert_eq!(said.err, "", "no warning about GPUs that were not requested");
     let web = world.cluster.bound(namespace, "web").await;
     let void = json!({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"});
     assert_eq!(
@@ -143,7 +144,7 @@ pub(crate) async fn ordinary(world: &World) {
         json!([{"name": "A", "value": "b"}])
     );
 
-    // A Deployment's pods too, whose controller nobody can warn.
+    // Pods of a Deployment too, where a warning reaches only the controller.
     let args = ["-n", namespace, "create", "deployment", "site", "--image=cuda"];
     world.kubectl.run(&args).await.fine();
     let site = crate::cluster::until("the Deployment's pod", async || {
@@ -188,7 +189,7 @@ pub(crate) async fn ephemeral(world: &World) {
     let field = "spec.ephemeralContainers[0].securityContext.privileged";
     refused(&world.kubectl.run(&args).await, "isolation", field, "remove it");
 
-    // Nobody debugs in vain: two that say nothing are told to see no GPU, one after the other.
+    // Debugging still works: two containers without the variable get it, one after the other.
     let void = json!([{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}]);
     for name in ["first", "second"] {
         debug(&["-c", name]).await.fine();

@@ -1,4 +1,5 @@
-//! What kubelets would say: bound pods run, deleted ones go, and those of Jobs finish when they are told to.
+//! What kubelets would say: bound pods run, deleted ones go, and those of Jobs finish when they are
+//! told to.
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +20,13 @@ pub(crate) struct Kubelet {
 }
 
 impl Kubelet {
-    /// Needs a `LocalSet`, as everything here runs on the thread of its test.
+    /// Needs a `LocalSet`, because everything runs on the thread of its test.
     pub(crate) fn start(client: Client) -> Self {
         let finish = Rc::new(AtomicBool::new(false));
         let told = Rc::clone(&finish);
         let task = tokio::task::spawn_local(async move {
             loop {
-                // An API server that is away comes back; then there is still a next round.
+                // The API server may be down; the next round retries.
                 let _ = round(&client, told.load(Ordering::Relaxed)).await;
                 tokio::time::sleep(INTERVAL).await;
             }
@@ -33,12 +34,12 @@ impl Kubelet {
         Kubelet { finish, task }
     }
 
-    /// Says nothing any more: pods stay as they were bound.
+    /// Stops all updates: pods stay as they were bound.
     pub(crate) fn fall_silent(&self) {
         self.task.abort();
     }
 
-    /// Whether running pods of Jobs end well.
+    /// Whether running pods of Jobs succeed.
     pub(crate) fn finish_jobs(&self, finish: bool) {
         self.finish.store(finish, Ordering::Relaxed);
     }
@@ -66,7 +67,7 @@ async fn round(client: &Client, finish: bool) -> kube::Result<()> {
             Some("Pending") => running(),
             _ => continue,
         };
-        // It may be gone by now.
+        // It may have been deleted.
         let _ = pods
             .patch_status(
                 &name,
@@ -89,6 +90,6 @@ fn finished() -> Value {
 }
 
 fn now() -> String {
-    // To the second, as metav1.Time is.
+    // In seconds, like metav1.Time.
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

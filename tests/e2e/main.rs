@@ -1,7 +1,9 @@
-//! End to end: the real `apportion` beside a real etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
+//! End-to-end tests: the real `apportion` with a real etcd, kube-apiserver, kube-controller-manager
+//! and kube-scheduler.
 //!
-//! Nodes are objects without machines, GPUs are numbers in their status, and a task says what kubelets would. All else is
-//! what a cluster runs. Scenarios of one test share a control plane and run in order.
+//! Nodes are objects without machines, GPUs are numbers in their status, and a task acts as the
+//! kubelets. All else is as in a cluster. The scenarios of a test share a control plane and run in
+//! order. Without the binaries of a control plane, every test prints SKIPPED and passes.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,10 +22,10 @@ mod checker;
 mod cluster;
 mod control_plane;
 mod dra;
-mod insight;
 mod isolation;
 mod kubectl;
 mod kubelet;
+mod live_cluster;
 mod messages;
 mod outages;
 mod pki;
@@ -47,7 +49,7 @@ use binaries::Binaries;
 use tokio::task::LocalSet;
 use world::{Run, World};
 
-/// Runs on this thread, where children are leashed and the kubelet is a local task.
+/// Runs a test on this thread, because child processes die with it and the kubelet is a local task.
 fn in_a_world(test: impl AsyncFnOnce(&World, &mut Run)) {
     let Some(binaries) = Binaries::find() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,7 +81,7 @@ fn pods_get_what_their_policy_says() {
 }
 
 #[test]
-fn every_way_of_making_pods() {
+fn pods_are_rewritten_whatever_creates_them() {
     in_a_world(async |world, run| {
         run.scenario("Deployment", workloads::deployment(world)).await;
         run.scenario("StatefulSet", workloads::stateful_set(world)).await;
@@ -98,7 +100,7 @@ fn every_way_of_making_pods() {
         )
         .await;
         run.scenario(
-            "LimitRange max: refused by the API server, in words",
+            "LimitRange max: refused by the API server with a message",
             quota_warnings::limit_range_max(world),
         )
         .await;
@@ -110,18 +112,16 @@ fn every_way_of_making_pods() {
         run.scenario("updates untouched", untouched::update(world)).await;
         run.scenario("eviction untouched", untouched::eviction(world)).await;
         run.scenario("binding untouched", untouched::binding(world)).await;
-        run.scenario("denial as kubectl shows it", messages::denied(world))
-            .await;
-        run.scenario("warning as kubectl shows it", messages::warned(world))
-            .await;
+        run.scenario("denial in kubectl", messages::denied(world)).await;
+        run.scenario("warning in kubectl", messages::warned(world)).await;
         run.scenario("waiting pod says why", messages::waiting(world)).await;
     });
 }
 
 #[test]
-fn tenants_reach_no_gpu_that_they_were_not_given() {
+fn tenants_cannot_bypass_gpu_requests() {
     in_a_world(async |world, run| {
-        run.scenario("isolation: refused, in words", isolation::refusals(world))
+        run.scenario("isolation: denied with a message", isolation::refusals(world))
             .await;
         run.scenario("isolation: ordinary pods pass", isolation::ordinary(world))
             .await;
@@ -130,13 +130,13 @@ fn tenants_reach_no_gpu_that_they_were_not_given() {
             isolation::ephemeral(world),
         )
         .await;
-        run.scenario("isolation: not asked for", isolation::not_asked_for(world))
+        run.scenario("isolation: policy without it", isolation::not_asked_for(world))
             .await;
     });
 }
 
 #[test]
-fn nodes_without_a_device_plugin() {
+fn whole_gpus_are_left_to_dra_and_mig_devices_are_not() {
     in_a_world(async |world, run| {
         run.scenario(
             "DRA: whole GPUs are left to it, partitions are not",
@@ -147,45 +147,46 @@ fn nodes_without_a_device_plugin() {
 }
 
 #[test]
-fn what_verbs_say_of_a_live_cluster() {
+fn commands_agree_with_a_live_cluster() {
     in_a_world(async |world, run| {
-        insight::prepare(world).await;
-        run.scenario("live: map", insight::map(world)).await;
-        run.scenario("live: explain and lint", insight::explain_and_lint(world))
+        live_cluster::prepare(world).await;
+        run.scenario("live: map", live_cluster::map(world)).await;
+        run.scenario("live: explain and lint", live_cluster::explain_and_lint(world))
             .await;
-        run.scenario("live: audit, with a real Prometheus", insight::audit(world))
+        run.scenario("live: audit, with a real Prometheus", live_cluster::audit(world))
             .await;
-        run.scenario("live: rights of a reader", insight::rights(world)).await;
-        run.scenario("live: what replay forecasts comes true", insight::replay(world))
+        run.scenario("live: access with read permissions", live_cluster::access(world))
+            .await;
+        run.scenario("live: the forecast of replay is right", live_cluster::replay(world))
             .await;
     });
 }
 
 #[test]
-fn changes_and_outages() {
+fn changes_and_outages_are_survived() {
     in_a_world(async |world, run| {
         let relabelled = changes::namespace_relabelled(world);
         run.scenario("namespace relabelled while running", relabelled).await;
         run.scenario(
-            "policy resource: bad ones refused, in words",
+            "policy resource: invalid ones are refused with a message",
             resource::bad_ones_refused(world),
         )
         .await;
-        run.scenario("policy resource: made, changed, deleted", resource::followed(world))
+        run.scenario("policy resource: created, changed, deleted", resource::followed(world))
             .await;
-        run.scenario("policy changed, broken, mended", changes::policy_file(world))
+        run.scenario("policy file changed, broken, fixed", changes::policy_file(world))
             .await;
         run.scenario(
             "MIG change under way between admission and scheduling",
             changes::mig_reconfigured(world),
         )
         .await;
-        run.scenario("node's labels begin to contradict it", changes::node_relabelled(world))
+        run.scenario("node labels contradict allocatable", changes::node_relabelled(world))
             .await;
         run.scenario("API server killed and restarted", outages::api_server(world))
             .await;
         run.scenario(
-            "apportion killed and restarted while a Job makes pods",
+            "apportion killed and restarted while a Job creates pods",
             outages::apportion(world),
         )
         .await;
@@ -194,13 +195,13 @@ fn changes_and_outages() {
             certificates::rotation(world),
         )
         .await;
-        run.scenario("extender away when a pod is to be placed", outages::extender(world))
+        run.scenario("extender down while a pod is scheduled", outages::extender(world))
             .await;
     });
 }
 
 #[test]
-fn many_pods_at_once() {
+fn bursts_of_pods_are_placed() {
     in_a_world(async |world, run| {
         run.scenario("100 pods of four policies at once", burst::four_policies(world))
             .await;
@@ -215,19 +216,22 @@ fn many_pods_at_once() {
 }
 
 #[test]
-fn pods_that_went_past_the_webhook_are_found() {
+fn pods_that_bypassed_the_webhook_are_reported() {
     in_a_world(async |world, run| {
-        run.scenario("failurePolicy Ignore: found and told", outages::bypass(world))
-            .await;
+        run.scenario(
+            "failurePolicy Ignore: pods are found and reported",
+            outages::bypass(world),
+        )
+        .await;
     });
 }
 
 #[test]
-fn more_important_pods_make_room() {
+fn pods_of_higher_priority_preempt() {
     in_a_world(async |world, run| {
         preemption::prepare(world).await;
         run.scenario(
-            "preemption: inference takes the place of development",
+            "preemption: inference preempts development",
             preemption::inference_evicts_development(world),
         )
         .await;
@@ -240,7 +244,7 @@ fn more_important_pods_make_room() {
             .await;
         run.scenario(
             "preemption: Never, and disruption budgets",
-            preemption::nobody_is_evicted(world),
+            preemption::nothing_is_preempted(world),
         )
         .await;
         run.scenario(
@@ -252,9 +256,11 @@ fn more_important_pods_make_room() {
 }
 
 #[test]
-fn pods_a_second() {
+fn throughput_of_a_large_cluster() {
     if throughput::nodes().is_none() {
-        println!("SKIPPED: set APPORTION_NODES=5000 to measure how many pods a second are bound");
+        println!(
+            "SKIPPED: throughput: set APPORTION_NODES=5000 to measure how many pods a second are bound; it takes minutes"
+        );
         return;
     }
     in_a_world(async |world, run| {
@@ -269,7 +275,7 @@ fn pods_a_second() {
 }
 
 #[test]
-fn no_promise_is_broken_in_a_race() {
+fn no_guarantee_is_broken_in_a_race() {
     in_a_world(async |world, run| {
         let limit = Duration::from_mins(5);
         race::prepare(world).await;
@@ -279,13 +285,13 @@ fn no_promise_is_broken_in_a_race() {
             .await;
         run.scenario_within(
             limit,
-            "2,000 pods of three tenants, bound by apportion, killed twice on the way",
+            "2,000 pods of three tenants, bound by apportion, killed twice meanwhile",
             race::bound_by_apportion(world),
         )
         .await;
         run.scenario_within(
             limit,
-            "the same, bound by kube-scheduler: broken promises are counted",
+            "the same, bound by kube-scheduler: broken guarantees are counted",
             race::bound_by_the_scheduler(world),
         )
         .await;

@@ -1,4 +1,4 @@
-//! What people read, word for word as `kubectl` prints it.
+//! Messages as `kubectl` prints them.
 
 use crate::world::{World, gpus, pod, pod_with};
 
@@ -35,7 +35,7 @@ pub(crate) async fn warned(world: &World) {
     world.cluster.clear("warned-e2e").await;
 }
 
-/// More than a node has: the in-tree filter's words, after our warning.
+/// More than a node has: our warning, and the message of the in-tree filter.
 pub(crate) async fn waiting(world: &World) {
     let namespace = "waiting-e2e";
     world.cluster.governed(namespace, "inference").await;

@@ -1,4 +1,4 @@
-//! What happens when a part is down.
+//! Outages of single components.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::world::{World, gpus, pod, spec};
 
 const REVIEW: &str = include_str!("../data/recorded/admission/pod-create-gpu-1.json");
 
-/// The API server dies: decisions go on from what was known last. It comes back: so does the rest, and what changed since is
-/// known soon.
+/// The API server is killed: Apportion decides from the last known state. After it restarts,
+/// watches catch up.
 pub(crate) async fn api_server(world: &World) {
     world.cluster.governed("outage-e2e", "development").await;
     let mut review: Value = serde_json::from_str(REVIEW).unwrap();
@@ -51,12 +51,12 @@ pub(crate) async fn api_server(world: &World) {
     world.cluster.clear("after-outage-e2e").await;
 }
 
-/// Apportion dies while a Job makes its pods: under `failurePolicy: Fail` no pod gets past it, the Job tries again, and in the end
-/// all pods are there, rewritten and placed.
+/// Apportion is killed while a Job creates pods. With `failurePolicy: Fail` no pod bypasses it, the
+/// Job retries, and in the end all pods are rewritten and bound.
 pub(crate) async fn apportion(world: &World) {
     let namespace = "killed-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
-    // Fewer than there are devices of the first profile, so that each gets that one.
+    // Fewer than the devices of the first profile, so that all pods get it.
     let count = 40;
     world
         .kubectl
@@ -88,7 +88,8 @@ pub(crate) async fn apportion(world: &World) {
     world.cluster.clear(namespace).await;
 }
 
-/// The extender is away when a pod is to be placed: the pod waits, with the reason, and is placed when the extender is back.
+/// The extender is down while a pod is scheduled: the pod waits with a reason and is bound when the
+/// extender is back.
 pub(crate) async fn extender(world: &World) {
     let namespace = "unplaced-e2e";
     world.cluster.governed(namespace, "development").await;
@@ -114,7 +115,8 @@ pub(crate) async fn extender(world: &World) {
     world.cluster.clear(namespace).await;
 }
 
-/// The webhook is away and its policy is `Ignore`: a pod enters as it is. When we are back, it is found and told.
+/// The webhook is down with `failurePolicy: Ignore`: a pod is created unchanged. Once the webhook
+/// is back, the pod is reported.
 pub(crate) async fn bypass(world: &World) {
     let namespace = "bypass-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;

@@ -1,4 +1,4 @@
-//! The certificates of a control plane: one authority, and what it signs.
+//! The certificates of a control plane: one CA and the certificates that it signs.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// An authority that lives in a directory, as PEM files.
+/// A CA in a directory of PEM files.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: PathBuf,
 }
 
-/// Where a certificate and its key lie.
+/// The files of a certificate and its key.
 #[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) cert: PathBuf,

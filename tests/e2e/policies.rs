@@ -1,9 +1,9 @@
-//! The four policies that ship, from `kubectl create` to a node.
+//! The four shipped policies, from `kubectl create` to a node.
 
 use crate::cluster::asks;
 use crate::world::{World, gpus, pod, pod_with};
 
-/// The nodes of the example on which a policy's pods may be, written down by hand: what the suite holds Apportion to.
+/// The nodes of the example where a policy's pods may run, written by hand.
 pub(crate) fn right_nodes(policy: &str) -> &'static [&'static str] {
     match policy {
         "training" => &["a100-1", "a100-2", "h100-1", "a100-split"],
@@ -14,7 +14,8 @@ pub(crate) fn right_nodes(policy: &str) -> &'static [&'static str] {
     }
 }
 
-/// Creates a pod from an example file; returns what `kubectl` said, what the pod asks for now, and its node.
+/// Creates a pod from an example file. Returns the output of `kubectl`, the rewritten resources and
+/// the node.
 async fn example(world: &World, namespace: &str, name: &str, file: &str) -> (String, Vec<String>, String) {
     let file = format!("examples/pods/{file}");
     let said = world.kubectl.run(&["create", "-f", &file]).await.fine();
@@ -85,7 +86,7 @@ pub(crate) async fn inference(world: &World) {
     world.cluster.clear("inference-e2e").await;
 }
 
-/// A pod that nobody governs keeps what it asked for, wherever the scheduler puts it.
+/// An ungoverned pod keeps its resources, wherever it runs.
 pub(crate) async fn ungoverned(world: &World) {
     let said = world.kubectl.create(&pod("legacy", "old", &gpus(2))).await.fine();
     assert_eq!(said.err, "");

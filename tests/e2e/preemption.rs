@@ -1,5 +1,5 @@
-//! More important pods make room for themselves: by the scheduler's own preemption where in-tree filters find no room, by evictions of ours
-//! where only a policy's limits do.
+//! Preemption: by the scheduler if in-tree filters find no node, by Apportion if only a policy's
+//! limits block the pod.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cluster::until;
 use crate::world::{World, gpus, spec};
 
-/// What an extender may do that binds and evicts, beyond what the webhook may.
+/// The role of an extender that binds and evicts, in addition to that of the webhook.
 const RIGHTS: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -49,10 +49,10 @@ metadata: {name: spare}
 value: -10
 ";
 
-/// Policies beside those that ship, and namespaces of their names.
+/// Policies in addition to the shipped ones, and namespaces with their names.
 const POLICIES: [(&str, &str); 4] = [
     ("lab", "{strategies: [{strategy: mps}]}"),
-    // As the shipped one, but among others: it keeps tenants apart.
+    // Like the shipped one, but keeps tenants apart.
     (
         "serving",
         "{strategies: [{strategy: mig, profiles: [1g.10gb]}, {strategy: mps, products: [T4, V100]}]}",
@@ -67,10 +67,10 @@ const POLICIES: [(&str, &str); 4] = [
     ),
 ];
 
-/// Keeps a pod's object after its deletion, as a container that does not end keeps its devices.
+/// Keeps a pod after its deletion, as a container that does not stop keeps its devices.
 const LINGERS: &str = "e2e.apportion.dev/lingers";
 
-/// Lets Apportion evict, and the scheduler ask it.
+/// Lets Apportion evict, and the scheduler call it.
 pub(crate) async fn prepare(world: &World) {
     world.kubectl.create(RIGHTS).await.fine();
     for (name, spec) in POLICIES {
@@ -114,7 +114,7 @@ async fn create_on(world: &World, namespace: &str, name: &str, selector: &str, c
     world.kubectl.create(&manifest).await.fine();
 }
 
-/// `count` development pods on a node, all of them there when this returns.
+/// Creates development pods on a node, and waits until all are bound.
 async fn crowd(world: &World, node: &str, count: usize) {
     let finalizer = format!(", labels: {{crowd: {node}}}, finalizers: [{LINGERS}]");
     for number in 0..count {
@@ -129,7 +129,7 @@ async fn crowd(world: &World, node: &str, count: usize) {
     assert!(there.iter().all(|pod| pod["spec"]["nodeName"] == *node));
 }
 
-/// The development pods that are not on their way out.
+/// The development pods that do not terminate.
 async fn staying(world: &World) -> BTreeSet<String> {
     let pods = world.cluster.labelled("lab-e2e", "").await.unwrap();
     let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
@@ -138,7 +138,7 @@ async fn staying(world: &World) -> BTreeSet<String> {
         .collect()
 }
 
-/// Lets those go whose deletion waits for it; at most so many.
+/// Removes the finalizer of up to `most` terminating pods.
 async fn let_go(world: &World, most: usize) {
     let pods = world.cluster.pods("lab-e2e");
     let leaving = world.cluster.labelled("lab-e2e", "").await.unwrap();
@@ -148,12 +148,12 @@ async fn let_go(world: &World, most: usize) {
     for pod in leaving.take(most) {
         let name = pod["metadata"]["name"].as_str().unwrap();
         let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        // The stand-in for kubelets may have ended one without any finalizer meanwhile.
+        // The simulated kubelet may have ended one without a finalizer in the meantime.
         let _ = pods.patch(name, &PatchParams::default(), &none).await;
     }
 }
 
-/// Waits until so many development pods are on their way out, whatever becomes of them then.
+/// Waits until this many development pods terminate or are gone.
 async fn leaving(world: &World, count: usize) {
     until(&format!("{count} pods to be told to leave"), async || {
         let pods = world.cluster.labelled("lab-e2e", "").await?;
@@ -166,7 +166,7 @@ async fn leaving(world: &World, count: usize) {
 }
 
 async fn lands(world: &World, namespace: &str, name: &str, node: &str) -> Value {
-    // The scheduler may hear of the room before our watch does; the next event makes it look again.
+    // The scheduler may see free shares before our watch does; the next event makes it retry.
     let moments = std::cell::Cell::new(0u32);
     until("the pod to have the room", async || {
         moments.set(moments.get() + 1);
@@ -198,7 +198,8 @@ async fn clear(world: &World) {
     }
 }
 
-/// Every MPS share of a node is taken by development; inference, under the policy that ships, takes the place of the least important.
+/// Development holds every MPS share of a node. Inference, under the shipped policy, preempts the
+/// lowest priority.
 pub(crate) async fn inference_evicts_development(world: &World) {
     crowd(world, "mps-1", 14).await;
     create(world, "lab-e2e", "important", "mps-1", "important").await;
@@ -215,7 +216,8 @@ pub(crate) async fn inference_evicts_development(world: &World) {
     clear(world).await;
 }
 
-/// In-tree one victim would do. The policy keeps tenants apart, so all have to go, and Apportion says so when the scheduler asks.
+/// One victim is enough for in-tree filters. The policy keeps tenants apart, so Apportion adds the
+/// others to the victims.
 pub(crate) async fn tenants_apart_need_more_victims(world: &World) {
     crowd(world, "mps-1", 16).await;
     create(world, "serving-apart-e2e", "model", "mps-1", "production").await;
@@ -230,7 +232,8 @@ pub(crate) async fn tenants_apart_need_more_victims(world: &World) {
     clear(world).await;
 }
 
-/// In-tree filters find room; only the policy's limits do not. The scheduler would never evict anybody here.
+/// In-tree filters pass and only the policy's limits block the pod. The scheduler itself would
+/// never preempt here.
 pub(crate) async fn own_limits(world: &World) {
     crowd(world, "mps-1", 3).await;
     create(world, "serving-apart-e2e", "model", "mps-1", "production").await;
@@ -240,7 +243,8 @@ pub(crate) async fn own_limits(world: &World) {
         waits["status"]["nominatedNodeName"].is_null(),
         "not the scheduler's doing"
     );
-    // Room is kept meanwhile: nobody of the laboratory slips in, although in-tree there is room for 12 more.
+    // The node is reserved meanwhile: no pod of `lab` gets in, although in-tree filters would allow
+    // 12 more.
     create(world, "lab-e2e", "late", "mps-1", "").await;
     world.cluster.waits("lab-e2e", "late").await;
     let_go(world, 3).await;
@@ -264,7 +268,8 @@ pub(crate) async fn own_limits(world: &World) {
     );
     clear(world).await;
 
-    // Two shares a GPU, of 4 GPUs: eight are there already, and the least important of them goes.
+    // Two shares per GPU on 4 GPUs: eight run already, and the one with the lowest priority is
+    // preempted.
     crowd(world, "mps-2", 7).await;
     create(world, "lab-e2e", "spare", "mps-2", "spare").await;
     world.cluster.bound("lab-e2e", "spare").await;
@@ -277,7 +282,7 @@ pub(crate) async fn own_limits(world: &World) {
 }
 
 /// `preemptionPolicy: Never` waits, and disruption budgets hold.
-pub(crate) async fn nobody_is_evicted(world: &World) {
+pub(crate) async fn nothing_is_preempted(world: &World) {
     crowd(world, "mps-1", 3).await;
     create(world, "serving-apart-e2e", "patient", "mps-1", "patient").await;
     let why = world.cluster.waits("serving-apart-e2e", "patient").await;
@@ -308,15 +313,16 @@ pub(crate) async fn nobody_is_evicted(world: &World) {
     assert_eq!(
         staying(world).await.len(),
         3,
-        "the budget holds, and nobody left for nothing"
+        "the budget holds, and no pod was evicted in vain"
     );
     let args = ["-n", "lab-e2e", "delete", "pdb", "crowd"];
     world.kubectl.run(&args).await.fine();
     clear(world).await;
 }
 
-/// While victims leave its nominated node, a pod evicts nobody elsewhere: not before the first has gone, when in-tree filters find no
-/// room, and not after, when only the policy's limits do.
+/// While victims on its nominated node terminate, a pod preempts none elsewhere: neither before the
+/// first is gone, when in-tree filters fail, nor after it, when only the policy's limits block the
+/// pod.
 pub(crate) async fn waits_for_its_victims(world: &World) {
     for node in ["mps-1", "mps-2"] {
         crowd(world, node, 16).await;
@@ -328,15 +334,16 @@ pub(crate) async fn waits_for_its_victims(world: &World) {
     create_on(world, "serving-apart-e2e", "model", either, "production", "").await;
     leaving(world, 16).await;
     let nominated = world.cluster.pod("serving-apart-e2e", "model").await["status"]["nominatedNodeName"].clone();
-    // Once five have gone in-tree filters have room for the pod, and for one more. The room is the pod's: it would not stand a stranger.
+    // Once five are gone, in-tree filters pass for the pod and one more. The node is reserved for
+    // the pod, which is kept apart.
     let_go(world, 5).await;
     create(world, "lab-e2e", "late", nominated.as_str().unwrap(), "").await;
-    // Enough for several rounds of the scheduler: each event of a pod makes it look again.
+    // Enough for several attempts of the scheduler: each event of a pod makes it retry.
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let waits = world.cluster.pod("serving-apart-e2e", "model").await;
         assert_eq!(waits["status"]["nominatedNodeName"], nominated);
-        assert_eq!(staying(world).await.len(), 17, "nobody leaves the other node");
+        assert_eq!(staying(world).await.len(), 17, "no pod leaves the other node");
         assert!(world.cluster.pod("lab-e2e", "late").await["spec"]["nodeName"].is_null());
     }
     let why = world.cluster.waits("serving-apart-e2e", "model").await;

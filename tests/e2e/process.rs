@@ -1,4 +1,4 @@
-//! A program that runs beside the tests and ends with them.
+//! Processes that end with the tests.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
-/// A program that can be started again and again.
+/// A program that can be restarted.
 pub(crate) struct Startable {
     pub(crate) name: String,
     pub(crate) program: PathBuf,
@@ -26,7 +26,7 @@ impl Startable {
 }
 
 impl Process {
-    /// Starts `program` in `dir`; what it prints is appended to `<name>.log` there.
+    /// Starts `program` in `dir`. Its output goes to `<name>.log` there.
     pub(crate) fn start(name: &str, program: &Path, args: &[String], dir: &Path) -> Self {
         let log = dir.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log).unwrap();
@@ -41,7 +41,7 @@ impl Process {
         Process { child, log }
     }
 
-    /// The program's own word for its end, if it has ended.
+    /// The exit status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().unwrap()?;
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -50,7 +50,8 @@ impl Process {
         Some(format!("{status}; the end of {}:\n{tail}", self.log.display()))
     }
 
-    /// CPU time so far, of all its threads: `schedstat` counts nanoseconds where `stat` counts hundredths of a second.
+    /// CPU time so far, of all its threads: `schedstat` counts nanoseconds where `stat` counts
+    /// hundredths of a second.
     pub(crate) fn cpu(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
         let spent = tasks.into_iter().flatten().flatten().filter_map(|task| {
@@ -60,13 +61,13 @@ impl Process {
         Duration::from_nanos(spent.sum())
     }
 
-    /// SIGKILL: no goodbye.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and the time until it has gone.
+    /// Sends SIGTERM and returns the time until it exits.
     pub(crate) async fn terminate(&mut self) -> Duration {
         let start = Instant::now();
         let pid = self.child.id().to_string();
@@ -86,8 +87,8 @@ impl Drop for Process {
     }
 }
 
-/// A command that dies with the thread that starts it, also when that is killed; where `setpriv` is missing, an orphan is
-/// possible after a SIGKILL.
+/// A command that dies with the thread that starts it. Without `setpriv`, a process may survive if
+/// the tests are killed.
 fn leashed(program: &Path) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if setpriv.exists() {
@@ -98,7 +99,7 @@ fn leashed(program: &Path) -> Command {
     Command::new(program)
 }
 
-/// Ports of loopback that are free, all different. Another process may take one before we do.
+/// Different free ports on loopback. Another process may take one before we do.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let held = [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())

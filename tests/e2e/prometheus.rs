@@ -1,4 +1,4 @@
-//! A real Prometheus with some hours of samples, as dcgm-exporter's would be.
+//! A real Prometheus with some hours of samples like those of dcgm-exporter.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const INTERVAL: i64 = 60;
 /// MiB.
 const MEMORY: u32 = 81_920;
 
-/// A whole GPU that was as busy all the time, and by whom.
+/// A whole GPU with constant use by one pod.
 pub(crate) struct Sampled {
     labels: String,
     utilization: u32,
@@ -47,7 +47,7 @@ pub(crate) struct Tools {
 }
 
 impl Prometheus {
-    /// Those of the `PATH`, else where `.ci/prometheus` puts them.
+    /// From `PATH`, else from where `.ci/prometheus` unpacks them.
     pub(crate) fn tools() -> Option<Tools> {
         let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/prometheus/usr/bin");
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,10 +1,10 @@
-//! What else in a cluster has a say about resources: `LimitRange` and `ResourceQuota`.
+//! `LimitRange` and `ResourceQuota` with rewritten resources.
 
 use crate::cluster::{asks, until};
 use crate::world::{World, gpus, pod};
 
-/// `LimitRanger` runs before the webhook and, since the webhook changed the pod, once more after it: it puts back what was
-/// rewritten, unless the webhook is called again too.
+/// `LimitRanger` runs before the webhook and, since the webhook changed the pod, once more after
+/// it: it puts back what was rewritten, unless the webhook is called again too.
 pub(crate) async fn limit_range_default(world: &World) {
     let namespace = "limit-default-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
@@ -17,14 +17,15 @@ pub(crate) async fn limit_range_default(world: &World) {
     world.kubectl.create(&pod(namespace, "asks", &gpus(1))).await.fine();
     let bound = world.cluster.bound(namespace, "asks").await;
     assert_eq!(asks(&bound), ["mig-1g.10gb 1"]);
-    // A pod that asks for nothing gets the LimitRange's GPU, and that is rewritten too.
+    // A pod without GPUs gets one from the LimitRange, which is rewritten too.
     world.kubectl.create(&pod(namespace, "silent", "{}")).await.fine();
     let bound = world.cluster.bound(namespace, "silent").await;
     assert_eq!(asks(&bound), ["mig-1g.10gb 1"]);
     world.cluster.clear(namespace).await;
 }
 
-/// A maximum for the old name wants a limit of the old name: the API server turns the rewritten pod away, and says so.
+/// A maximum for the old name requires a limit for it, so the API server refuses the rewritten pod
+/// with a message.
 pub(crate) async fn limit_range_max(world: &World) {
     let namespace = "limit-max-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;
@@ -45,7 +46,7 @@ spec: {{limits: [{{type: Container, {limits}}}]}}
 "
     );
     world.kubectl.create(&manifest).await.fine();
-    // The admission plugin has it from a watch.
+    // The admission plugin learns it from a watch.
     until("the LimitRange to take effect", async || {
         let args = ["create", "--dry-run=server", "-o", "name", "-f", "-"];
         let probe = pod(namespace, "probe", "{resources: {limits: {nvidia.com/gpu: 3}}}");
@@ -58,7 +59,7 @@ spec: {{limits: [{{type: Container, {limits}}}]}}
     .await;
 }
 
-/// Quota counts what the pod asks for after it was rewritten.
+/// Quota counts the rewritten resources.
 pub(crate) async fn quota(world: &World) {
     let namespace = "quota-e2e";
     world.cluster.governed(namespace, "multi-tenant").await;

@@ -1,4 +1,5 @@
-//! Promises that Kubernetes does not count, while pods arrive as fast as they are taken and what binds them is killed.
+//! Guarantees that Kubernetes does not check, under maximum load and while the binding replica is
+//! killed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,14 +21,15 @@ use crate::replica::{Replica, SCHEDULER};
 use crate::world::World;
 
 const PODS: usize = 2000;
-/// Clients that make pods.
+/// The number of clients that create pods.
 const CLIENTS: usize = 32;
 const TEAMS: [&str; 3] = ["red", "green", "blue"];
 const POLICIES: [&str; 4] = ["training", "multi-tenant", "development", "inference"];
-/// Nodes of each sort, and how many pods they hold in all when their promises are kept.
+/// Nodes of each kind, and the number of pods that they hold within all guarantees.
 const SORTS: [(&str, usize); 4] = [("whole", 40), ("mig", 8), ("slices", 10), ("mps", 6)];
 
-/// The chart's role for binding, four policies with limits, nodes of their own, and nobody else who schedules.
+/// Installs the chart's role for binding, four policies with limits and separate nodes, and stops
+/// the other scheduler.
 pub(crate) async fn prepare(world: &World) {
     world.plane.stop_scheduler();
     world.kubelet.fall_silent();
@@ -135,7 +137,7 @@ async fn node(world: &World, sort: &str, name: &str, race: &str) {
     all.as_object_mut().unwrap().extend(labels.as_object().unwrap().clone());
     world.cluster.label_node(name, all).await;
     let mut allocatable = allocatable;
-    // More than a kubelet's 110, which is not what is raced for.
+    // More than a kubelet's default of 110, so that this is not the limit.
     allocatable["pods"] = json!("250");
     let patch = Patch::Merge(json!({"status": {"allocatable": allocatable, "capacity": allocatable}}));
     let nodes: Api<Node> = Api::all(world.cluster.client.clone());
@@ -161,7 +163,7 @@ fn pod(namespace: &str, name: &str, race: &str, scheduler: &str, memory: Option<
     pod
 }
 
-/// Makes pods with many clients at once; returns them as the API server took them.
+/// Creates pods with many clients at once. Returns them as the API server stored them.
 async fn make(client: &Client, pods: Vec<Value>) -> Vec<Value> {
     futures::stream::iter(pods)
         .map(async |pod| {
@@ -174,7 +176,7 @@ async fn make(client: &Client, pods: Vec<Value>) -> Vec<Value> {
                     .unwrap();
                 match client.request::<Value>(request).await {
                     Ok(made) => return made,
-                    // A webhook that has no time in time is asked again.
+                    // Retry if the webhook timed out.
                     Err(kube::Error::Api(status)) if status.code >= 500 || status.code == 429 => {
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     }
@@ -194,7 +196,7 @@ async fn list(client: &Client, path: &str) -> (Vec<Value>, String) {
     (list["items"].as_array().unwrap().clone(), version)
 }
 
-/// Everything that the API server's watch says of pods, in its order.
+/// All events of a watch of pods, in order.
 struct Recording {
     events: Rc<RefCell<Vec<(String, Value)>>>,
     bound: Rc<Cell<usize>>,
@@ -252,7 +254,7 @@ async fn checker(client: &Client, race: &str) -> Checker {
     Checker::new(&nodes, &namespaces, &policies)
 }
 
-/// What is broken in the API server's present state.
+/// The guarantees that are broken in the current state.
 async fn state(client: &Client, race: &str) -> Checker {
     let mut checker = checker(client, race).await;
     let (pods, _) = list(client, "/api/v1/pods").await;
@@ -262,16 +264,25 @@ async fn state(client: &Client, race: &str) -> Checker {
     checker
 }
 
-/// Thirty-two at once, as many schedulers would ask: exactly as many are bound as may be.
+/// Thirty-two concurrent filters and bindings: exactly as many pods are bound as allowed.
 pub(crate) async fn by_hand(world: &World) {
     let client = &world.cluster.client;
     let (namespace, node_name) = (space("red", "development"), "race-hand");
-    // One GPU may be shared by six; by the memory that pods declare, eight fit on two of them: 8 x 5 Gi of 2 x 23034 MiB.
+    // Six shares per GPU are allowed; by declared memory, eight fit on two GPUs: 8 x 5 Gi of 2 x
+    // 23034 MiB.
     small(world, node_name, "hand").await;
     let replica = Replica::new(world, "hand", true).await;
     replica.extend().await;
     let pods: Vec<Value> = (0..32)
-        .map(|number| pod(&namespace, &format!("hand-{number}"), "hand", "nobody", Some("5Gi")))
+        .map(|number| {
+            pod(
+                &namespace,
+                &format!("hand-{number}"),
+                "hand",
+                "no-scheduler",
+                Some("5Gi"),
+            )
+        })
         .collect();
     let made = make(client, pods).await;
     let seat = Instant::now();
@@ -317,14 +328,14 @@ pub(crate) async fn by_hand(world: &World) {
     world.cluster.clear(&namespace).await;
 }
 
-/// Two GPUs' worth of time slices.
+/// A node with two GPUs in time slices.
 async fn small(world: &World, name: &str, race: &str) {
     node(world, "slices", name, race).await;
     let labels = json!({"nvidia.com/gpu.count": "2", "nvidia.com/gpu.replicas": "40"});
     world.cluster.label_node(name, labels).await;
 }
 
-/// Two schedulers that do not know of each other place pods on one node at once.
+/// Two independent schedulers bind pods to one node at once.
 pub(crate) async fn two_schedulers(world: &World) {
     let client = &world.cluster.client;
     let namespace = space("red", "development");
@@ -346,7 +357,7 @@ pub(crate) async fn two_schedulers(world: &World) {
         (recording.bound.get() >= 8).then_some(())
     })
     .await;
-    // Long enough for every other pod to be tried again.
+    // Long enough for the other pods to be retried.
     tokio::time::sleep(Duration::from_secs(8)).await;
     let checker = state(client, "two").await;
     assert_eq!(checker.counts(), (8, 24));
@@ -356,18 +367,18 @@ pub(crate) async fn two_schedulers(world: &World) {
     world.cluster.clear(&namespace).await;
 }
 
-/// No promise is broken, at no moment.
+/// No guarantee is ever broken.
 pub(crate) async fn bound_by_apportion(world: &World) {
     let broken = race(world, true).await;
     assert_eq!(broken, 0, "broken promises");
 }
 
-/// What the scheduler alone makes of it.
+/// The same, bound by the scheduler itself.
 pub(crate) async fn bound_by_the_scheduler(world: &World) {
     race(world, false).await;
 }
 
-/// Returns the number of events after which a promise was broken.
+/// Returns the number of events after which a guarantee was broken.
 async fn race(world: &World, binds: bool) -> usize {
     let client = &world.cluster.client;
     let recording = Recording::start(client).await;
@@ -488,7 +499,7 @@ async fn race(world: &World, binds: bool) -> usize {
     broken + at_the_end.len()
 }
 
-/// The replica that binds, by its Lease; without bindings, nobody.
+/// The replica that binds, by its Lease.
 async fn leader(client: &Client) -> String {
     let path = "/apis/coordination.k8s.io/v1/namespaces/apportion-system/leases/apportion-scheduler-bind";
     let request = http::Request::get(path).body(Vec::new()).unwrap();
@@ -502,7 +513,7 @@ async fn reached(recording: &Recording, count: usize) {
     }
 }
 
-/// Waits until no pod that waits could be anywhere. Returns the state then, and when the last pod was bound.
+/// Waits until no waiting pod fits a node. Returns the state, and when the last pod was bound.
 async fn settled(client: &Client, recording: &Recording, start: Instant) -> (Checker, Duration) {
     let (mut known, mut last) = (0, start.elapsed());
     loop {

@@ -1,4 +1,5 @@
-//! A replica as the chart deploys it: kube-scheduler and the extender beside it, over loopback, with the rights of its service account.
+//! A replica as the chart deploys it: kube-scheduler and the extender in one pod, with the
+//! permissions of its service account.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::cluster::until;
 use crate::process::{Process, Startable, free_ports};
 use crate::world::World;
 
-/// A scheduler, and how it is started.
+/// A scheduler and its command.
 struct Running {
     command: Startable,
     process: Process,
@@ -21,7 +22,7 @@ struct Running {
 /// The name that the chart gives its scheduler.
 pub(crate) const SCHEDULER: &str = "apportion-scheduler";
 
-/// One replica. Ports and name stay over restarts, as those of a pod do.
+/// One replica. Its ports and name survive restarts, like those of a pod.
 pub(crate) struct Replica {
     pub(crate) name: String,
     extender: RefCell<Option<Process>>,
@@ -37,7 +38,7 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Makes one; nothing runs yet.
+    /// Prepares a replica without starting it.
     pub(crate) async fn new(world: &World, name: &str, binds: bool) -> Self {
         let token = ["-n", "apportion-system", "create", "token", "apportion-scheduler"];
         let token = world.kubectl.run(&token).await.fine();
@@ -92,7 +93,7 @@ impl Replica {
         .await;
     }
 
-    /// Starts the chart's scheduler; that of another replica may lead.
+    /// Starts the chart's scheduler. Another replica's may be the leader.
     pub(crate) fn schedule(&self, world: &World) {
         self.start_scheduler(world, SCHEDULER, true);
     }
@@ -107,10 +108,10 @@ impl Replica {
         let extenders = self.configuration();
         let command = world
             .plane
-            .scheduler_beside(&name, scheduler, &self.kubeconfig, elects, &extenders);
+            .another_scheduler(&name, scheduler, &self.kubeconfig, elects, &extenders);
         let process = command.start();
         self.schedulers.borrow_mut().push(Running { command, process });
-        // One that lost its lease to an API server that is too busy ends; a kubelet starts it again.
+        // A scheduler that loses its lease exits, and a kubelet restarts it.
         let schedulers = Rc::clone(&self.schedulers);
         let tend = tokio::task::spawn_local(async move {
             loop {
@@ -127,12 +128,12 @@ impl Replica {
         }
     }
 
-    /// SIGKILL for the extender.
+    /// Sends SIGKILL to the extender.
     pub(crate) fn kill_extender(&self) {
         *self.extender.borrow_mut() = None;
     }
 
-    /// SIGKILL for all of it, as if its machine were gone.
+    /// Sends SIGKILL to all processes, as if the node were gone.
     pub(crate) fn kill(&self) {
         self.kill_extender();
         if let Some(tending) = self.tending.take() {
@@ -141,7 +142,7 @@ impl Replica {
         self.schedulers.borrow_mut().clear();
     }
 
-    /// A line of its metrics that begins so, as a number.
+    /// The value of the metric whose line has this prefix.
     pub(crate) async fn metric(&self, beginning: &str) -> Option<f64> {
         let url = format!("http://127.0.0.1:{}/metrics", self.admin);
         let text = self.http.get(url).send().await.ok()?.text().await.ok()?;
@@ -149,7 +150,7 @@ impl Replica {
         line.rsplit(' ').next()?.parse().ok()
     }
 
-    /// Asks as a scheduler would, and gives the answer.
+    /// Calls the extender as a scheduler does.
     pub(crate) async fn post(&self, verb: &str, body: Value) -> Value {
         let call = self.http.post(format!("http://127.0.0.1:{}/{verb}", self.port));
         let answer = call.body(body.to_string()).send().await.unwrap();
@@ -157,7 +158,7 @@ impl Replica {
         answer.json().await.unwrap()
     }
 
-    /// What the chart's configuration says of the extender.
+    /// The extender in the chart's scheduler configuration.
     fn configuration(&self) -> Value {
         let managed: Vec<Value> = ["gpu", "gpu.shared", "mig-1g.10gb"]
             .iter()

@@ -1,4 +1,4 @@
-//! Policies as a resource of the cluster.
+//! Policies as custom resources.
 
 use crate::cluster::{asks, until};
 use crate::world::{World, gpus, pod};
@@ -13,7 +13,7 @@ spec: {{strategies: [{strategies}]}}
     )
 }
 
-/// What the API server turns away, in words that say what to write.
+/// The API server refuses invalid policies with a message that names the fix.
 pub(crate) async fn bad_ones_refused(world: &World) {
     for (strategies, words) in [
         ("{strategy: mgi}", "spec.strategies[0].strategy"),
@@ -35,7 +35,7 @@ pub(crate) async fn bad_ones_refused(world: &World) {
     }
 }
 
-/// Made, changed and deleted by `kubectl`, in force at once.
+/// Policies that `kubectl` creates, changes and deletes take effect at once.
 pub(crate) async fn followed(world: &World) {
     let namespace = "resource-e2e";
     world
@@ -58,7 +58,7 @@ pub(crate) async fn followed(world: &World) {
     let args = ["patch", "gpusharingpolicy", "research", "--type=merge", "-p", change];
     world.kubectl.run(&args).await.fine();
     gets("gpu.shared 1").await;
-    // Whether it is accepted, and how many namespaces it governs, are for the table to say.
+    // The printed columns show whether it is accepted and how many namespaces it governs.
     let table = until("the status of the policy", async || {
         let table = world.kubectl.run(&["get", "gpusharingpolicies"]).await.fine();
         let row = table.out.lines().find(|line| line.starts_with("research"))?.to_owned();

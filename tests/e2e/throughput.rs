@@ -1,7 +1,8 @@
-//! How many pods a second the real scheduler binds on a large cluster, with the extender and without.
+//! Pods per second that the real scheduler binds in a large cluster, with and without the extender.
 //!
-//! Takes minutes, and a machine that does little else: it runs only where `APPORTION_NODES` says how many nodes there are to be, with the
-//! release build in `APPORTION_BINARY` if that is set. Prints ratios; nothing here fails for being slow.
+//! It takes minutes on an otherwise idle machine, so it runs only if `APPORTION_NODES` sets the
+//! number of nodes. `APPORTION_BINARY` may name a release build. It prints ratios and never fails
+//! for being slow.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,11 @@ use crate::world::World;
 const NAMESPACE: &str = "throughput-e2e";
 /// Pods of one run.
 const PODS: usize = 1000;
-/// Runs of each setup, in turns, so that a machine that gets busier slows all of them down; `APPORTION_ROUNDS` asks for more or fewer.
+/// Rounds. Setups alternate, so that changes of the load affect all of them. `APPORTION_ROUNDS`
+/// overrides it.
 const ROUNDS: usize = 5;
 
-/// The nodes, if somebody asks for this.
+/// The number of nodes, if the test should run.
 pub(crate) fn nodes() -> Option<usize> {
     std::env::var("APPORTION_NODES").ok()?.parse().ok()
 }
@@ -35,7 +37,7 @@ pub(crate) async fn measure(world: &World) {
     println!("      {count} nodes in {:.0} s", start.elapsed().as_secs_f64());
     world.cluster.governed(NAMESPACE, "development").await;
     let mut setups = setups(world);
-    // To look at one more closely: those alone whose names hold the words, and the one that all are held against.
+    // To measure some setups only: those with matching names, and the baseline.
     if let Ok(words) = std::env::var("APPORTION_SETUPS") {
         setups.retain(|setup| setup.name.contains(&words) || setup.extenders == json!([]));
     }
@@ -45,12 +47,12 @@ pub(crate) async fn measure(world: &World) {
         for (setup, turns) in setups.iter().zip(&mut turns) {
             world.apportion.kill();
             match setup.wire {
-                Wire::Loopback => world.apportion.run_beside_the_scheduler(setup.flags),
+                Wire::Loopback => world.apportion.run_next_to_the_scheduler(setup.flags),
                 Wire::Tls => world.apportion.run_also(setup.flags),
             }
             world.apportion.ready().await;
             if setup.flags.contains(&"--bind") {
-                // The Lease of the run before has to end, 15 s after it was renewed last.
+                // The Lease of the previous run expires 15 s after its last renewal.
                 tokio::time::sleep(Duration::from_secs(22)).await;
             }
             turns.push(run(world, &setup.extenders).await);
@@ -62,7 +64,7 @@ pub(crate) async fn measure(world: &World) {
     world.plane.schedule(&world.apportion.extenders());
     for (Setup { name, .. }, all) in setups.iter().zip(&turns) {
         let rates = || all.iter().map(|turn| turn.rate);
-        // Beside the run without an extender of the same round, which met the same weather.
+        // Compare with the run without an extender of the same round, which had the same load.
         let ratios = || rates().zip(&turns[0]).map(|(rate, bare)| rate / bare.rate);
         let shown: Vec<String> = ratios().map(|ratio| format!("{ratio:.2}")).collect();
         println!(
@@ -86,15 +88,15 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// How scheduler and extender talk.
+/// The connection between scheduler and extender.
 enum Wire {
-    /// In the clear, in one pod, as the chart has it.
+    /// Plain HTTP within one pod, as in the chart.
     Loopback,
-    /// With client certificates.
+    /// TLS with client certificates.
     Tls,
 }
 
-/// One way to schedule.
+/// A setup to measure.
 struct Setup {
     name: &'static str,
     wire: Wire,
@@ -103,10 +105,10 @@ struct Setup {
 }
 
 fn setups(world: &World) -> Vec<Setup> {
-    let beside = world.apportion.extenders_beside_the_scheduler();
-    // A weight is needed to prioritize, and does no harm else.
+    let loopback = world.apportion.loopback_extenders();
+    // Prioritize needs a weight; otherwise it has no effect.
     let and = |verb: &str| {
-        let mut more = beside.clone();
+        let mut more = loopback.clone();
         more[0][format!("{verb}Verb")] = json!(verb);
         more[0]["weight"] = json!(5);
         more
@@ -121,8 +123,8 @@ fn setups(world: &World) -> Vec<Setup> {
     let (scoring, binding) = (and("prioritize"), and("bind"));
     vec![
         setup("without an extender", Wire::Loopback, &[], &json!([])),
-        setup("20 names an answer", Wire::Loopback, &[], &beside),
-        setup("full answers", Wire::Loopback, all, &beside),
+        setup("20 names an answer", Wire::Loopback, &[], &loopback),
+        setup("full answers", Wire::Loopback, all, &loopback),
         setup("20 names an answer, binding", Wire::Loopback, &["--bind"], &binding),
         setup("full answers, prioritize asked too", Wire::Loopback, all, &scoring),
         setup(
@@ -134,18 +136,18 @@ fn setups(world: &World) -> Vec<Setup> {
     ]
 }
 
-/// Who shares the machine.
+/// The processes whose CPU time is measured.
 const SPENDERS: [&str; 4] = ["apportion", "kube-scheduler", "kube-apiserver", "etcd"];
 
-/// What came of one run.
+/// The result of one run.
 struct Turn {
-    /// Pods bound in a second.
+    /// Pods bound per second.
     rate: f64,
-    /// Milliseconds of CPU for each pod, in the order of [`SPENDERS`].
+    /// CPU milliseconds per pod, in the order of [`SPENDERS`].
     cpu: Vec<f64>,
 }
 
-/// Has a scheduler bind pods that finds all of them waiting.
+/// Starts a scheduler when all pods are waiting, and measures until all are bound.
 async fn run(world: &World, extenders: &Value) -> Turn {
     world.plane.stop_scheduler();
     let pods: Api<Pod> = world.cluster.pods(NAMESPACE);

@@ -1,4 +1,4 @@
-//! What is done to pods after they were made goes past the webhook.
+//! Changes to existing pods pass the webhook unchanged.
 
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ pub(crate) async fn eviction(world: &World) {
     world.cluster.clear(namespace).await;
 }
 
-/// Another scheduler binds: `pods/binding` is not ours.
+/// Another scheduler binds a pod through `pods/binding`.
 pub(crate) async fn binding(world: &World) {
     let namespace = "binding-e2e";
     world.cluster.governed(namespace, "development").await;

@@ -1,4 +1,4 @@
-//! The verbs that look at a cluster, run as a user runs them: by a kubeconfig, with an exit status.
+//! Runs commands that read a live cluster, as a user does.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ pub(crate) struct Verbs {
     config: PathBuf,
 }
 
-/// What a verb printed, and how it ended.
+/// The output and exit status of a command.
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) status: Option<i32>,
@@ -20,14 +20,14 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// That of a verb that has to end so, and to complain of nothing.
+    /// Asserts the exit status, and that stderr is empty.
     #[track_caller]
     pub(crate) fn with(self, status: i32) -> Self {
         assert_eq!((self.status, &*self.err), (Some(status), ""), "{}", self.out);
         self
     }
 
-    /// What a verb complains of that can not do its work: one line, and nothing where results go.
+    /// Asserts that the command failed with one line on stderr and no output, and returns the line.
     #[track_caller]
     pub(crate) fn complaint(self) -> String {
         assert_eq!((self.status, &*self.out), (Some(2), ""), "{}", self.err);
@@ -69,7 +69,7 @@ impl Verbs {
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let write = async move {
-            // A verb that finds a mistake does not read on.
+            // Writing fails if the command exits before it reads.
             let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await;
         };
         let (output, ()) = tokio::join!(child.wait_with_output(), write);
@@ -82,7 +82,7 @@ impl Verbs {
     }
 }
 
-/// A directory with the policies that ship, and one more or another.
+/// A directory with the shipped policies and one added or replaced.
 pub(crate) fn policies_with(file: &str, text: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for shipped in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")).unwrap() {

@@ -1,4 +1,4 @@
-//! Pods that controllers make, and pods of more than one container.
+//! Pods of controllers, and pods with several containers.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, asks, until};
 use crate::policies::right_nodes;
 use crate::world::{World, gpus, spec};
 
-/// All on nodes where this policy's pods may be.
+/// Asserts that all pods are on nodes that their policy allows.
 pub(crate) fn all_right(pods: &[Value], policy: &str) {
     let right: BTreeSet<&str> = right_nodes(policy).iter().copied().collect();
     for (node, _) in Cluster::nodes_of(pods) {
@@ -98,7 +98,7 @@ spec: {{completions: 4, parallelism: 2, template: {{spec: {spec}}}}}
     world.cluster.clear("job-e2e").await;
 }
 
-/// An init container and a sidecar are rewritten with the rest; a container without a GPU is left as it is.
+/// Init containers and sidecars are rewritten too; a container without GPUs is not.
 pub(crate) async fn sidecar_and_init_container(world: &World) {
     world.cluster.governed("sidecar-e2e", "multi-tenant").await;
     let manifest = "apiVersion: v1
@@ -121,7 +121,7 @@ spec:
     world.cluster.clear("sidecar-e2e").await;
 }
 
-/// The name is made after admission: nothing may depend on it.
+/// The name is generated after admission, so nothing may depend on it.
 pub(crate) async fn generate_name(world: &World) {
     world.cluster.governed("generated-e2e", "development").await;
     let manifest = format!(
@@ -140,7 +140,8 @@ spec: {}
     world.cluster.clear("generated-e2e").await;
 }
 
-/// Dry runs get the whole answer and take nothing: after eight of them the eight devices of `a30-1` are still free.
+/// Dry runs get the full answer and take nothing: after eight of them, the eight devices of `a30-1`
+/// are still free.
 pub(crate) async fn dry_run(world: &World) {
     world.cluster.governed("dry-run-e2e", "inference").await;
     let a30 = "{nvidia.com/gpu.product: NVIDIA-A30}";

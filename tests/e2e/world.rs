@@ -1,4 +1,4 @@
-//! A control plane with the example cluster, Apportion registered, and a scheduler that asks it.
+//! A control plane with the example cluster, and Apportion as its webhook and scheduler extender.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::control_plane::ControlPlane;
 use crate::kubectl::Kubectl;
 use crate::kubelet::Kubelet;
 
-/// Longest time of one scenario.
+/// The timeout of a scenario.
 const LIMIT: Duration = Duration::from_mins(3);
 
-/// All that a scenario can touch.
+/// Everything that a scenario uses.
 pub(crate) struct World {
     pub(crate) kubelet: Kubelet,
     pub(crate) apportion: Apportion,
@@ -62,7 +62,7 @@ impl World {
     }
 }
 
-/// Everything of `deploy/manifests`, as the documentation says it. The Deployments' pods run as `apportion.rs` runs them.
+/// Applies `deploy/manifests` as documented. `apportion.rs` runs the pods of the Deployments.
 async fn install(kubectl: &Kubectl) {
     kubectl
         .run(&["apply", "--server-side", "-f", "deploy/manifests/crds.yaml"])
@@ -79,7 +79,7 @@ async fn install(kubectl: &Kubectl) {
     }
 }
 
-/// Runs scenarios one after the other in one world; one that fails does not keep the next from running.
+/// Runs scenarios one after the other. A failing one does not stop the next.
 pub(crate) struct Run {
     only: Option<String>,
     passed: usize,
@@ -95,12 +95,13 @@ impl Run {
         }
     }
 
-    /// Runs one, and says how long it took. `APPORTION_E2E=words` runs those alone whose names hold the words.
+    /// Runs a scenario and prints how long it took. `APPORTION_E2E=words` runs only those whose
+    /// names contain the words.
     pub(crate) fn scenario(&mut self, name: &'static str, what: impl Future<Output = ()>) -> impl Future<Output = ()> {
         self.scenario_within(LIMIT, name, what)
     }
 
-    /// The same for one that takes its time.
+    /// The same with another timeout.
     pub(crate) async fn scenario_within(
         &mut self,
         limit: Duration,
@@ -130,14 +131,14 @@ impl Run {
         println!("{verdict:<4}  {:>5.1}s  {name}", start.elapsed().as_secs_f64());
     }
 
-    /// The verdict on all of them.
+    /// Fails if a scenario failed.
     pub(crate) fn end(self) {
         println!("{} scenarios passed, {} failed", self.passed, self.failed.len());
         assert!(self.failed.is_empty(), "failed: {}", self.failed.join("; "));
     }
 }
 
-/// A pod of one container, with the toleration that pods with GPUs need on the nodes of the example.
+/// A pod with one container and the toleration for GPU nodes of the example.
 pub(crate) fn pod(namespace: &str, name: &str, container: &str) -> String {
     pod_with(namespace, name, container, "{}")
 }
@@ -164,7 +165,7 @@ pub(crate) fn spec(container: &str, selector: &str) -> String {
     )
 }
 
-/// A container that asks for `count` of `nvidia.com/gpu`.
+/// A container that requests `nvidia.com/gpu`.
 pub(crate) fn gpus(count: u32) -> String {
     format!("{{resources: {{limits: {{nvidia.com/gpu: {count}}}}}}}")
 }

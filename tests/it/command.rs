@@ -1,4 +1,4 @@
-//! The real binary, run from the root of the repository.
+//! Runs the real binary from the root of the repository.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::Write as _;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 pub(crate) const CLUSTER: &str = "examples/cluster/cluster.json";
 
-/// What a run printed, and how it ended.
+/// The output and exit status of a run.
 pub(crate) struct Run {
     pub(crate) status: i32,
     pub(crate) stdout: String,
@@ -14,7 +14,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// All of it, for a snapshot.
+    /// Output and exit status as one text, for snapshots.
     pub(crate) fn shown(&self) -> String {
         let stderr = match self.stderr.as_str() {
             "" => String::new(),
@@ -34,7 +34,7 @@ pub(crate) fn apportion_reading(stdin: &str, args: &[&str]) -> Run {
     let mut child = Command::new(env!("CARGO_BIN_EXE_apportion"))
         .args(args)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        // What the developer has set must not decide.
+        // The developer's settings must not matter.
         .env_remove("APPORTION_POLICIES")
         .env("KUBECONFIG", "/absent/kubeconfig")
         .env_remove("KUBERNETES_SERVICE_HOST")
@@ -46,7 +46,7 @@ pub(crate) fn apportion_reading(stdin: &str, args: &[&str]) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A verb that ends before it reads closes the pipe; that is its right.
+    // Writing fails if the program exits before it reads.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let done = child.wait_with_output().unwrap();
     Run {

@@ -1,10 +1,10 @@
-//! What the API server refuses of a policy, the reader of files refuses too, and the other way round.
+//! Policy files and the CRD accept and refuse the same policies.
 
 use apportion_core::policy::parse::parse;
 use serde_json::{Value, json};
 
 #[test]
-fn files_are_read_as_the_resource_is() {
+fn files_and_the_crd_accept_the_same_policies() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/crd_cases.yaml");
     let text = std::fs::read_to_string(path).unwrap();
     let cases: Vec<Value> = serde_saphyr::from_str(&text).unwrap();
@@ -18,7 +18,7 @@ fn files_are_read_as_the_resource_is() {
         if !case["spec"].is_null() {
             document["spec"] = case["spec"].clone();
         }
-        // JSON is YAML.
+        // JSON is valid YAML.
         let read = parse("p.yaml", &document.to_string());
         let expected = case["refused"].is_null();
         refused += u32::from(!expected);

@@ -1,4 +1,5 @@
-//! Evictions of our own: from a filter call that found no node to the calls that the API server would get.
+//! Preemption by Apportion: from a filter call without a node that fits to the calls to the API
+//! server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,28 +11,29 @@ use apportion::service::evict::{Evictions, Evictor};
 use apportion::service::{App, Metrics, Settings, State};
 use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::{Ledger, PodEntry, PodRecord};
+use apportion_testing::{set, t4_renamed};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::fixtures::{World, args, ledger, on, pod, policies, t4, with};
+use super::fixtures::{World, args, ledger, on, pod, policies};
 
 const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
     ("lab", &[("apportion.dev/policy", "lab")]),
     ("apart", &[("apportion.dev/policy", "apart")]),
 ];
 
-/// An API server that writes down what it is asked.
+/// A fake API server that records calls.
 #[derive(Debug, Default)]
-struct Scribe {
+struct RecordingEvictor {
     calls: Mutex<Vec<String>>,
-    /// Whether the pod has got a node meanwhile.
+    /// Whether the pod has been bound in the meantime.
     placed: AtomicBool,
-    /// Whom a disruption budget protects.
+    /// The pod that a disruption budget protects.
     protected: Mutex<Option<&'static str>>,
 }
 
-impl Scribe {
+impl RecordingEvictor {
     fn write(&self, call: String) {
         self.calls.lock().unwrap().push(call);
     }
@@ -41,7 +43,7 @@ impl Scribe {
     }
 }
 
-impl Evictor for Scribe {
+impl Evictor for RecordingEvictor {
     fn is_waiting<'e>(&'e self, wish: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, String>> {
         self.write(format!("look {}", wish.pod));
         let waits = !self.placed.load(Ordering::Relaxed);
@@ -67,22 +69,22 @@ impl Evictor for Scribe {
 }
 
 fn shares(namespace: &str, name: &str, priority: i32) -> Value {
-    let pod = with(pod(&[("gpu.shared", "1")]), "/metadata/namespace", json!(namespace));
-    let pod = with(pod, "/metadata/uid", json!(format!("uid-{name}")));
-    let pod = with(pod, "/metadata/name", json!(name));
-    with(pod, "/spec/priority", json!(priority))
+    let pod = set(pod(&[("gpu.shared", "1")]), "/metadata/namespace", json!(namespace));
+    let pod = set(pod, "/metadata/uid", json!(format!("uid-{name}")));
+    let pod = set(pod, "/metadata/name", json!(name));
+    set(pod, "/spec/priority", json!(priority))
 }
 
-struct Bench {
+struct Setup {
     app: Arc<App>,
-    scribe: Arc<Scribe>,
+    evictor: Arc<RecordingEvictor>,
     wanted: Arc<AtomicBool>,
-    _seat: watch::Sender<Option<Duration>>,
+    _leader: watch::Sender<Option<Duration>>,
 }
 
-impl Bench {
-    /// A node with two pods of a laboratory; pod `apart/p` waits.
-    fn new(has_seat: bool) -> Self {
+impl Setup {
+    /// A node with two pods of namespace `lab`; pod `apart/p` waits.
+    fn new(is_leader: bool) -> Self {
         let policies = policies([
             ("lab", "{strategies: [{strategy: time-slicing}]}"),
             (
@@ -91,8 +93,8 @@ impl Bench {
             ),
         ]);
         let there = [on(shares("lab", "x", 0), "a"), on(shares("lab", "y", 5), "a")];
-        let mut ledger: Ledger = ledger(&[t4("time-slicing", true).named("a")], &there, NAMESPACES);
-        let waiting = serde_json::from_str(&Self::pod().to_string()).map(|pod| PodRecord::from_pod(&pod));
+        let mut ledger: Ledger = ledger(&[t4_renamed("time-slicing").named("a")], &there, NAMESPACES);
+        let waiting = serde_json::from_str(&Self::pod().to_string()).map(|pod| PodRecord::of(&pod));
         ledger.put_pod("apart/p", waiting.unwrap());
         let world = World::new(policies, ledger);
         let state = State {
@@ -103,21 +105,21 @@ impl Bench {
         let app = Arc::new(App::new(state, Settings::default(), Arc::new(Metrics::default())));
         let (evictions, wished) = Evictions::new();
         app.evict_through(evictions.clone());
-        let scribe = Arc::new(Scribe::default());
+        let evictor = Arc::new(RecordingEvictor::default());
         let hour = Duration::from_hours(1);
-        let (seat, until) = watch::channel(has_seat.then_some(hour));
+        let (leader, until) = watch::channel(is_leader.then_some(hour));
         let wanted = Arc::new(AtomicBool::new(false));
-        let ours = BindLeadership {
+        let leadership = BindLeadership {
             until,
             wanted: Arc::clone(&wanted),
         };
-        let evictor: Arc<dyn Evictor> = Arc::<Scribe>::clone(&scribe);
-        tokio::spawn(evictions.fulfil(Arc::clone(&app), evictor, ours, wished));
-        Bench {
+        let through: Arc<dyn Evictor> = Arc::<RecordingEvictor>::clone(&evictor);
+        tokio::spawn(evictions.fulfil(Arc::clone(&app), through, leadership, wished));
+        Setup {
             app,
-            scribe,
+            evictor,
             wanted,
-            _seat: seat,
+            _leader: leader,
         }
     }
 
@@ -125,7 +127,7 @@ impl Bench {
         shares("apart", "p", 9)
     }
 
-    /// What is asked of the API server after a filter call: so many calls as are expected, or more.
+    /// Filters, then checks the calls to the API server.
     async fn filter(&self, pod: &Value, expected: &[&str]) {
         let answer = self.app.filter(args("apart", pod, &["a"]).to_string().as_bytes());
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -133,13 +135,13 @@ impl Bench {
         assert_eq!(
             answer["FailedNodes"],
             json!({}),
-            "A.5 the scheduler would find nobody to evict"
+            "the scheduler must not preempt itself"
         );
         let (mut calls, end) = (Vec::new(), Instant::now() + Duration::from_secs(20));
-        // What is not to come is waited for as long as it would take, and somewhat longer.
+        // Waits long enough to see calls that should not come.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         loop {
-            calls.append(&mut self.scribe.take());
+            calls.append(&mut self.evictor.take());
             if calls.len() >= expected.len() || Instant::now() > end {
                 break;
             }
@@ -155,8 +157,8 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn all_are_asked_about_before_one_is_evicted() {
-    let bench = Bench::new(true);
+async fn every_eviction_is_dry_run_before_the_first_one() {
+    let setup = Setup::new(true);
     let expected = [
         "look apart/p",
         "rehearse lab/y",
@@ -165,49 +167,46 @@ async fn all_are_asked_about_before_one_is_evicted() {
         "evict lab/x",
         "tell apart/p of 2",
     ];
-    bench.filter(&Bench::pod(), &expected).await;
-    assert_eq!(bench.kept(), ["a"]);
-    let metrics = bench.app.metrics();
+    setup.filter(&Setup::pod(), &expected).await;
+    assert_eq!(setup.kept(), ["a"]);
+    let metrics = setup.app.metrics();
     assert!(
         metrics.contains("apportion_evictions_total{result=\"evicted\"} 2"),
         "{metrics}"
     );
-    // The room is kept, and nobody is evicted twice for it.
-    bench.filter(&Bench::pod(), &[]).await;
+    // The node is reserved, and nothing is evicted twice.
+    setup.filter(&Setup::pod(), &[]).await;
 }
 
 #[tokio::test]
-async fn who_is_protected_saves_the_others() {
-    let bench = Bench::new(true);
-    *bench.scribe.protected.lock().unwrap() = Some("x");
+async fn a_disruption_budget_stops_all_evictions() {
+    let setup = Setup::new(true);
+    *setup.evictor.protected.lock().unwrap() = Some("x");
     let expected = ["look apart/p", "rehearse lab/y", "rehearse lab/x"];
-    bench.filter(&Bench::pod(), &expected).await;
-    assert_eq!(bench.kept(), [""; 0], "nobody waits for that room");
-    // The node is left alone for a while.
-    bench.filter(&Bench::pod(), &[]).await;
+    setup.filter(&Setup::pod(), &expected).await;
+    assert_eq!(setup.kept(), [""; 0], "nothing is reserved");
+    // The node is not tried again for a while.
+    setup.filter(&Setup::pod(), &[]).await;
 }
 
 #[tokio::test]
-async fn nobody_is_evicted_in_vain() {
-    let bench = Bench::new(true);
-    bench.scribe.placed.store(true, Ordering::Relaxed);
-    bench.filter(&Bench::pod(), &["look apart/p"]).await;
-    let another = with(Bench::pod(), "/metadata/uid", json!("uid-other"));
-    bench.scribe.placed.store(false, Ordering::Relaxed);
-    // The pod of that UID is not the one that waits.
-    bench.filter(&another, &["look apart/p"]).await;
-    let never = with(Bench::pod(), "/spec/preemptionPolicy", json!("Never"));
-    bench.filter(&never, &[]).await;
-    assert_eq!(bench.kept(), [""; 0]);
+async fn no_pod_is_evicted_if_the_pod_has_a_node_or_changed() {
+    let setup = Setup::new(true);
+    setup.evictor.placed.store(true, Ordering::Relaxed);
+    setup.filter(&Setup::pod(), &["look apart/p"]).await;
+    let another = set(Setup::pod(), "/metadata/uid", json!("uid-other"));
+    setup.evictor.placed.store(false, Ordering::Relaxed);
+    // The waiting pod has another UID.
+    setup.filter(&another, &["look apart/p"]).await;
+    let never = set(Setup::pod(), "/spec/preemptionPolicy", json!("Never"));
+    setup.filter(&never, &[]).await;
+    assert_eq!(setup.kept(), [""; 0]);
 }
 
 #[tokio::test]
-async fn without_the_seat_nobody_is_evicted() {
-    let bench = Bench::new(false);
-    bench.filter(&Bench::pod(), &[]).await;
-    assert!(
-        bench.wanted.load(Ordering::Relaxed),
-        "another replica is asked to hand over"
-    );
-    assert_eq!(bench.kept(), [""; 0]);
+async fn only_the_leader_evicts() {
+    let setup = Setup::new(false);
+    setup.filter(&Setup::pod(), &[]).await;
+    assert!(setup.wanted.load(Ordering::Relaxed), "the leader is asked to hand over");
+    assert_eq!(setup.kept(), [""; 0]);
 }

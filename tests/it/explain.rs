@@ -41,25 +41,25 @@ fn a_cron_job_is_explained_by_its_template() {
 }
 
 #[test]
-fn a_pod_that_nobody_governs_passes() {
+fn an_ungoverned_pod_is_unchanged() {
     insta::assert_snapshot!(explain("examples/pods/ungoverned-legacy.yaml", &[]).shown());
 }
 
 #[test]
-fn unknown_fields_survive() {
+fn unknown_fields_are_kept() {
     insta::assert_snapshot!(explain("examples/pods/tenant-sidecar.yaml", &[]).shown());
 }
 
 #[test]
-fn every_reason_that_a_node_has_is_told() {
+fn every_reason_against_a_node_is_listed() {
     insta::assert_snapshot!(explain("examples/pods/training-eight-gpus.yaml", &[]).shown());
 }
 
 #[test]
-fn json_says_the_same() {
+fn json_output_matches_its_snapshots() {
     for (name, file) in [
-        ("json_of_a_grant", "examples/pods/inference-pinned-t4.yaml"),
-        ("json_of_a_denial", "examples/pods/tenant-two-profiles.yaml"),
+        ("json_of_a_rewritten_pod", "examples/pods/inference-pinned-t4.yaml"),
+        ("json_of_a_denied_pod", "examples/pods/tenant-two-profiles.yaml"),
     ] {
         let run = explain(file, &["--output", "json"]);
         let admitted = reports(&run)[0]["outcome"]["admitted"].as_bool().unwrap();
@@ -68,7 +68,7 @@ fn json_says_the_same() {
     }
 }
 
-/// The keys of our own structures: those of maps by resource name, and of what a patch writes, are somebody else's.
+/// The keys of our own structures. Keys of maps by resource name and keys in patches are not ours.
 fn keys(value: &Value, into: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -85,7 +85,7 @@ fn keys(value: &Value, into: &mut Vec<String>) {
 }
 
 #[test]
-fn every_key_of_the_json_is_documented() {
+fn every_json_key_is_documented() {
     let documented = fs::read_to_string("docs/output-json.md").unwrap();
     let mut found = Vec::new();
     for file in [
@@ -113,7 +113,7 @@ fn every_key_of_the_json_is_documented() {
 }
 
 #[test]
-fn every_example_is_explained_within_a_hundred_columns() {
+fn every_example_fits_in_100_columns() {
     for entry in fs::read_dir("examples/pods").unwrap() {
         let file = entry.unwrap().path().display().to_string();
         let run = explain(&file, &[]);
@@ -125,7 +125,7 @@ fn every_example_is_explained_within_a_hundred_columns() {
 }
 
 #[test]
-fn several_files_documents_and_lists_are_one_answer() {
+fn several_files_documents_and_lists_give_one_report() {
     let two = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n---\napiVersion: v1\nkind: List\nitems:\n- kind: Pod\n  metadata: {name: a, namespace: playground}\n  spec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 1}}}]}\n- kind: Pod\n  metadata: {name: b, namespace: kube-system}\n  spec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 1}}}]}\n";
     let run = explain_text(two, &["-f", "examples/pods/ungoverned-legacy.yaml", "--output", "json"]);
     let names: Vec<Value> = serde_json::from_str::<Vec<Value>>(&run.stdout)
@@ -149,7 +149,7 @@ fn several_files_documents_and_lists_are_one_answer() {
 }
 
 #[test]
-fn the_namespace_comes_from_the_flag_where_the_object_has_none() {
+fn the_namespace_flag_applies_to_objects_without_a_namespace() {
     let pod =
         "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 2}}}]}\n";
     let governed = |more: &[&str]| {
@@ -161,11 +161,11 @@ fn the_namespace_comes_from_the_flag_where_the_object_has_none() {
 }
 
 #[test]
-fn a_second_look_at_the_patched_pod_changes_nothing() {
+fn explaining_the_patched_pod_shows_no_change() {
     let file = "examples/pods/notebook-four-gpus.yaml";
     let report = reports(&explain(file, &["--output", "json"])).remove(0);
     let mut pod: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    // What the API server does before it asks: requests from limits.
+    // The API server sets requests from limits before it calls the webhook.
     let limits = pod["spec"]["containers"][0]["resources"]["limits"].clone();
     pod["spec"]["containers"][0]["resources"]["requests"] = limits;
     let patch: json_patch::Patch = serde_json::from_value(report["patch"].clone()).unwrap();
@@ -177,7 +177,7 @@ fn a_second_look_at_the_patched_pod_changes_nothing() {
 }
 
 #[test]
-fn a_mode_that_only_watches_says_what_would_be() {
+fn modes_warn_and_audit_show_what_enforcement_would_do() {
     let directory = tempfile::tempdir().unwrap();
     let policies = directory.path().display().to_string();
     for (mode, file, result) in [
@@ -205,13 +205,13 @@ fn a_mode_that_only_watches_says_what_would_be() {
             run.stdout
         );
         if mode == "Warn" {
-            insta::assert_snapshot!(format!("watched_{result}"), run.shown());
+            insta::assert_snapshot!(format!("mode_warn_{result}"), run.shown());
         }
     }
 }
 
 #[test]
-fn a_pod_that_no_node_can_ever_hold_is_a_finding() {
+fn a_pod_that_fits_no_node_is_a_finding() {
     let pod = "kind: Pod\nmetadata: {name: p, namespace: vision-train}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 9}}}]}\n";
     let run = explain_text(pod, &[]);
     assert_eq!(run.status, 1);
@@ -219,7 +219,7 @@ fn a_pod_that_no_node_can_ever_hold_is_a_finding() {
 }
 
 #[test]
-fn ways_to_gpus_that_a_policy_shuts_are_told() {
+fn gpu_bypasses_are_shown() {
     let pod = "kind: Pod\nmetadata: {name: p, namespace: acme}\nspec:\n  hostIPC: true\n  initContainers: [{name: warm}]\n  containers: [{name: c, envFrom: [{configMapRef: {name: s}}], resources: {limits: {nvidia.com/gpu: 1}}}]\n";
     let run = explain_text(pod, &["--output", "json"]);
     assert_eq!(run.status, 1);
@@ -247,18 +247,22 @@ fn ways_to_gpus_that_a_policy_shuts_are_told() {
 }
 
 #[test]
-fn a_count_that_can_not_be_read_is_named() {
+fn an_invalid_count_is_named() {
     let pod =
         "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 0.5}}}]}\n";
     let run = explain_text(pod, &["-n", "acme"]);
     assert_eq!(run.status, 1);
     insta::assert_snapshot!(run.shown());
-    assert_eq!(explain_text(pod, &["-n", "legacy"]).status, 0, "nobody's to judge");
+    assert_eq!(
+        explain_text(pod, &["-n", "legacy"]).status,
+        0,
+        "the pod is not governed"
+    );
 }
 
-/// Two ways to the same question: what the decision says of the way taken, and what the nodes say of the patched pod.
+/// The decision says whether shares are free; the list of nodes says where the patched pod fits.
 #[test]
-fn the_decision_and_the_nodes_agree() {
+fn the_decision_agrees_with_the_nodes_that_fit() {
     for entry in fs::read_dir("examples/pods").unwrap() {
         let file = entry.unwrap().path().display().to_string();
         for report in reports(&explain(&file, &["--output", "json"])) {
@@ -279,7 +283,7 @@ fn the_decision_and_the_nodes_agree() {
 }
 
 #[test]
-fn namespaces_and_policies_that_are_not_there_are_told() {
+fn missing_namespaces_and_policies_are_reported() {
     let pod =
         "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 1}}}]}\n";
     let run = explain_text(pod, &["-n", "playgruond"]);
@@ -307,7 +311,7 @@ fn namespaces_and_policies_that_are_not_there_are_told() {
 }
 
 #[test]
-fn colours_are_used_where_they_are_wanted() {
+fn color_depends_on_terminal_and_environment() {
     let file = "examples/pods/notebook-four-gpus.yaml";
     let plain = explain(file, &[]).stdout;
     assert!(!plain.contains('\x1b'));
@@ -321,7 +325,7 @@ fn colours_are_used_where_they_are_wanted() {
 }
 
 #[test]
-fn bad_input_is_told_with_its_remedy() {
+fn invalid_input_is_reported_with_a_fix() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = directory.path().join(name);

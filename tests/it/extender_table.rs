@@ -1,19 +1,22 @@
-//! What the extender answers, row by row: the traps of the scheduler's wire format, and which nodes can hold what.
+//! What the extender answers: which nodes can hold which pod, and the corner cases of the
+//! scheduler's wire format.
 
 use apportion_core::extender::{AnswerSize, prioritize};
-use apportion_core::policy::OnUnknown;
+use apportion_core::policy::governance::OnUnknown;
+use apportion_testing::{Naming, Node, a100, a100_mig_mixed, a100_mig_single, set, t4, t4_renamed};
 use serde_json::{Value, json};
 
-use super::fixtures::{Node, World, a100, a100_mixed, a100_single, args, on, pod, t4, with};
-use super::rows::{gpu, taken};
+use super::fixtures::{World, args, on, pod};
+use super::rows::{gpu, pod_on};
 
-/// The nodes that fit, and why the others do not: `a100 | t4-mps: gpu is shared by mps`.
-fn show(answer: &Value) -> String {
+/// The filter's answer in one line, such as `a100 | t4-mps: gpu is shared by mps`: the nodes that
+/// fit, and why the others do not.
+fn describe(answer: &Value) -> String {
     assert_eq!(answer["Error"], "");
     assert_eq!(
         answer["FailedNodes"],
         json!({}),
-        "A.5 preemption would fail with an error"
+        "preemption in the scheduler would fail on these"
     );
     let fit: Vec<&str> = answer["NodeNames"]
         .as_array()
@@ -28,10 +31,35 @@ fn show(answer: &Value) -> String {
     format!("{} | {}", fit.join(", "), failed.join("; "))
 }
 
+/// A pod, the cluster it comes to, and the nodes that the filter leaves.
+struct Row {
+    name: &'static str,
+    namespace: &'static str,
+    pod: Value,
+    nodes: Vec<Node>,
+    /// Pods on the nodes.
+    others: Vec<Value>,
+    /// See [`describe`].
+    expected: &'static str,
+}
+
+/// A training pod that requests eight GPUs.
+impl Default for Row {
+    fn default() -> Self {
+        Row {
+            name: "",
+            namespace: "training",
+            pod: gpu("8"),
+            nodes: Vec::new(),
+            others: Vec::new(),
+            expected: "",
+        }
+    }
+}
+
 #[test]
-fn which_nodes_can_hold_what() {
-    let sliced = || Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", false).named("t4-16");
-    let eight = || gpu("8");
+fn the_filter_leaves_nodes_that_can_hold_the_pod() {
+    let sliced = || Node::shared("Tesla-T4", (4, 4), 15360, "time-slicing", Naming::Same).named("t4-16");
     let paused = || a100().label("nvidia.com/mig.config.state", "pending");
     let stale = || {
         Node::new(
@@ -48,179 +76,158 @@ fn which_nodes_can_hold_what() {
             "gpu=0 gpu.shared=16",
         )
     };
-    let init = with(
+    let init = set(
         gpu("4"),
         "/spec/initContainers",
         json!([{"name": "i", "resources": {"limits": {"nvidia.com/gpu": "6"}}}]),
     );
     let declared = |memory: &str| {
-        with(
+        set(
             pod(&[("gpu.shared", "1")]),
             "/metadata/annotations/apportion.dev~1gpu-memory",
             json!(memory),
         )
     };
-    for (trap, namespace, pod, nodes, others, expected) in [
-        (
-            "A.7 a training pod for 8 is never sent to 4 GPUs cut into 16",
-            "training",
-            eight(),
-            vec![sliced()],
-            vec![],
-            " | t4-16: gpu is shared by time-slicing",
-        ),
-        (
-            "D.4 whole GPUs and MIG single have one resource name",
-            "training",
-            eight(),
-            vec![a100(), a100_single()],
-            vec![],
-            "a100 | a100-single: gpu is a MIG device",
-        ),
-        (
-            "what runs there is taken",
-            "training",
-            eight(),
-            vec![a100()],
-            vec![taken("a100", "gpu", "1")],
-            " | a100: 7 of 8 gpu free",
-        ),
-        (
-            "no eviction helps where the node never has so many",
-            "training",
-            gpu("10"),
-            vec![a100()],
-            vec![],
-            " | a100: 8 gpu in all, 10 needed",
-        ),
-        (
-            "C the busiest moment counts: init containers take turns with the others",
-            "training",
-            init,
-            vec![a100()],
-            vec![taken("a100", "gpu", "2")],
-            "a100 | ",
-        ),
-        (
-            "E.2 nodes that reconfigure MIG",
-            "training",
-            eight(),
-            vec![paused()],
-            vec![],
-            " | a100: MIG reconfiguration pending",
-        ),
-        (
-            "D.4 labels of whole GPUs, a plugin that cuts them",
-            "training",
-            eight(),
-            vec![stale()],
-            vec![],
-            " | stale: gpu not usable: labels contradict allocatable",
-        ),
-        (
-            "D.3 no labels at all",
-            "training",
-            eight(),
-            vec![unlabelled()],
-            vec![],
-            " | bare: gpu not usable: no GPU labels",
-        ),
-        (
-            "A.7 a resource that has gone stays as 0",
-            "training",
-            eight(),
-            vec![zero()],
-            vec![],
-            " | zero: no gpu",
-        ),
-        (
-            "D.2 an MPS share has its part of the memory",
-            "inference",
-            declared("4Gi"),
-            vec![t4("mps", true)],
-            vec![],
-            " | t4-mps: 3840Mi GPU memory a share, 4Gi needed",
-        ),
-        (
-            "and no more",
-            "inference",
-            declared("3840Mi"),
-            vec![t4("mps", true)],
-            vec![],
-            "t4-mps | ",
-        ),
-        (
-            "E.1 a profile that the policy does not list",
-            "multi-tenant",
-            pod(&[("mig-7g.80gb", "1")]),
-            vec![Node::mixed("NVIDIA-A100-SXM4-80GB", "7g.80gb", 8, 80000)],
-            vec![],
-            " | mixed: MIG profile 7g.80gb not allowed",
-        ),
-        (
-            "a product that the policy does not list",
-            "inference",
-            pod(&[("gpu.shared", "1")]),
-            vec![Node::shared("NVIDIA-L4", (1, 4), 23034, "mps", true)],
-            vec![],
-            " | shared: GPU product not allowed",
-        ),
-        (
-            "a tenant beside nobody",
-            "multi-tenant",
-            gpu("1"),
-            vec![a100(), t4("mps", false), a100_single()],
-            vec![],
-            "a100-single | a100: gpu is a whole GPU, not a share; t4-mps: gpu is shared by mps",
-        ),
-        (
-            "A.4 a pod without a GPU is not ours",
-            "training",
-            pod(&[]),
-            vec![sliced()],
-            vec![],
-            "t4-16 | ",
-        ),
-        (
-            "nor one in a namespace without a policy",
-            "kube-system",
-            eight(),
-            vec![sliced()],
-            vec![],
-            "t4-16 | ",
-        ),
-        (
-            "a demand that can not be read is not an empty one",
-            "training",
-            pod(&[("gpu", "1"), ("mig-huge", "0")]),
-            vec![sliced()],
-            vec![],
-            " | t4-16: spec.containers[0].resources.limits[nvidia.com/mig-huge]: `nvidia.com/mig-huge` names no MIG profile: `huge` is not a MIG profile; write one as NVIDIA does, such as 1g.10gb or 1g.10gb+me",
-        ),
-        (
-            "what is unreadable beside it hides no GPU that is taken",
-            "training",
-            eight(),
-            vec![a100()],
-            vec![on(pod(&[("gpu", "1"), ("mig-huge", "1")]), "a100")],
-            " | a100: 7 of 8 gpu free",
-        ),
+    for row in [
+        Row {
+            name: "a training pod for 8 GPUs is not sent to 4 GPUs with 16 shares",
+            nodes: vec![sliced()],
+            expected: " | t4-16: gpu is shared by time-slicing",
+            ..Row::default()
+        },
+        Row {
+            name: "whole GPUs and MIG single share a resource name; labels tell them apart",
+            nodes: vec![a100(), a100_mig_single()],
+            expected: "a100 | a100-single: gpu is a MIG device",
+            ..Row::default()
+        },
+        Row {
+            name: "GPUs of running pods are taken",
+            nodes: vec![a100()],
+            others: vec![pod_on("a100", "gpu", "1")],
+            expected: " | a100: 7 of 8 gpu free",
+            ..Row::default()
+        },
+        Row {
+            name: "a node that is too small says so, because eviction does not help",
+            pod: gpu("10"),
+            nodes: vec![a100()],
+            expected: " | a100: 8 gpu in all, 10 needed",
+            ..Row::default()
+        },
+        Row {
+            name: "the peak counts: init containers run before the others",
+            pod: init,
+            nodes: vec![a100()],
+            others: vec![pod_on("a100", "gpu", "2")],
+            expected: "a100 | ",
+            ..Row::default()
+        },
+        Row {
+            name: "a node that reconfigures MIG is left out",
+            nodes: vec![paused()],
+            expected: " | a100: MIG reconfiguration pending",
+            ..Row::default()
+        },
+        Row {
+            name: "labels of whole GPUs contradict a plugin that shares them",
+            nodes: vec![stale()],
+            expected: " | stale: gpu not usable: labels contradict allocatable",
+            ..Row::default()
+        },
+        Row {
+            name: "a node without GPU labels is left out",
+            nodes: vec![unlabelled()],
+            expected: " | bare: gpu not usable: no GPU labels",
+            ..Row::default()
+        },
+        Row {
+            name: "a resource that the plugin removed stays in allocatable as 0",
+            nodes: vec![zero()],
+            expected: " | zero: no gpu",
+            ..Row::default()
+        },
+        Row {
+            name: "an MPS share has its fraction of the GPU memory",
+            namespace: "inference",
+            pod: declared("4Gi"),
+            nodes: vec![t4_renamed("mps")],
+            expected: " | t4-mps: 3840Mi GPU memory a share, 4Gi needed",
+            ..Row::default()
+        },
+        Row {
+            name: "an MPS share has exactly its fraction of the GPU memory",
+            namespace: "inference",
+            pod: declared("3840Mi"),
+            nodes: vec![t4_renamed("mps")],
+            expected: "t4-mps | ",
+            ..Row::default()
+        },
+        Row {
+            name: "a MIG profile that the policy does not list is left out",
+            namespace: "multi-tenant",
+            pod: pod(&[("mig-7g.80gb", "1")]),
+            nodes: vec![Node::mig_mixed("NVIDIA-A100-SXM4-80GB", "7g.80gb", 8, 80000)],
+            expected: " | mixed: MIG profile 7g.80gb not allowed",
+            ..Row::default()
+        },
+        Row {
+            name: "a product that the policy does not list is left out",
+            namespace: "inference",
+            pod: pod(&[("gpu.shared", "1")]),
+            nodes: vec![Node::shared("NVIDIA-L4", (1, 4), 23034, "mps", Naming::Renamed)],
+            expected: " | shared: GPU product not allowed",
+            ..Row::default()
+        },
+        Row {
+            name: "a tenant gets a MIG device only",
+            namespace: "multi-tenant",
+            pod: gpu("1"),
+            nodes: vec![a100(), t4("mps"), a100_mig_single()],
+            expected: "a100-single | a100: gpu is a whole GPU, not a share; t4-mps: gpu is shared by mps",
+            ..Row::default()
+        },
+        Row {
+            name: "a pod without GPUs passes",
+            pod: pod(&[]),
+            nodes: vec![sliced()],
+            expected: "t4-16 | ",
+            ..Row::default()
+        },
+        Row {
+            name: "a pod in a namespace without a policy passes",
+            namespace: "kube-system",
+            nodes: vec![sliced()],
+            expected: "t4-16 | ",
+            ..Row::default()
+        },
+        Row {
+            name: "an invalid request is refused, not treated as empty",
+            pod: pod(&[("gpu", "1"), ("mig-huge", "0")]),
+            nodes: vec![sliced()],
+            expected: " | t4-16: spec.containers[0].resources.limits[nvidia.com/mig-huge]: `nvidia.com/mig-huge` names no MIG profile: `huge` is not a MIG profile; write one as NVIDIA does, such as 1g.10gb or 1g.10gb+me",
+            ..Row::default()
+        },
+        Row {
+            name: "an invalid resource of a running pod does not hide its valid ones",
+            nodes: vec![a100()],
+            others: vec![on(pod(&[("gpu", "1"), ("mig-huge", "1")]), "a100")],
+            expected: " | a100: 7 of 8 gpu free",
+            ..Row::default()
+        },
     ] {
-        let world = World::shipped(&nodes, &others);
-        let names: Vec<&str> = nodes.iter().map(|node| &*node.name).collect();
-        let question = args(namespace, &pod, &names);
-        let answer = world.filter(&question, AnswerSize::All);
-        assert_eq!(show(&answer), expected, "{trap}");
-        assert_eq!(
-            world.filter(&question, AnswerSize::All),
-            answer,
-            "A.4 two calls in one cycle are normal: {trap}"
-        );
+        let world = World::shipped(&row.nodes, &row.others);
+        let names: Vec<&str> = row.nodes.iter().map(|node| &*node.name).collect();
+        let args = args(row.namespace, &row.pod, &names);
+        let answer = world.filter(&args, AnswerSize::All);
+        assert_eq!(describe(&answer), row.expected, "{}", row.name);
+        // The scheduler may call twice in one cycle.
+        assert_eq!(world.filter(&args, AnswerSize::All), answer, "{}", row.name);
     }
 }
 
 #[test]
-fn namespaces_and_policies_that_are_not_known() {
+fn an_unknown_namespace_is_refused_or_admitted_by_setting() {
     let mut world = World::shipped(&[a100()], &[]);
     for (on_unknown, expected) in [
         (OnUnknown::Refuse, " | a100: namespace new not known to apportion yet"),
@@ -228,14 +235,14 @@ fn namespaces_and_policies_that_are_not_known() {
     ] {
         world.on_unknown = on_unknown;
         assert_eq!(
-            show(&world.filter(&args("new", &gpu("1"), &["a100"]), AnswerSize::All)),
+            describe(&world.filter(&args("new", &gpu("1"), &["a100"]), AnswerSize::All)),
             expected
         );
     }
 }
 
 #[test]
-fn nulls_of_the_wire_format() {
+fn null_and_empty_lists_are_told_apart_on_the_wire() {
     let world = World::shipped(&[a100()], &[]);
     let ask = |nodes: Value, names: Value| {
         world.filter(
@@ -243,20 +250,20 @@ fn nulls_of_the_wire_format() {
             AnswerSize::All,
         )
     };
-    for (trap, names, expected) in [
+    for (name, names, expected) in [
         (
-            "A.5 no node is a list without any: null would reject all, without a word",
+            "no node is an empty list: null would reject all nodes silently",
             json!([]),
             json!([]),
         ),
-        ("A.1 unknown nodes are refused, not named", json!(["new"]), json!([])),
-        ("known ones are named", json!(["a100"]), json!(["a100"])),
+        ("unknown nodes are left out", json!(["new"]), json!([])),
+        ("known nodes are returned", json!(["a100"]), json!(["a100"])),
     ] {
         let answer = ask(json!(null), names);
         assert_eq!(
             (&answer["NodeNames"], &answer["Nodes"], &answer["Error"]),
             (&expected, &json!(null), &json!("")),
-            "{trap}"
+            "{name}"
         );
     }
     assert_eq!(
@@ -264,11 +271,8 @@ fn nulls_of_the_wire_format() {
         "not known to apportion yet"
     );
 
-    // nodeCacheCapable: false. What fits goes back byte for byte, with fields that are not ours.
-    let (fits, other) = (
-        with(a100().to_json(), "/x", json!({"y": 1.50})),
-        t4("mps", false).to_json(),
-    );
+    // nodeCacheCapable: false. Nodes that fit are returned as they came, with unknown fields.
+    let (fits, other) = (set(a100().to_json(), "/x", json!({"y": 1.50})), t4("mps").to_json());
     let answer = ask(json!({"metadata": {}, "items": [fits, other]}), json!(null));
     assert_eq!(answer["Nodes"], json!({"metadata": {}, "items": [fits]}));
     assert_eq!((&answer["NodeNames"], &answer["Error"]), (&json!(null), &json!("")));
@@ -289,55 +293,55 @@ fn nulls_of_the_wire_format() {
 }
 
 #[test]
-fn a_short_answer_is_the_best_of_the_long_one() {
+fn a_limited_answer_holds_the_best_nodes() {
     let mut nodes: Vec<Node> = (0..30u64).map(|n| a100().named(format!("n{n:02}"))).collect();
     let others: Vec<Value> = [7, 11, 23, 29]
         .iter()
-        .map(|n| taken(&format!("n{n:02}"), "gpu", "4"))
+        .map(|n| pod_on(&format!("n{n:02}"), "gpu", "4"))
         .collect();
-    nodes[29] = nodes[29].clone().tainted("PreferNoSchedule");
+    nodes[29] = nodes[29].clone().taint("PreferNoSchedule");
     let world = World::shipped(&nodes, &others);
     let fit = |pod: &Value, size| world.filter_names("training", pod, &nodes, size);
     let (two, busy) = (gpu("2"), ["n07", "n11", "n23"]);
     assert_eq!(fit(&two, AnswerSize::All).len(), 30);
-    assert_eq!(
-        fit(&two, AnswerSize::default()),
-        busy,
-        "whole GPUs go where they leave the fewest behind"
-    );
+    assert_eq!(fit(&two, AnswerSize::default()), busy, "whole GPUs are placed best-fit");
     assert_eq!(fit(&two, AnswerSize::Best(2)), busy[..2]);
     assert_eq!(
         fit(&gpu("5"), AnswerSize::default()).len(),
         20,
-        "of equals the first that were asked about"
+        "of equal nodes, the first ones of the request"
     );
     assert_eq!(
         fit(&gpu("5"), AnswerSize::Best(99)).len(),
         26,
-        "the one that is to be spared comes last"
+        "a node with a PreferNoSchedule taint comes last"
     );
 
-    let tolerant = with(two.clone(), "/spec/tolerations", json!([{"operator": "Exists"}]));
+    let tolerant = set(two.clone(), "/spec/tolerations", json!([{"operator": "Exists"}]));
     assert_eq!(fit(&tolerant, AnswerSize::default()), ["n07", "n11", "n23", "n29"]);
     let picky = json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]);
-    let picky = with(two, "/spec/topologySpreadConstraints", picky);
+    let picky = set(two, "/spec/topologySpreadConstraints", picky);
     let choice = fit(&picky, AnswerSize::default());
     assert_eq!((choice.len(), &choice[..3]), (20, &busy.map(str::to_owned)[..]));
 
     let quiet = world.filter(&args("training", &gpu("5"), &["n00", "n07"]), AnswerSize::default());
-    assert_eq!(show(&quiet), "n00 | ", "reasons are for when nothing fits");
+    assert_eq!(describe(&quiet), "n00 | ", "reasons are sent only if no node fits");
     let last = world.filter(&args("training", &gpu("4"), &["n29"]), AnswerSize::default());
-    assert_eq!(show(&last), "n29 | ", "and is better than none");
+    assert_eq!(
+        describe(&last),
+        "n29 | ",
+        "a node with a PreferNoSchedule taint is better than none"
+    );
 }
 
 #[test]
-fn shares_are_packed() {
+fn shares_go_to_the_busiest_node() {
     let nodes = [
-        t4("time-slicing", true).named("busy"),
-        t4("time-slicing", true).named("idle"),
-        a100_mixed(),
+        t4_renamed("time-slicing").named("busy"),
+        t4_renamed("time-slicing").named("idle"),
+        a100_mig_mixed(),
     ];
-    let world = World::shipped(&nodes, &[taken("busy", "gpu.shared", "7")]);
+    let world = World::shipped(&nodes, &[pod_on("busy", "gpu.shared", "7")]);
     let text = args(
         "development",
         &pod(&[("gpu.shared", "1")]),
@@ -349,5 +353,5 @@ fn shares_are_packed() {
     })
     .unwrap();
     let expected = json!([{"Host": "idle", "Score": 1}, {"Host": "busy", "Score": 5}, {"Host": "a100-mixed", "Score": 0}, {"Host": "new", "Score": 0}]);
-    assert_eq!(scores, expected, "A.1 a bare list from 0 to 10");
+    assert_eq!(scores, expected, "a list of scores from 0 to 10");
 }

@@ -1,6 +1,7 @@
-//! Nodes, pods and policies by hand, and the way through the webhook and the extender that a request takes.
+//! Pods, policies and inventories for tests, and a world that answers the webhook's and the
+//! scheduler's requests.
 
-use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use apportion_core::admission;
 use apportion_core::admission::response::Rejection;
@@ -15,201 +16,46 @@ use apportion_core::inventory::{
 use apportion_core::k8s::Labels;
 use apportion_core::policy::OnUnknown;
 use apportion_core::policy::{PolicySet, parse};
+use apportion_testing::{Container, Node, Pod, Policy, set};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-/// A node: what feature discovery and the device plugin say of it.
-#[derive(Clone, Debug, Default)]
-pub struct Node {
-    pub name: String,
-    pub labels: BTreeMap<String, String>,
-    pub allocatable: BTreeMap<String, u64>,
-    pub taints: Vec<Value>,
-}
+/// A name and labels of a namespace.
+pub type NamespaceLabels<'t> = (&'t str, &'t [(&'t str, &'t str)]);
 
-impl Node {
-    /// `labels` as `gpu.count=8 gpu.replicas=1`, `allocatable` as `gpu=8`, both under `nvidia.com/`.
-    pub fn new(name: &str, labels: &str, allocatable: &str) -> Self {
-        let pairs = |text: &str| {
-            text.split_whitespace()
-                .map(|pair| pair.split_once('=').unwrap())
-                .map(|(key, value)| (format!("nvidia.com/{key}"), value.to_owned()))
-                .collect::<Vec<_>>()
-        };
-        let allocatable = pairs(allocatable)
-            .into_iter()
-            .map(|(key, count)| (key, count.parse().unwrap()));
-        Node {
-            name: name.to_owned(),
-            labels: pairs(labels).into_iter().collect(),
-            allocatable: allocatable.collect(),
-            taints: Vec::new(),
-        }
-    }
-
-    /// GPUs that nobody shares.
-    pub fn whole(product: &str, count: u64, memory: u64) -> Self {
-        let labels = format!(
-            "gpu.product={product} gpu.count={count} gpu.replicas=1 gpu.sharing-strategy=none gpu.memory={memory}"
-        );
-        Node::new("whole", &labels, &format!("gpu={count}"))
-    }
-
-    /// GPUs in shares by `strategy`, under `.shared` where the plugin renames.
-    pub fn shared(product: &str, (count, replicas): (u64, u64), memory: u64, strategy: &str, renamed: bool) -> Self {
-        let (suffix, resource) = if renamed {
-            ("", "gpu.shared")
-        } else {
-            ("-SHARED", "gpu")
-        };
-        let labels = format!(
-            "gpu.product={product}{suffix} gpu.count={count} gpu.replicas={replicas} gpu.sharing-strategy={strategy} gpu.memory={memory}"
-        );
-        Node::new("shared", &labels, &format!("{resource}={}", count * replicas))
-    }
-
-    /// MIG strategy `single`: `nvidia.com/gpu` is a MIG device.
-    pub fn single(product: &str, profile: &str, devices: u64, memory: u64) -> Self {
-        let labels = format!(
-            "gpu.product={product}-MIG-{profile} gpu.count={devices} gpu.replicas=1 gpu.sharing-strategy=none gpu.memory={memory} gpu.slices.gi=1 mig.strategy=single"
-        );
-        Node::new("single", &labels, &format!("gpu={devices}"))
-    }
-
-    /// MIG strategy `mixed` on all GPUs; `profile` as in a resource name.
-    pub fn mixed(product: &str, profile: &str, devices: u64, memory: u64) -> Self {
-        Node::new("mixed", &Node::whole_in_mig(product), "gpu=0").with_mig(product, profile, devices, memory)
-    }
-
-    fn whole_in_mig(product: &str) -> String {
-        format!(
-            "gpu.product={product} gpu.count=8 gpu.replicas=0 gpu.sharing-strategy=none gpu.memory=81920 mig.strategy=mixed"
-        )
-    }
-
-    /// MIG devices besides what the node has.
-    pub fn with_mig(self, product: &str, profile: &str, devices: u64, memory: u64) -> Self {
-        let key = format!("mig-{profile}");
-        let labels = format!(
-            "{key}.product={product}-MIG-{profile} {key}.count={devices} {key}.replicas=1 {key}.sharing-strategy=none {key}.memory={memory}"
-        );
-        self.and(Node::new("", &labels, &format!("{key}={devices}")))
-    }
-
-    /// Time slices of MIG devices.
-    pub fn mixed_in_slices(product: &str, profile: &str, (devices, replicas): (u64, u64), renamed: bool) -> Self {
-        let (suffix, share) = if renamed { ("", ".shared") } else { ("-SHARED", "") };
-        let key = format!("mig-{profile}");
-        let labels = format!(
-            "{key}.product={product}-MIG-{profile}{suffix} {key}.count={devices} {key}.replicas={replicas} {key}.sharing-strategy=time-slicing {key}.memory=9728"
-        );
-        Node::new("mixed", &Node::whole_in_mig(product), "gpu=0").and(Node::new(
-            "",
-            &labels,
-            &format!("{key}{share}={}", devices * replicas),
-        ))
-    }
-
-    fn and(mut self, other: Node) -> Self {
-        self.labels.extend(other.labels);
-        self.allocatable.extend(other.allocatable);
-        self
-    }
-
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// One more label, or another value; not under `nvidia.com/` alone.
-    pub fn label(mut self, key: &str, value: &str) -> Self {
-        self.labels.insert(key.to_owned(), value.to_owned());
-        self
-    }
-
-    /// One more taint, `mark` without a value.
-    pub fn tainted(mut self, effect: &str) -> Self {
-        self.taints.push(json!({"key": "mark", "effect": effect}));
-        self
-    }
-
-    /// The object that the API server has.
-    pub fn to_json(&self) -> Value {
-        let allocatable: BTreeMap<&String, String> = self.allocatable.iter().map(|(k, v)| (k, v.to_string())).collect();
-        json!({
-            "metadata": {"name": self.name, "labels": self.labels, "managedFields": [{"manager": "kubelet"}]},
-            "spec": {"taints": self.taints},
-            "status": {"allocatable": allocatable, "conditions": [{"type": "Ready", "status": "True"}]},
-        })
-    }
-}
-
-/// Eight A100 of 80 GB that nobody shares.
-pub fn a100() -> Node {
-    Node::whole("NVIDIA-A100-SXM4-80GB", 8, 81920).named("a100")
-}
-
-/// The same cut into 56 `1g.10gb` under MIG `mixed`.
-pub fn a100_mixed() -> Node {
-    Node::mixed("NVIDIA-A100-SXM4-80GB", "1g.10gb", 56, 9728).named("a100-mixed")
-}
-
-/// And under MIG `single`.
-pub fn a100_single() -> Node {
-    Node::single("NVIDIA-A100-SXM4-80GB", "1g.10gb", 56, 9728).named("a100-single")
-}
-
-/// Four T4, each cut into four; the name says how.
-pub fn t4(strategy: &str, renamed: bool) -> Node {
-    Node::shared("Tesla-T4", (4, 4), 15360, strategy, renamed).named(format!("t4-{strategy}"))
-}
-
-/// A pod with one container that asks for these GPU resources, in limits and requests as the API server sends it.
+/// A pod with one container that has these resources, without `nvidia.com/`.
 pub fn pod(resources: &[(&str, &str)]) -> Value {
-    let list: BTreeMap<String, &str> = resources.iter().map(|(k, v)| (format!("nvidia.com/{k}"), *v)).collect();
-    let container = json!({"name": "c", "image": "cuda", "resources": {"limits": list, "requests": list}});
-    json!({"metadata": {"name": "p"}, "spec": {"containers": [container]}})
+    let container = resources
+        .iter()
+        .fold(Container::new("c").set("/image", "cuda"), |container, (name, count)| {
+            container.resource(&format!("nvidia.com/{name}"), *count)
+        });
+    // The API server always sends `resources`.
+    let container = match resources {
+        [] => container.set("/resources", json!({"limits": {}, "requests": {}})),
+        _ => container,
+    };
+    Pod::new("p").container(container).into()
 }
 
-/// `pod` with another value at a JSON pointer; missing objects on the way are made.
-pub fn with(mut pod: Value, pointer: &str, value: Value) -> Value {
-    let mut at = &mut pod;
-    for key in pointer.split('/').skip(1).map(|key| key.replace("~1", "/")) {
-        at = match at {
-            Value::Array(list) => &mut list[key.parse::<usize>().unwrap()],
-            other => &mut other[key],
-        };
-    }
-    *at = value;
-    pod
-}
-
-/// `pod` bound to a node, or waiting where `node` is empty.
+/// The pod bound to a node, or waiting where `node` is empty.
 pub fn on(pod: Value, node: &str) -> Value {
-    with(pod, "/spec/nodeName", json!(node))
+    set(pod, "/spec/nodeName", node)
 }
 
-/// `pod` with required node affinity of these terms.
-pub fn with_terms(pod: Value, terms: Value) -> Value {
+/// The pod with these terms of required node affinity.
+pub fn with_node_affinity(pod: Value, terms: Value) -> Value {
     let required = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
-    with(pod, required, terms)
+    set(pod, required, terms)
 }
 
-/// Policies of this `spec` under these names.
+/// Policies by name and `spec`.
 pub fn policies<'t>(specs: impl IntoIterator<Item = (&'t str, &'t str)>) -> PolicySet {
-    let documents: Vec<String> = specs
-        .into_iter()
-        .map(|(name, spec)| {
-            format!(
-                "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {{name: {name}}}\nspec: {spec}\n"
-            )
-        })
-        .collect();
-    PolicySet::new(parse::parse("policies.yaml", &documents.join("---\n")).unwrap())
+    PolicySet::new(parse::parse("policies.yaml", &Policy::stream(specs)).unwrap())
 }
 
-/// The policies that ship.
-pub fn shipped() -> PolicySet {
+/// The policies in `policies/`.
+pub fn shipped_policies() -> PolicySet {
     let files = ["training", "multi-tenant", "development", "inference"].map(|name| {
         let path = format!("{}/policies/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
         (name, std::fs::read_to_string(path).unwrap())
@@ -217,18 +63,25 @@ pub fn shipped() -> PolicySet {
     PolicySet::new(parse::parse_all(files.iter().map(|(name, text)| (*name, text.as_str()))).unwrap())
 }
 
-/// An inventory of nodes, pods, and one namespace for each policy, of its name.
-pub fn ledger(nodes: &[Node], pods: &[Value], namespaces: &[(&str, &[(&str, &str)])]) -> Ledger {
+/// What the inventory keeps of a node.
+pub fn node_entry(node: &Node) -> NodeEntry {
+    NodeEntry::of(serde_json::from_str(&node.to_string()).unwrap())
+}
+
+/// What the inventory keeps of a pod.
+pub fn pod_record(pod: &impl Display) -> Option<PodRecord> {
+    PodRecord::of(&serde_json::from_str(&pod.to_string()).unwrap())
+}
+
+/// A ledger of nodes, pods and namespaces.
+pub fn ledger(nodes: &[Node], pods: &[Value], namespaces: &[NamespaceLabels<'_>]) -> Ledger {
     let mut ledger = Ledger::default();
     for node in nodes {
-        ledger.put_node(NodeEntry::new(
-            serde_json::from_str(&node.to_json().to_string()).unwrap(),
-        ));
+        ledger.put_node(node_entry(node));
     }
+    // Keys are positions, because generated pods may share a name.
     for (at, pod) in pods.iter().enumerate() {
-        // Generated pods may share a name; these are different pods all the same.
-        let record = PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap());
-        ledger.put_pod(&at.to_string(), record);
+        ledger.put_pod(&at.to_string(), pod_record(pod));
     }
     for (name, labels) in namespaces {
         ledger.put_namespace(name, labels.iter().copied().collect::<Labels>());
@@ -236,7 +89,7 @@ pub fn ledger(nodes: &[Node], pods: &[Value], namespaces: &[(&str, &[(&str, &str
     ledger
 }
 
-/// Everything that an answer depends on.
+/// All that an answer depends on.
 #[derive(Clone, Debug)]
 pub struct World {
     pub policies: PolicySet,
@@ -259,30 +112,30 @@ impl World {
         }
     }
 
-    /// The shipped policies, each on a namespace of its name.
+    /// The shipped policies, each in a namespace of the same name.
     pub fn shipped(nodes: &[Node], pods: &[Value]) -> Self {
-        let policies = shipped();
-        let names: Vec<String> = policies.iter().map(|policy| policy.name.to_string()).collect();
-        let labels: Vec<[(&str, &str); 1]> = names.iter().map(|name| [("apportion.dev/policy", &**name)]).collect();
-        let namespaces: Vec<(&str, &[(&str, &str)])> = names
-            .iter()
-            .zip(&labels)
-            .map(|(name, labels)| (&**name, &labels[..]))
-            .collect();
-        World::new(policies, ledger(nodes, pods, &namespaces))
+        let policies = shipped_policies();
+        let mut ledger = ledger(nodes, pods, &[]);
+        for policy in policies.iter() {
+            let name = policy.name.as_str();
+            ledger.put_namespace(name, [("apportion.dev/policy", name)].into_iter().collect());
+        }
+        World::new(policies, ledger)
     }
 
-    /// One policy of this `spec`, on namespace `ns`.
+    /// One policy with this `spec`, in namespace `ns`.
     pub fn of(spec: &str, nodes: &[Node], pods: &[Value]) -> Self {
-        let namespaces: &[(&str, &[(&str, &str)])] = &[("ns", &[("apportion.dev/policy", "p")])];
+        let namespaces: &[NamespaceLabels<'_>] = &[("ns", &[("apportion.dev/policy", "p")])];
         World::new(policies([("p", spec)]), ledger(nodes, pods, namespaces))
     }
 
+    /// The webhook's answer to the creation of a pod.
     pub fn admit(&self, namespace: &str, pod: &Value) -> Answer {
         self.admit_body(&review(namespace, pod, false))
     }
 
-    /// The whole way: bytes of a review in, the answer's bytes read back, its patch applied by an implementation that is not ours.
+    /// The webhook's answer to a review. Goes through bytes both ways, and applies the patch with
+    /// another implementation than the product's.
     pub fn admit_body(&self, body: &Value) -> Answer {
         let bytes = body.to_string();
         let request = review::read(bytes.as_bytes()).unwrap();
@@ -313,7 +166,7 @@ impl World {
         }
     }
 
-    /// The filter's answer, as the scheduler reads it.
+    /// The filter's answer as JSON.
     pub fn filter(&self, args: &Value, size: AnswerSize) -> Value {
         let text = args.to_string();
         filter(
@@ -324,7 +177,7 @@ impl World {
         )
     }
 
-    /// The names that the filter leaves of `nodes` for a pod in a namespace.
+    /// The names of the nodes that pass the filter.
     pub fn filter_names(&self, namespace: &str, pod: &Value, nodes: &[Node], size: AnswerSize) -> Vec<String> {
         let names: Vec<&str> = nodes.iter().map(|node| &*node.name).collect();
         let answer = self.filter(&args(namespace, pod, &names), size);
@@ -332,7 +185,7 @@ impl World {
         serde_json::from_value(answer["NodeNames"].clone()).unwrap()
     }
 
-    /// What prioritize gives each, from 0 to 10.
+    /// The scores of nodes, from 0 to 10.
     pub fn scores(&self, namespace: &str, pod: &Value, names: &[String]) -> Vec<i64> {
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         let text = args(namespace, pod, &names).to_string();
@@ -364,7 +217,7 @@ impl World {
     }
 }
 
-/// What came back, and the pod that came of it.
+/// The webhook's answer, and the pod after its patch.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub outcome: AdmissionOutcome,
@@ -378,7 +231,7 @@ pub struct Answer {
     pub pod: Value,
 }
 
-/// The review of a pod's creation.
+/// An `AdmissionReview` of a pod's creation.
 pub fn review(namespace: &str, pod: &Value, dry_run: bool) -> Value {
     json!({
         "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
@@ -391,8 +244,8 @@ pub fn review(namespace: &str, pod: &Value, dry_run: bool) -> Value {
     })
 }
 
-/// The question of a scheduler with `nodeCacheCapable: true`.
+/// `ExtenderArgs` of a scheduler with `nodeCacheCapable: true`.
 pub fn args(namespace: &str, pod: &Value, names: &[&str]) -> Value {
-    let pod = with(pod.clone(), "/metadata/namespace", json!(namespace));
+    let pod = set(pod.clone(), "/metadata/namespace", json!(namespace));
     json!({"Pod": pod, "Nodes": null, "NodeNames": names})
 }

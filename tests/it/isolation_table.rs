@@ -1,27 +1,29 @@
-//! Ways to GPUs that a pod was not given, row by row: those that are shut, and the ordinary pods that pass beside them. The policy is
-//! the one that ships for tenants; the letter is the section of the facts.
+//! Isolation under the shipped tenant policy: fields that bypass GPU requests are denied, ordinary
+//! pods pass.
 
 use apportion_core::admission::AdmissionOutcome;
+use apportion_testing::{a100, a100_mig_mixed, set};
 use serde_json::{Value, json};
 
-use super::change_table::debug;
-use super::fixtures::{Answer, World, a100_mixed, pod, with};
+use super::fixtures::{Answer, World, pod};
 use super::rows::gpu;
+use super::update_table::debug;
 
 pub const TENANT: &str = "multi-tenant";
 
 pub fn world() -> World {
-    World::shipped(&[a100_mixed()], &[])
+    World::shipped(&[a100_mig_mixed()], &[])
 }
 
-/// A pod with a container that asks for a GPU and one that does not.
-pub fn two() -> Value {
+/// A pod with a container that requests a GPU, and one that does not.
+pub fn two_containers() -> Value {
     let mut pod = gpu("1");
     let log = json!({"name": "log", "image": "busybox"});
     pod["spec"]["containers"].as_array_mut().unwrap().push(log);
     pod
 }
 
+/// A change that adds a variable behind another one.
 fn env(container: &str, value: &Value) -> (String, Value) {
     (
         format!("/spec/containers/{container}/env"),
@@ -29,12 +31,12 @@ fn env(container: &str, value: &Value) -> (String, Value) {
     )
 }
 
-pub fn variable(value: &str) -> Value {
+pub fn visible_devices(value: &str) -> Value {
     json!({"name": "NVIDIA_VISIBLE_DEVICES", "value": value})
 }
 
-/// The field and the remedy of a denial.
-pub fn blamed(answer: &Answer) -> (String, String) {
+/// The field and the fix that a denial names.
+pub fn field_and_fix(answer: &Answer) -> (String, String) {
     let denial = answer.denial.as_ref().unwrap_or_else(|| panic!("{answer:?}"));
     assert_eq!(
         (denial.code, denial.reason, answer.outcome),
@@ -45,174 +47,190 @@ pub fn blamed(answer: &Answer) -> (String, String) {
     (field.to_owned(), rest.split_once("; ").unwrap().1.to_owned())
 }
 
+/// A field that gives a pod GPUs which it did not request.
+struct Bypass {
+    name: &'static str,
+    /// A JSON pointer and a value, applied to [`two_containers`].
+    change: (String, Value),
+    /// The field that the message names.
+    field: &'static str,
+    /// The start of the fix that the message proposes.
+    fix: &'static str,
+}
+
 #[test]
-fn what_is_shut_is_refused_with_the_field_and_the_remedy() {
+fn gpu_bypasses_are_denied_with_field_and_fix() {
     let from =
         |source: &str| json!({"name": "NVIDIA_VISIBLE_DEVICES", "valueFrom": {source: {"name": "x", "key": "k"}}});
     let at = |pointer: &str, value: Value| (pointer.to_owned(), value);
-    let ask = "remove it and ask for nvidia.com/gpu";
-    for (rule, (pointer, value), field, remedy) in [
-        (
-            "H env, with a GPU: the kubelet puts it behind the device plugin's",
-            env("0", &variable("all")),
-            "spec.containers[0].env[1]",
-            ask,
-        ),
-        (
-            "H env, without a GPU",
-            env("1", &variable("0")),
-            "spec.containers[1].env[1]",
-            ask,
-        ),
-        (
-            "H a reference to another variable",
-            env("1", &variable("$(A)")),
-            "spec.containers[1].env[1]",
-            ask,
-        ),
-        (
-            "H valueFrom a ConfigMap",
-            env("1", &from("configMapKeyRef")),
-            "spec.containers[1].env[1]",
-            ask,
-        ),
-        (
-            "H valueFrom a Secret",
-            env("0", &from("secretKeyRef")),
-            "spec.containers[0].env[1]",
-            ask,
-        ),
-        (
-            "H valueFrom a file of a volume",
-            env("0", &from("fileKeyRef")),
-            "spec.containers[0].env[1]",
-            ask,
-        ),
-        (
-            "H envFrom, with a GPU",
-            at(
+    let request = "remove it and ask for nvidia.com/gpu";
+    for row in [
+        Bypass {
+            name: "a variable in a container with a GPU, which overrides the device plugin's",
+            change: env("0", &visible_devices("all")),
+            field: "spec.containers[0].env[1]",
+            fix: request,
+        },
+        Bypass {
+            name: "a variable in a container without a GPU",
+            change: env("1", &visible_devices("0")),
+            field: "spec.containers[1].env[1]",
+            fix: request,
+        },
+        Bypass {
+            name: "a variable that refers to another one",
+            change: env("1", &visible_devices("$(A)")),
+            field: "spec.containers[1].env[1]",
+            fix: request,
+        },
+        Bypass {
+            name: "a variable from a ConfigMap",
+            change: env("1", &from("configMapKeyRef")),
+            field: "spec.containers[1].env[1]",
+            fix: request,
+        },
+        Bypass {
+            name: "a variable from a Secret",
+            change: env("0", &from("secretKeyRef")),
+            field: "spec.containers[0].env[1]",
+            fix: request,
+        },
+        Bypass {
+            name: "a variable from a file in a volume",
+            change: env("0", &from("fileKeyRef")),
+            field: "spec.containers[0].env[1]",
+            fix: request,
+        },
+        Bypass {
+            name: "envFrom in a container with a GPU",
+            change: at(
                 "/spec/containers/0/envFrom",
                 json!([{"configMapRef": {"name": "settings"}}]),
             ),
-            "spec.containers[0].envFrom[0]",
-            "give it a prefix",
-        ),
-        (
-            "H envFrom with a prefix that helps",
-            at(
+            field: "spec.containers[0].envFrom[0]",
+            fix: "give it a prefix",
+        },
+        Bypass {
+            name: "envFrom with a prefix that can form the variable",
+            change: at(
                 "/spec/containers/0/envFrom",
                 json!([{"prefix": "NVIDIA_", "secretRef": {"name": "s"}}]),
             ),
-            "spec.containers[0].envFrom[0]",
-            "give it another prefix",
-        ),
-        (
-            "H CUDA_MPS_*",
-            env(
+            field: "spec.containers[0].envFrom[0]",
+            fix: "give it another prefix",
+        },
+        Bypass {
+            name: "CUDA_MPS_* variables",
+            change: env(
                 "0",
                 &json!({"name": "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "value": "100"}),
             ),
-            "spec.containers[0].env[1]",
-            "remove it; a container with a share under MPS",
-        ),
-        (
-            "H privileged",
-            at("/spec/containers/1/securityContext", json!({"privileged": true})),
-            "spec.containers[1].securityContext.privileged",
-            "remove it",
-        ),
-        (
-            "H privileged by another name",
-            at(
+            field: "spec.containers[0].env[1]",
+            fix: "remove it; a container with a share under MPS",
+        },
+        Bypass {
+            name: "a privileged container",
+            change: at("/spec/containers/1/securityContext", json!({"privileged": true})),
+            field: "spec.containers[1].securityContext.privileged",
+            fix: "remove it",
+        },
+        Bypass {
+            name: "a capability that amounts to privileged",
+            change: at(
                 "/spec/containers/1/securityContext",
                 json!({"capabilities": {"add": ["SYS_ADMIN"]}}),
             ),
-            "spec.containers[1].securityContext.capabilities.add[0]",
-            "remove it",
-        ),
-        (
-            "H privileged, in an init container",
-            at(
+            field: "spec.containers[1].securityContext.capabilities.add[0]",
+            fix: "remove it",
+        },
+        Bypass {
+            name: "a privileged init container",
+            change: at(
                 "/spec/initContainers",
                 json!([{"name": "i", "securityContext": {"privileged": true}}]),
             ),
-            "spec.initContainers[0].securityContext.privileged",
-            "remove it",
-        ),
-        (
-            "H hostPath to the device",
-            at(
+            field: "spec.initContainers[0].securityContext.privileged",
+            fix: "remove it",
+        },
+        Bypass {
+            name: "hostPath to a device",
+            change: at(
                 "/spec/volumes",
                 json!([{"name": "e", "emptyDir": {}}, {"name": "d", "hostPath": {"path": "/dev/nvidia0"}}]),
             ),
-            "spec.volumes[1].hostPath.path",
-            "remove the volume",
-        ),
-        (
-            "H hostPath to a CRI socket",
-            at(
+            field: "spec.volumes[1].hostPath.path",
+            fix: "remove the volume",
+        },
+        Bypass {
+            name: "hostPath to the container runtime's socket",
+            change: at(
                 "/spec/volumes",
                 json!([{"name": "d", "hostPath": {"path": "/run/containerd/containerd.sock"}}]),
             ),
-            "spec.volumes[0].hostPath.path",
-            "remove the volume",
-        ),
-        (
-            "H hostPath to a directory that holds it",
-            at(
+            field: "spec.volumes[0].hostPath.path",
+            fix: "remove the volume",
+        },
+        Bypass {
+            name: "hostPath to a directory with that socket",
+            change: at(
                 "/spec/volumes",
                 json!([{"name": "d", "hostPath": {"path": "/var/run/"}}]),
             ),
-            "spec.volumes[0].hostPath.path",
-            "remove the volume",
-        ),
-        (
-            "H a mount that the runtime takes for a wish",
-            at(
+            field: "spec.volumes[0].hostPath.path",
+            fix: "remove the volume",
+        },
+        Bypass {
+            name: "a mount path that the NVIDIA runtime reads as a device request",
+            change: at(
                 "/spec/containers/1/volumeMounts",
                 json!([{"name": "n", "mountPath": "/var/run/nvidia-container-devices/all"}]),
             ),
-            "spec.containers[1].volumeMounts[0].mountPath",
-            ask,
-        ),
-        (
-            "H hostIPC",
-            at("/spec/hostIPC", json!(true)),
-            "spec.hostIPC",
-            "remove it",
-        ),
-        (
-            "H hostPID",
-            at("/spec/hostPID", json!(true)),
-            "spec.hostPID",
-            "remove it",
-        ),
-        (
-            "H nodeName",
-            at("/spec/nodeName", json!("a100-mixed")),
-            "spec.nodeName",
-            "remove it and choose nodes by",
-        ),
-        (
-            "H an annotation that injects a device",
-            at(
+            field: "spec.containers[1].volumeMounts[0].mountPath",
+            fix: request,
+        },
+        Bypass {
+            name: "hostIPC",
+            change: at("/spec/hostIPC", json!(true)),
+            field: "spec.hostIPC",
+            fix: "remove it",
+        },
+        Bypass {
+            name: "hostPID",
+            change: at("/spec/hostPID", json!(true)),
+            field: "spec.hostPID",
+            fix: "remove it",
+        },
+        Bypass {
+            name: "nodeName",
+            change: at("/spec/nodeName", json!("a100-mixed")),
+            field: "spec.nodeName",
+            fix: "remove it and choose nodes by",
+        },
+        Bypass {
+            name: "an annotation that injects a CDI device",
+            change: at(
                 "/metadata/annotations",
                 json!({"nvidia.cdi.k8s.io/pod": "nvidia.com/gpu=all"}),
             ),
-            "metadata.annotations[nvidia.cdi.k8s.io/pod]",
-            ask,
-        ),
+            field: "metadata.annotations[nvidia.cdi.k8s.io/pod]",
+            fix: request,
+        },
     ] {
-        let (blamed, told) = blamed(&world().admit(TENANT, &with(two(), &pointer, value)));
-        assert_eq!(blamed, field, "{rule}");
-        assert!(told.starts_with(remedy), "{rule}: {told}");
+        let (pointer, value) = row.change;
+        let (field, fix) = field_and_fix(&world().admit(TENANT, &set(two_containers(), &pointer, value)));
+        assert_eq!(field, row.field, "{}", row.name);
+        assert!(fix.starts_with(row.fix), "{}: {fix}", row.name);
     }
 }
 
 #[test]
-fn a_whole_message_reads_well() {
-    let pod = with(two(), "/spec/containers/1/env", json!([variable("all")]));
-    let pod = with(pod, "/spec/hostIPC", json!(true));
+fn a_denial_lists_the_first_findings_in_one_message() {
+    let pod = set(
+        two_containers(),
+        "/spec/containers/1/env",
+        json!([visible_devices("all")]),
+    );
+    let pod = set(pod, "/spec/hostIPC", json!(true));
     let denial = world().admit(TENANT, &pod).denial.unwrap();
     assert_eq!(
         denial.message,
@@ -221,10 +239,10 @@ fn a_whole_message_reads_well() {
          NVIDIA_VISIBLE_DEVICES, which names devices whatever the container was given; remove it and ask for nvidia.com/gpu in \
          resources.limits; what is given is visible by itself"
     );
-    // A pod that does everything wrong is told of the first few.
-    let many: Vec<Value> = (0..9).map(|_| variable("all")).collect();
+    // Only the first few findings are listed.
+    let many: Vec<Value> = (0..9).map(|_| visible_devices("all")).collect();
     let message = world()
-        .admit(TENANT, &with(two(), "/spec/containers/1/env", json!(many)))
+        .admit(TENANT, &set(two_containers(), "/spec/containers/1/env", json!(many)))
         .denial
         .unwrap()
         .message;
@@ -232,32 +250,32 @@ fn a_whole_message_reads_well() {
 }
 
 #[test]
-fn ordinary_pods_pass() {
+fn ordinary_pods_are_admitted_and_hide_gpus_where_none_is_requested() {
     let at = |pointer: &str, value: Value| (pointer.to_owned(), value);
     let ordinary = [
         (
-            "variables, also by field and Secret",
+            "variables, also from a field and a Secret",
             at(
                 "/spec/containers/0/env",
                 json!([{"name": "A", "value": "b"}, {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}, {"name": "CUDA_VISIBLE_DEVICES", "value": "0"}, {"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "compute,utility"}]),
             ),
         ),
         (
-            "envFrom with a prefix, with a GPU",
+            "envFrom with a prefix in a container with a GPU",
             at(
                 "/spec/containers/0/envFrom",
                 json!([{"prefix": "APP_", "configMapRef": {"name": "settings"}}]),
             ),
         ),
         (
-            "envFrom without a GPU: what the pod itself sets goes before it",
+            "envFrom without a GPU, because env overrides it",
             at(
                 "/spec/containers/1/envFrom",
                 json!([{"configMapRef": {"name": "settings"}}, {"prefix": "NVIDIA_", "secretRef": {"name": "s"}}]),
             ),
         ),
         (
-            "volumes of every day",
+            "usual volumes",
             at(
                 "/spec/volumes",
                 json!([{"name": "c", "configMap": {"name": "c"}}, {"name": "s", "secret": {"secretName": "s"}}, {"name": "e", "emptyDir": {"medium": "Memory"}}, {"name": "p", "persistentVolumeClaim": {"claimName": "p"}}]),
@@ -271,7 +289,7 @@ fn ordinary_pods_pass() {
             ),
         ),
         (
-            "a securityContext of every day",
+            "a usual securityContext",
             at(
                 "/spec/containers/0/securityContext",
                 json!({"privileged": false, "runAsNonRoot": true, "capabilities": {"add": ["IPC_LOCK", "SYS_PTRACE"], "drop": ["ALL"]}}),
@@ -279,11 +297,11 @@ fn ordinary_pods_pass() {
         ),
         ("hostNetwork", at("/spec/hostNetwork", json!(true))),
         (
-            "the runtime class of NVIDIA",
+            "the NVIDIA runtime class",
             at("/spec/runtimeClassName", json!("nvidia")),
         ),
         (
-            "annotations of others",
+            "unrelated annotations",
             at(
                 "/metadata/annotations",
                 json!({"prometheus.io/scrape": "true", "k8s.io/cdi": "x"}),
@@ -291,7 +309,7 @@ fn ordinary_pods_pass() {
         ),
     ];
     for (case, (pointer, value)) in ordinary {
-        let sent = with(two(), &pointer, value);
+        let sent = set(two_containers(), &pointer, value);
         let answer = world().admit(TENANT, &sent);
         assert_eq!(
             (answer.outcome, &answer.denial),
@@ -301,16 +319,16 @@ fn ordinary_pods_pass() {
         let [main, log] = [0, 1].map(|at| &answer.pod["spec"]["containers"][at]);
         assert_eq!(
             main["env"], sent["spec"]["containers"][0]["env"],
-            "{case}: a container with a GPU keeps its own"
+            "{case}: a container with a GPU keeps its variables"
         );
-        assert_eq!(log["env"], json!([variable("void")]), "{case}");
+        assert_eq!(log["env"], json!([visible_devices("void")]), "{case}");
         let again = world().admit(TENANT, &answer.pod);
         assert_eq!(
             (again.outcome, again.patched),
             (AdmissionOutcome::Unchanged, false),
             "{case}"
         );
-        // Told of what it gets, and not of what it never wanted.
+        // No warning about GPUs that the container never requested.
         assert!(
             answer
                 .warnings
@@ -322,22 +340,30 @@ fn ordinary_pods_pass() {
 }
 
 #[test]
-fn pods_without_gpus_are_kept_from_them() {
+fn pods_without_gpus_get_a_variable_that_hides_gpus() {
     let container = |env: Value| json!({"name": "c", "image": "cuda", "env": env});
     for (case, env, expected) in [
-        ("its image may say all", json!(null), json!([variable("void")])),
+        ("the image may set all", json!(null), json!([visible_devices("void")])),
         (
             "other variables stay",
             json!([{"name": "A", "value": "b"}]),
-            json!([{"name": "A", "value": "b"}, variable("void")]),
+            json!([{"name": "A", "value": "b"}, visible_devices("void")]),
         ),
         (
-            "says void by itself",
-            json!([variable("void")]),
-            json!([variable("void")]),
+            "already void",
+            json!([visible_devices("void")]),
+            json!([visible_devices("void")]),
         ),
-        ("says none", json!([variable("none")]), json!([variable("none")])),
-        ("says nothing", json!([variable("")]), json!([variable("")])),
+        (
+            "already none",
+            json!([visible_devices("none")]),
+            json!([visible_devices("none")]),
+        ),
+        (
+            "already empty",
+            json!([visible_devices("")]),
+            json!([visible_devices("")]),
+        ),
     ] {
         let sent = json!({"metadata": {"generateName": "p-"}, "spec": {"initContainers": [container(env.clone())], "containers": [container(env)]}});
         let answer = world().admit(TENANT, &sent);
@@ -358,20 +384,20 @@ fn pods_without_gpus_are_kept_from_them() {
             assert_eq!(
                 (answer.outcome, answer.patched),
                 (AdmissionOutcome::Ungoverned, false),
-                "{policy} asks for no isolation"
+                "{policy} has no isolation"
             );
         }
     }
-    // A node of its own choice gives a pod without GPUs nothing, and anything else is refused as it is with them.
+    // nodeName gives a pod without GPUs nothing, so it is allowed; other bypasses are not.
     assert!(
         world()
-            .admit(TENANT, &with(pod(&[]), "/spec/nodeName", json!("n")))
+            .admit(TENANT, &set(pod(&[]), "/spec/nodeName", json!("n")))
             .denial
             .is_none()
     );
     assert!(
         world()
-            .admit(TENANT, &with(pod(&[]), "/spec/hostIPC", json!(true)))
+            .admit(TENANT, &set(pod(&[]), "/spec/hostIPC", json!(true)))
             .denial
             .is_some()
     );
@@ -379,15 +405,19 @@ fn pods_without_gpus_are_kept_from_them() {
         policies: super::fixtures::policies([("multi-tenant", "{strategies: [{strategy: exclusive}]}")]),
         ..world()
     };
-    let answer = world.admit(TENANT, &with(two(), "/spec/hostIPC", json!(true)));
-    assert_eq!(answer.outcome, AdmissionOutcome::Rewritten, "no isolation, no guard");
+    let answer = world.admit(TENANT, &set(two_containers(), "/spec/hostIPC", json!(true)));
+    assert_eq!(
+        answer.outcome,
+        AdmissionOutcome::Rewritten,
+        "a policy without isolation checks nothing"
+    );
     assert!(answer.pod["spec"]["containers"][1]["env"].is_null());
 }
 
 #[test]
-fn each_guard_can_be_let_go() {
-    let doors = [
-        ("variables", "/spec/containers/1/env", json!([variable("all")])),
+fn each_isolation_setting_can_be_turned_off() {
+    let bypasses = [
+        ("variables", "/spec/containers/1/env", json!([visible_devices("all")])),
         (
             "envFrom",
             "/spec/containers/0/envFrom",
@@ -411,12 +441,16 @@ fn each_guard_can_be_let_go() {
         ("hostNamespaces", "/spec/hostPID", json!(true)),
         ("nodeName", "/spec/nodeName", json!("a100-mixed")),
     ];
-    for (guard, ..) in &doors {
-        let spec = format!("{{isolation: {{{guard}: Allow}}, strategies: [{{strategy: exclusive}}]}}");
-        let world = World::of(&spec, &[super::fixtures::a100()], &[]);
-        for (door, pointer, value) in &doors {
-            let answer = world.admit("ns", &with(two(), pointer, value.clone()));
-            assert_eq!(answer.denial.is_none(), door == guard, "{guard}: Allow, and {door}");
+    for (setting, ..) in &bypasses {
+        let spec = format!("{{isolation: {{{setting}: Allow}}, strategies: [{{strategy: exclusive}}]}}");
+        let world = World::of(&spec, &[a100()], &[]);
+        for (bypass, pointer, value) in &bypasses {
+            let answer = world.admit("ns", &set(two_containers(), pointer, value.clone()));
+            assert_eq!(
+                answer.denial.is_none(),
+                bypass == setting,
+                "{setting}: Allow, and {bypass}"
+            );
         }
     }
     let world = World::of(
@@ -424,15 +458,15 @@ fn each_guard_can_be_let_go() {
         &[],
         &[],
     );
-    assert!(world.admit("ns", &two()).pod["spec"]["containers"][1]["env"].is_null());
+    assert!(world.admit("ns", &two_containers()).pod["spec"]["containers"][1]["env"].is_null());
 }
 
 #[test]
-fn a_policy_that_watches_refuses_nothing() {
-    let bad = with(two(), "/spec/hostIPC", json!(true));
+fn modes_warn_and_audit_deny_nothing() {
+    let bad = set(two_containers(), "/spec/hostIPC", json!(true));
     for (mode, told) in [("Warn", true), ("Audit", false)] {
         let spec = format!("{{mode: {mode}, isolation: {{}}, strategies: [{{strategy: exclusive}}]}}");
-        let world = World::of(&spec, &[super::fixtures::a100()], &[]);
+        let world = World::of(&spec, &[a100()], &[]);
         let answer = world.admit("ns", &bad);
         assert_eq!((answer.outcome, answer.patched), (AdmissionOutcome::WouldDeny, false));
         let warned = answer
@@ -441,7 +475,7 @@ fn a_policy_that_watches_refuses_nothing() {
             .any(|w| w.starts_with("apportion (p): would be denied: spec.hostIPC: "));
         assert_eq!(warned, told, "{mode}");
         assert!(answer.because.contains("spec.hostIPC"));
-        let answer = world.admit("ns", &two());
+        let answer = world.admit("ns", &two_containers());
         assert_eq!(
             (answer.outcome, answer.patched),
             (AdmissionOutcome::WouldRewrite, false)
@@ -451,7 +485,11 @@ fn a_policy_that_watches_refuses_nothing() {
             .iter()
             .any(|w| w == "apportion (p): would be: NVIDIA_VISIBLE_DEVICES=void in spec.containers[1].env");
         assert_eq!(warned, told, "{mode}: {:?}", answer.warnings);
-        let answer = world.admit_body(&debug("ns", &[], &json!({"name": "d", "env": [variable("all")]})));
+        let answer = world.admit_body(&debug(
+            "ns",
+            &[],
+            &json!({"name": "d", "env": [visible_devices("all")]}),
+        ));
         assert_eq!(
             (answer.outcome, answer.warnings.is_empty()),
             (AdmissionOutcome::WouldDeny, !told)

@@ -1,4 +1,4 @@
-//! Holding the Lease against a stand-in for the API server: what is waited for, by the machine's clock.
+//! Leader election against a fake API server, in real time.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -11,15 +11,15 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// How long what was begun is waited for here.
+/// How long a new holder waits for requests of the previous one.
 const NOTICE: Duration = Duration::from_secs(1);
 
-/// The Lease, when it was written, and how many writes are applied without anybody hearing so.
+/// A fake API server with one Lease. `lost_replies` writes are applied but answered with an error.
 #[derive(Default)]
 struct Server {
     lease: Option<Value>,
     writes: Vec<Instant>,
-    unheard: usize,
+    lost_replies: usize,
 }
 
 impl Server {
@@ -31,8 +31,8 @@ impl Server {
         self.writes.push(Instant::now());
         lease["metadata"]["resourceVersion"] = json!(self.writes.len().to_string());
         self.lease = Some(lease.clone());
-        if self.unheard > 0 {
-            self.unheard -= 1;
+        if self.lost_replies > 0 {
+            self.lost_replies -= 1;
             return (500, Value::Null);
         }
         (200, lease)
@@ -58,11 +58,11 @@ impl Server {
     }
 }
 
-/// Holds the Lease of a server until the first term, and returns it and when each write came until then.
+/// Holds the Lease until the first term starts. Returns the term and the times of the writes.
 async fn first_term(server: Server) -> (Term, Vec<Instant>) {
     let server = Arc::new(Mutex::new(server));
     let (leads, mut led) = watch::channel(None);
-    let seat = LeaseConfig {
+    let config = LeaseConfig {
         namespace: "n".to_owned(),
         name: "l".to_owned(),
         holder: "us".to_owned(),
@@ -73,7 +73,7 @@ async fn first_term(server: Server) -> (Term, Vec<Instant>) {
     };
     let holds = tokio::spawn(hold(
         Server::client(&server),
-        seat,
+        config,
         Some(handover),
         Clock::start(),
         leads,
@@ -86,7 +86,7 @@ async fn first_term(server: Server) -> (Term, Vec<Instant>) {
 }
 
 #[tokio::test]
-async fn what_a_predecessor_sent_is_waited_for() {
+async fn a_new_holder_waits_for_requests_of_the_previous_one() {
     let (_, writes) = first_term(Server {
         lease: Some(json!({
             "apiVersion": "coordination.k8s.io/v1",
@@ -97,17 +97,17 @@ async fn what_a_predecessor_sent_is_waited_for() {
         ..Server::default()
     })
     .await;
-    assert_eq!(writes.len(), 2, "it leads with the second");
+    assert_eq!(writes.len(), 2, "it leads after the second write");
     assert!(writes[1] - writes[0] >= NOTICE + EVERY, "{writes:?}");
 }
 
 #[tokio::test]
-async fn a_lease_that_was_taken_unheard_is_resumed() {
+async fn a_lease_acquired_without_a_reply_is_resumed() {
     let (term, writes) = first_term(Server {
-        unheard: 1,
+        lost_replies: 1,
         ..Server::default()
     })
     .await;
-    assert_eq!((writes.len(), term.number), (3, 1), "taken, resumed, renewed");
+    assert_eq!((writes.len(), term.number), (3, 1), "acquired, resumed, renewed");
     assert!(writes[2] - writes[1] >= NOTICE + EVERY, "{writes:?}");
 }

@@ -1,4 +1,4 @@
-//! `apportion lint` on the shipped policies, and on worse ones.
+//! `apportion lint` on policies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::command::{CLUSTER, Run, apportion};
 
-/// Lints one text as the only policy file; its directory is not shown.
+/// Lints one policy file. The output omits its directory.
 fn lint(text: &str, more: &[&str]) -> Run {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("p.yaml"), text).unwrap();
@@ -52,34 +52,34 @@ spec:
 ";
 
 #[test]
-fn the_shipped_policies_are_fine() {
+fn the_shipped_policies_have_no_findings() {
     let run = apportion(&["lint"]);
     assert_eq!(run.shown(), "nothing found in 4 policies\n--- exit status 0\n");
 }
 
 #[test]
-fn the_example_cluster_has_its_doubts() {
+fn the_example_cluster_has_warnings() {
     insta::assert_snapshot!(apportion(&["lint", "--cluster", CLUSTER]).shown());
 }
 
 #[test]
-fn doubts_are_shown_where_they_stand() {
+fn warnings_show_the_source_line() {
     insta::assert_snapshot!(lint(DOUBTFUL, &[]).shown());
 }
 
 #[test]
-fn doubts_beside_a_cluster() {
+fn warnings_that_need_a_cluster() {
     insta::assert_snapshot!(lint(DOUBTFUL, &["--cluster", CLUSTER]).shown());
 }
 
 #[test]
-fn mistakes_are_shown_in_the_same_way() {
+fn errors_show_the_source_line() {
     let text = "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {name: p}\nspec:\n  mode: Warm\n  strategies:\n  - strategy: mpss\n  - strategy: mig\n    profiles: [1g.10gb]\n    products: [A30, T4]\n";
     insta::assert_snapshot!(lint(text, &[]).shown());
 }
 
 #[test]
-fn json_has_one_entry_for_each() {
+fn json_has_one_entry_per_finding() {
     let run = lint(DOUBTFUL, &["--output", "json", "--cluster", CLUSTER]);
     let entries: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
     let text = lint(DOUBTFUL, &["--cluster", CLUSTER]).stdout;
@@ -92,7 +92,7 @@ fn json_has_one_entry_for_each() {
 }
 
 #[test]
-fn what_can_not_be_read_is_bad_input() {
+fn unreadable_input_exits_2() {
     let empty = tempfile::tempdir().unwrap();
     let empty = empty.path().display().to_string();
     for (args, words) in [

@@ -1,10 +1,10 @@
-//! `apportion lint` on the files of NVIDIA's components: what people write, and what it should have been.
+//! `apportion lint` on configuration files of NVIDIA's components.
 
 use std::fs;
 
 use crate::command::{CLUSTER, Run, apportion};
 
-/// A `ConfigMap` for MPS as a much-read article has it.
+/// A `ConfigMap` for MPS with common mistakes, as in a widely read article.
 const ARTICLE: &str = "\
 apiVersion: v1
 kind: ConfigMap
@@ -22,7 +22,7 @@ data:
           memoryLimit: 8Gi
 ";
 
-/// Lints one file; its directory is not shown.
+/// Lints one file. The output omits its directory.
 fn lint(text: &str, more: &[&str]) -> Run {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("f.yaml").display().to_string();
@@ -35,9 +35,10 @@ fn lint(text: &str, more: &[&str]) -> Run {
 
 const NAME: &str = "devicePlugin.config.name=nvidia-device-plugin";
 
-/// One row for each mistake of the article that is in a file or a setting; the one in a command line of nvidia-smi is `mig check`'s.
+/// One row for each mistake of the article in a file or setting. `mig check` covers the one in an
+/// nvidia-smi command.
 #[test]
-fn each_mistake_of_the_article_is_caught_with_the_right_correction() {
+fn each_mistake_is_reported_with_the_right_fix() {
     for (mistake, settings, start, correction) in [
         (
             "memoryLimit is no field",
@@ -64,7 +65,7 @@ fn each_mistake_of_the_article_is_caught_with_the_right_correction() {
             "hang in ContainerCreating; write namespace: gpu-operator",
         ),
         (
-            "a key that nobody chooses",
+            "a key that no node selects",
             vec![],
             "f.yaml:7:3: warning: data[config.yaml]: ",
             "set devicePlugin.config.default=config.yaml, or label nodes nvidia.com/device-plugin.config=config.yaml",
@@ -83,7 +84,7 @@ fn each_mistake_of_the_article_is_caught_with_the_right_correction() {
 }
 
 #[test]
-fn the_article_whole() {
+fn all_mistakes_in_one_run() {
     let settings = [
         "--set",
         "driver.enabled=true",
@@ -95,9 +96,9 @@ fn the_article_whole() {
     insta::assert_snapshot!(lint(ARTICLE, &settings).shown());
 }
 
-/// The command of the article, in the script that somebody made of it.
+/// The article's command in a script.
 #[test]
-fn a_script_that_installs_the_operator_is_read_too() {
+fn helm_commands_in_scripts_are_checked() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("f.yaml"), ARTICLE).unwrap();
@@ -117,8 +118,8 @@ fn a_script_that_installs_the_operator_is_read_too() {
 }
 
 #[test]
-fn the_article_mended_has_nothing_wrong() {
-    let mended = ARTICLE
+fn corrected_files_have_no_findings() {
+    let corrected = ARTICLE
         .replace("kube-system", "gpu-operator")
         .replace("          memoryLimit: 8Gi\n", "")
         .replace("    sharing:", "    flags: {migStrategy: none}\n    sharing:");
@@ -130,7 +131,7 @@ fn the_article_mended_has_nothing_wrong() {
         "--set",
         "devicePlugin.config.default=config.yaml",
     ];
-    let run = lint(&mended, &settings);
+    let run = lint(&corrected, &settings);
     assert_eq!(
         (run.status, run.stdout.as_str()),
         (0, "nothing found in 1 file\n"),
@@ -140,7 +141,7 @@ fn the_article_mended_has_nothing_wrong() {
 }
 
 #[test]
-fn values_of_the_operator_are_checked_alone_and_beside_the_files() {
+fn operator_values_are_checked_alone_and_together_with_files() {
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shares}\ndata:\n  t4: |\n    flags: {migStrategy: none, failOnInitError: false}\n    sharing: {mps: {resources: [{name: nvidia.com/gpu, replicas: 4}]}}\n---\n";
     for (text, start, words) in [
         ("mig: {strategy: mixd}\n".to_owned(), "f.yaml:1:17: error: mig.strategy", "write none, single or mixed"),
@@ -213,7 +214,7 @@ fn values_of_the_operator_are_checked_alone_and_beside_the_files() {
             run.shown()
         );
     }
-    // The ClusterPolicy has no defaults of a chart.
+    // A ClusterPolicy does not have the defaults of the chart.
     let policy = format!(
         "{map}kind: ClusterPolicy\nspec: {{devicePlugin: {{config: {{name: shares, default: t4}}, mps: {{root: /mps}}}}}}\n"
     );
@@ -222,7 +223,7 @@ fn values_of_the_operator_are_checked_alone_and_beside_the_files() {
 }
 
 #[test]
-fn files_are_held_against_a_cluster() {
+fn files_are_compared_with_a_cluster() {
     let plan = "examples/plan/rendered/fleet";
     let files = [
         "device-plugin-configmap.yaml",
@@ -235,7 +236,7 @@ fn files_are_held_against_a_cluster() {
 }
 
 #[test]
-fn no_default_is_needed_where_every_node_has_chosen() {
+fn no_default_is_required_if_every_node_selects_a_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = directory.path().join("c.yaml").display().to_string();
     let node = |label: &str| {
@@ -261,7 +262,7 @@ fn no_default_is_needed_where_every_node_has_chosen() {
 }
 
 #[test]
-fn what_is_none_of_these_files_is_bad_input() {
+fn other_files_are_invalid_input() {
     for (text, more, words) in [
         ("a: b\n", &[][..], "holds nothing that lint knows"),
         ("a: [\n", &[], "f.yaml:1:4: error: "),

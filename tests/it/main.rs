@@ -6,51 +6,49 @@
     clippy::panic,
     clippy::similar_names,
     unreachable_pub,
-    reason = "a test that can not go on should stop"
+    reason = "a test that cannot go on should stop"
 )]
 
-mod behind;
-mod bind;
-mod change_table;
+mod binding;
+mod ca_rollover;
+mod certificate_files;
+mod client_timeouts;
 mod command;
 mod crd_cases;
 mod decision_table;
-mod delegation_table;
-mod drain;
+mod dra_table;
 mod evictions;
 mod explain;
 mod extender_table;
 mod fixtures;
-mod generate;
+mod generators;
 mod governance_table;
+mod graceful_shutdown;
+mod http;
 mod isolation_table;
+mod kubectl_plugin;
 mod lease;
-mod limits_oracle;
-mod limits_properties;
-mod limits_table;
+mod limits;
 mod lint;
 mod lint_nvidia;
-mod managed;
+mod malformed_input;
+mod managed_certificates;
 mod map;
 mod mig;
 mod mig_tables;
 mod node_groups;
 mod oracle;
-mod patience;
-mod plugin;
+mod patch_scope;
 mod policy_tests;
-mod preempt;
+mod preemption;
 mod properties;
 mod recorded;
 mod render;
 mod replay;
 mod rewrite_table;
-mod robustness;
-mod rollover;
 mod rows;
-mod serve;
-mod serving;
+mod serve_process;
 mod simulation;
-mod stand;
-mod tls;
-mod tree;
+mod stale_inventory;
+mod test_server;
+mod update_table;

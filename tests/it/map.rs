@@ -1,4 +1,4 @@
-//! `apportion map`, as people and programs call it.
+//! `apportion map`.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn picture(args: &[&str]) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// The pods of the dump that hold or await GPUs, counted without our code.
+/// The numbers of pods that hold and await GPUs, counted without our code.
 fn pods_of_the_dump() -> (u64, u64) {
     let dump: Value = serde_json::from_str(&std::fs::read_to_string(CLUSTER).unwrap()).unwrap();
     let (mut held, mut waiting) = (0, 0);
@@ -40,7 +40,7 @@ fn pods_of_the_dump() -> (u64, u64) {
 }
 
 #[test]
-fn every_pod_of_the_dump_is_in_the_picture_once() {
+fn every_pod_of_the_dump_is_shown_once() {
     let picture = picture(&[]);
     let mut seen = Vec::new();
     for node in picture["groups"]
@@ -70,7 +70,7 @@ fn every_pod_of_the_dump_is_in_the_picture_once() {
 }
 
 #[test]
-fn nodes_and_namespaces_are_picked() {
+fn nodes_and_namespaces_can_be_selected() {
     let picked = picture(&["--node", "a100-m*"]);
     assert_eq!(picked["groups"].as_array().unwrap().len(), 1);
     assert_eq!(picked["groups"][0]["nodes"][0]["name"], "a100-mig");
@@ -93,7 +93,7 @@ fn nodes_and_namespaces_are_picked() {
 }
 
 #[test]
-fn a_node_whose_gpus_are_being_cut_anew_is_drawn() {
+fn a_node_that_reconfigures_mig_is_shown() {
     let picked = picture(&["--node", "a100-paused"]);
     assert_eq!(
         (
@@ -106,7 +106,7 @@ fn a_node_whose_gpus_are_being_cut_anew_is_drawn() {
 }
 
 #[test]
-fn what_is_no_dump_is_said_once() {
+fn an_invalid_dump_is_reported_once() {
     for (text, words) in [
         ("[package]\nname: x", "did not find expected <document start>"),
         ("{\"kind\":", "EOF while parsing"),
@@ -122,7 +122,7 @@ fn what_is_no_dump_is_said_once() {
 }
 
 #[test]
-fn a_pipe_gets_plain_text_no_wider_than_a_hundred_columns() {
+fn output_to_a_pipe_is_plain_text_of_at_most_100_columns() {
     let run = map(&[]);
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert!(!run.stdout.contains('\u{1b}'));
@@ -138,13 +138,13 @@ fn a_pipe_gets_plain_text_no_wider_than_a_hundred_columns() {
 }
 
 #[test]
-fn above_the_detail_a_node_is_one_character() {
+fn with_many_nodes_each_node_is_one_character() {
     let run = map(&["--detail", "0", "--node", "a100-mig"]);
     assert!(run.stdout.contains("\n  ▆\n"), "{}", run.stdout);
     assert!(!run.stdout.contains('['), "{}", run.stdout);
 }
 
-/// Tags are closed in order, and nothing is fetched from anywhere.
+/// Checks that tags are closed in order and that nothing is loaded from elsewhere.
 fn is_well_formed(text: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in text.split('<').skip(1) {
@@ -166,7 +166,7 @@ fn is_well_formed(text: &str) {
 }
 
 #[test]
-fn page_and_picture_are_whole_and_alone() {
+fn html_and_svg_are_well_formed_and_self_contained() {
     for output in ["html", "svg"] {
         for detail in ["60", "0"] {
             let run = map(&["--output", output, "--detail", detail]);
@@ -178,7 +178,7 @@ fn page_and_picture_are_whole_and_alone() {
 }
 
 #[test]
-fn names_are_text_and_never_markup() {
+fn names_are_escaped_in_markup() {
     let dump = r#"{"kind":"List","items":[{"kind":"Namespace","metadata":{"name":"n"}},
         {"kind":"Node","metadata":{"name":"a<script>&\"","labels":{"nvidia.com/gpu.product":"NVIDIA-L4","nvidia.com/gpu.count":"1","nvidia.com/gpu.replicas":"1","nvidia.com/gpu.sharing-strategy":"none"}},
          "status":{"allocatable":{"nvidia.com/gpu":"1"},"conditions":[{"type":"Ready","status":"True"}]}}]}"#;

@@ -1,4 +1,4 @@
-//! `apportion mig`, as people and programs call it.
+//! `apportion mig`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ fn mig(args: &str) -> Run {
     apportion(&[&["mig"], &args.split(' ').collect::<Vec<_>>()[..]].concat())
 }
 
-/// What mig-parted reads, as strictly as its parser does (`api/spec/v1/spec.go`): these fields and no others.
+/// The fields that mig-parted reads. Like its parser (`api/spec/v1/spec.go`), it rejects others.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Spec {
@@ -59,7 +59,7 @@ fn one_product_is_drawn() {
 }
 
 #[test]
-fn assumed_tables_say_so() {
+fn assumed_placements_are_marked() {
     for (product, ids, slots) in [("A100-40GB", false, false), ("H200", false, true), ("B300", true, true)] {
         let text = mig(&format!("show --product {product}")).stdout;
         assert_eq!(text.contains("the IDs and slots of"), ids, "{text}");
@@ -71,7 +71,7 @@ fn assumed_tables_say_so() {
             (&ids.into(), &slots.into())
         );
     }
-    // An ID that nobody has seen is not typed for anybody: names are taken by `-cgi` as well.
+    // Unverified profile IDs are not printed; `-cgi` takes names as well.
     let text = mig("check --product B300 3x2g.67gb").stdout;
     assert!(text.contains("-cgi 2g.67gb,2g.67gb,2g.67gb -C"), "{text}");
 }
@@ -88,9 +88,9 @@ fn all_geometries_are_listed() {
     insta::assert_snapshot!(names.join("\n"));
 }
 
-/// The mistake of many a tutorial: seven instances of a profile of which two fit, and no `-C`.
+/// A common mistake in tutorials: seven instances of a profile of which two fit, and no `-C`.
 #[test]
-fn what_does_not_fit_is_explained_and_mended() {
+fn a_geometry_that_does_not_fit_is_explained_with_a_fix() {
     let run = mig("check --product A100-80 9,9,9,9,9,9,9");
     assert!(run.stdout.contains("nvidia-smi mig -i 0 -cgi 19,19,19,19,19,19,19 -C"));
     insta::assert_snapshot!(run.shown());
@@ -98,12 +98,12 @@ fn what_does_not_fit_is_explained_and_mended() {
 }
 
 #[test]
-fn what_fits_is_drawn_and_can_be_pasted() {
+fn a_geometry_that_fits_is_drawn_with_its_commands() {
     insta::assert_snapshot!(mig("check --product NVIDIA-A100-SXM4-80GB 19,19,14,9").shown());
 }
 
 #[test]
-fn every_misfit_has_its_words() {
+fn every_reason_for_a_misfit_has_a_message() {
     for (args, words) in [
         (
             "A100-80 1g.5gb*7",
@@ -146,7 +146,7 @@ fn every_misfit_has_its_words() {
         ("A100-80 1000000000000x19", "all of it takes 142857142858 GPUs"),
     ] {
         let run = mig(&format!("check --product {args}"));
-        // Where a line was broken is not the point.
+        // Line breaks do not matter.
         let text = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(run.status == 1 && text.contains(&words), "{args}\n{}", run.shown());
@@ -154,7 +154,7 @@ fn every_misfit_has_its_words() {
 }
 
 #[test]
-fn what_can_not_be_read_is_bad_input() {
+fn unreadable_input_exits_2() {
     for (args, words) in [
         (
             "check --product A100 9",
@@ -189,7 +189,7 @@ fn what_can_not_be_read_is_bad_input() {
 }
 
 #[test]
-fn a_plan_says_how_many_gpus_and_what_each_becomes() {
+fn a_plan_lists_gpus_and_their_geometries() {
     insta::assert_snapshot!(mig("plan --product A100-80 --demand 1g.10gb=9,3g.40gb=2 --gpus-per-node 2").shown());
     let short = mig("plan --product A100-80 --demand 1g.10gb=9,3g.40gb=2 --gpus 2");
     assert!(short.status == 1 && short.stdout.contains("3 GPUs, and there are 2; fewer can not hold it"));
@@ -200,12 +200,12 @@ fn a_plan_says_how_many_gpus_and_what_each_becomes() {
 }
 
 #[test]
-fn a_plan_takes_in_what_pods_wait_for() {
+fn a_plan_includes_the_requests_of_waiting_pods() {
     let run = mig(&format!(
         "plan --product A100-80 --cluster {CLUSTER} --demand 1g.10gb=6 --output json"
     ));
     let plan: Value = serde_json::from_str(&run.stdout).unwrap();
-    // One pod of the example waits for a slice.
+    // One pod of the example waits for a MIG device.
     assert_eq!(plan["demand"], serde_json::json!([{"profile": "1g.10gb", "count": 7}]));
     assert_eq!(
         (&plan["gpus"], &plan["batches"][0]["geometry"]["name"]),
@@ -218,9 +218,9 @@ fn a_plan_takes_in_what_pods_wait_for() {
     );
 }
 
-/// Every configuration is what mig-parted's strict parser takes, and holds what was asked for.
+/// mig-parted's strict parser accepts every configuration, and each holds what was requested.
 #[test]
-fn configurations_are_mig_parteds() {
+fn configurations_are_valid_for_mig_parted() {
     let checked = spec(&mig("check --product A30 2x1g.6gb,1g.6gb+me --output mig-parted").stdout);
     let part = &checked.mig_configs["2x1g.6gb-1g.6gb.me"][0];
     assert_eq!(
@@ -241,7 +241,7 @@ fn configurations_are_mig_parteds() {
         );
         let run = mig(&args);
         let spec = spec(&run.stdout);
-        // `for 14 GPUs` and `for 2 nodes` stand before what they are for.
+        // `for 14 GPUs` and `for 2 nodes` precede the configurations that they count.
         let times: Vec<u64> = run
             .stdout
             .lines()
@@ -286,7 +286,7 @@ fn configurations_are_mig_parteds() {
 }
 
 #[test]
-fn colours_are_for_terminals() {
+fn color_is_for_terminals_only() {
     assert!(!mig("show --product A30").stdout.contains('\u{1b}'));
     assert!(mig("show --product A30 --color always").stdout.contains('\u{1b}'));
 }

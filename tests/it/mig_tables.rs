@@ -1,14 +1,15 @@
-//! The MIG tables against an enumeration of their own: every placement of every listing, for every product.
+//! The MIG tables against an independent enumeration of every placement of every product.
 //!
-//! The listings below are written as `nvidia-smi mig -lgip` and `-lgipp` print them (`ID profile {starts}:slots xmax`), apart from
-//! the library's tables. Nothing here calls the library but to compare.
+//! The listings below follow the output of `nvidia-smi mig -lgip` and `-lgipp` (`ID profile
+//! {starts}:slots xmax`) and do not use the library's tables. The library is called only to
+//! compare.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use apportion_mig::profile::MigProfile;
 use apportion_mig::{MODELS, Model};
 
-/// What one listing says: names of products, and its lines.
+/// A listing: names of products, and lines.
 const LISTINGS: &[(&[&str], &str)] = &[
     (
         &["A30-24GB"],
@@ -48,7 +49,7 @@ const LISTINGS: &[(&[&str], &str)] = &[
     (&["GB300-278GB"], seven("35 70 70 139 139 278")),
 ];
 
-/// Gigabytes of the profiles of a GPU of seven slices; [`SEVEN`] has the rest.
+/// Gigabytes of the profiles of a GPU with seven slices; [`SEVEN`] has the rest.
 const fn seven(gigabytes: &str) -> &str {
     gigabytes
 }
@@ -108,8 +109,8 @@ fn lines(listing: &str) -> Vec<Line> {
     texts.iter().map(line).collect()
 }
 
-/// Every count of instances that some placement shows: all ways to put instances on free slots, one after the other, without any
-/// order or cleverness. The media engines are there once.
+/// All counts of instances that some placement has, by brute force: every way to place instances on
+/// free slots. A GPU has its media engines once.
 fn shown(lines: &[Line]) -> BTreeSet<Vec<usize>> {
     let mut found = BTreeSet::new();
     let mut seen: BTreeSet<(u32, Vec<usize>)> = BTreeSet::new();
@@ -155,7 +156,7 @@ fn instances(lines: &[Line], counts: &[usize]) -> Vec<(MigProfile, u64)> {
         .collect()
 }
 
-/// Every count from nothing to one more than the most of each profile.
+/// All counts from zero to one above the maximum of each profile.
 fn all_counts(lines: &[Line]) -> Vec<Vec<usize>> {
     lines.iter().fold(vec![Vec::new()], |counts, line| {
         let with = |counts: &Vec<usize>| {
@@ -167,7 +168,7 @@ fn all_counts(lines: &[Line]) -> Vec<Vec<usize>> {
 }
 
 #[test]
-fn every_table_has_a_listing_and_says_the_same() {
+fn every_mig_table_matches_its_listing() {
     let listed: BTreeSet<&str> = LISTINGS.iter().flat_map(|(names, _)| names.iter().copied()).collect();
     assert_eq!(listed, MODELS.iter().map(|model| model.name).collect());
     for (names, listing) in LISTINGS {
@@ -187,14 +188,16 @@ fn every_table_has_a_listing_and_says_the_same() {
     }
 }
 
-/// Each product, each count of each profile from none to one too many: it fits if and only if some placement shows it.
+/// For each product and each count of each profile up to one too many: it fits if and only if a
+/// placement exists.
 #[test]
-fn all_geometries_that_fit_and_none_that_does_not() {
+fn exactly_the_geometries_that_can_be_placed_fit() {
     for (names, listing) in LISTINGS {
         let lines = lines(listing);
         let shown = shown(&lines);
-        // The eleven profiles of RTX PRO 6000 make some 30 million counts. Of these, all of up to six instances: five already take
-        // more than four quarters, so that whatever is left out holds a part that is in, and that does not fit.
+        // The eleven profiles of RTX PRO 6000 have some 30 million counts. Up to six instances
+        // suffice: five already take more than the GPU, so every larger count contains one that is
+        // tested and does not fit.
         let counts: Vec<Vec<usize>> = if lines.len() > 7 {
             up_to(6, &lines)
         } else {
@@ -213,7 +216,7 @@ fn all_geometries_that_fit_and_none_that_does_not() {
     }
 }
 
-/// Every count of at most this many instances.
+/// All counts of at most this many instances.
 fn up_to(most: usize, lines: &[Line]) -> Vec<Vec<usize>> {
     let mut counts = vec![vec![0usize; lines.len()]];
     let mut all: BTreeSet<Vec<usize>> = counts.iter().cloned().collect();
@@ -235,13 +238,13 @@ fn up_to(most: usize, lines: &[Line]) -> Vec<Vec<usize>> {
     all.into_iter().collect()
 }
 
-/// The 19 ways to fill an A100 that are counted since it came out, when it had no `1g` with double memory and none with the media
-/// engines: six ways to fill the left half by three for the right one, and the whole GPU.
+/// The 19 full geometries of an A100 without the two newer `1g` profiles (double memory, media
+/// engines): six ways to fill the left half by three for the right one, and the whole GPU.
 #[test]
-fn an_a100_is_filled_in_19_ways() {
+fn an_a100_has_19_full_geometries() {
     let all = lines(seven("5 10 10 20 20 40"));
     let drawn: Vec<&Line> = all.iter().filter(|line| ![15, 20].contains(&line.id)).collect();
-    // Placements, not counts: `2g` at 0 and at 2 are two drawings.
+    // Placements, not counts: `2g` at 0 and `2g` at 2 differ.
     let mut full: BTreeSet<BTreeSet<(u8, u32)>> = BTreeSet::new();
     let mut open: Vec<(u32, BTreeSet<(u8, u32)>)> = vec![(0, BTreeSet::new())];
     while let Some((taken, placed)) = open.pop() {
@@ -262,7 +265,7 @@ fn an_a100_is_filled_in_19_ways() {
         }
     }
     assert_eq!(full.len(), 19);
-    // The library knows each of them, and of those without the two newer profiles no other.
+    // The library has exactly these, apart from geometries with the two newer profiles.
     let counted = |placed: &BTreeSet<(u8, u32)>| {
         let mut counts: BTreeMap<u8, usize> = BTreeMap::new();
         for (id, _) in placed {
@@ -279,9 +282,9 @@ fn an_a100_is_filled_in_19_ways() {
     assert!(ours.is_subset(&full.iter().map(counted).collect()), "{ours:?}");
 }
 
-/// What NVIDIA's MIG User Guide shows to be made on an A100 ("Instance Geometry"), and what it shows to fail.
+/// What succeeds and what fails on an A100 in NVIDIA's MIG User Guide ("Instance Geometry").
 #[test]
-fn what_nvidias_guide_shows_is_judged_as_it_went() {
+fn examples_of_nvidias_guide_have_its_results() {
     let lines = lines(seven("5 10 10 20 20 40"));
     for (ids, fits) in [
         (&[9, 9][..], true),
@@ -300,10 +303,10 @@ fn what_nvidias_guide_shows_is_judged_as_it_went() {
     }
 }
 
-/// The fewest GPUs for every demand of up to this many instances: by a walk over all demands, one GPU after the other, that knows
-/// only what one GPU holds.
+/// The fewest GPUs for every demand of up to this many instances, by a search that adds one GPU at
+/// a time.
 #[test]
-fn plans_take_the_fewest_gpus_and_hold_what_they_should() {
+fn plans_use_the_fewest_gpus() {
     for (names, listing, most) in [
         (&["A30-24GB"][..], LISTINGS[0].1, 12),
         (&["RTX-PRO-6000-96GB"], LISTINGS[1].1, 5),
@@ -362,9 +365,9 @@ fn plans_take_the_fewest_gpus_and_hold_what_they_should() {
     }
 }
 
-/// Thousands of GPUs are counted as fast as one, and planned in few batches.
+/// Plans for thousands of GPUs are as fast as for one, and have few batches.
 #[test]
-fn large_demands_are_planned_at_once() {
+fn large_demands_are_planned_quickly() {
     let demand: Vec<(MigProfile, u64)> = [
         ("1g.10gb", 40_000),
         ("1g.10gb+me", 900),
@@ -377,8 +380,8 @@ fn large_demands_are_planned_at_once() {
     .into();
     let batches = model("A100-80GB").pack(&demand).unwrap();
     let gpus: u64 = batches.iter().map(|batch| batch.gpus).sum();
-    assert_eq!(model("A100-80GB").min_gpus(&demand), Some(gpus));
-    // Slots alone need this many.
+    assert_eq!(model("A100-80GB").gpus_for(&demand), Some(gpus));
+    // A lower bound by slots.
     let slots: u64 = 40_900 + 2 * 17_000 + 4 * 5_804;
     assert!(
         gpus >= slots.div_ceil(8) && batches.len() < 20,

@@ -1,27 +1,29 @@
-//! `apportion node-groups`: labels for empty node groups, and that rewritten pods fit what carries them.
+//! `apportion node-groups`: rewritten pods fit node groups with the printed labels.
 
 use apportion_core::decision::node_group::node_groups;
 use apportion_core::k8s::Labels;
 use apportion_core::k8s::{Pod, RequiredNodeAffinity};
 use apportion_mig::product::Product;
+use apportion_testing::{Node, a100, a100_mig_mixed, a100_mig_single, t4, t4_renamed, v100};
 use serde_json::Value;
 
 use super::command::apportion;
-use super::fixtures::{Node, World, a100, a100_mixed, a100_single, t4};
-use super::rows::{gpu, v100};
+use super::fixtures::World;
+use super::rows::gpu;
 
-/// Each pod is rewritten for a cluster with one full node of a kind; the labels of that kind's empty group must do for it too.
+/// Each pod is rewritten for a cluster with one full node of a kind. It must fit an empty node
+/// group of that kind.
 #[test]
-fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
+fn rewritten_pods_fit_a_node_group_with_the_printed_labels() {
     let mut seen = Vec::new();
     for (node, product) in [
         (a100(), "NVIDIA-A100-SXM4-80GB"),
-        (a100_mixed(), "NVIDIA-A100-SXM4-80GB"),
-        (a100_single(), "NVIDIA-A100-SXM4-80GB"),
-        (t4("mps", true), "Tesla-T4"),
-        (t4("mps", false), "Tesla-T4"),
-        (t4("time-slicing", true), "Tesla-T4"),
-        (t4("time-slicing", false), "Tesla-T4"),
+        (a100_mig_mixed(), "NVIDIA-A100-SXM4-80GB"),
+        (a100_mig_single(), "NVIDIA-A100-SXM4-80GB"),
+        (t4_renamed("mps"), "Tesla-T4"),
+        (t4("mps"), "Tesla-T4"),
+        (t4_renamed("time-slicing"), "Tesla-T4"),
+        (t4("time-slicing"), "Tesla-T4"),
         (v100(), "Tesla-V100-SXM2-16GB"),
     ] {
         let world = World::shipped(std::slice::from_ref(&node), &[]);
@@ -37,8 +39,8 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
             .unwrap()
             .into_iter()
             .collect();
-            // Where the node is not what the pod waits for, its group is not either.
-            if !constraints.matches_node(&node.name, &own) || !asks(&answer.pod, &node) {
+            // If the pod does not wait for this node, it does not wait for its group.
+            if !constraints.admit(&node.name, &own) || !asks(&answer.pod, &node) {
                 continue;
             }
             let groups: Vec<_> = policy
@@ -55,8 +57,8 @@ fn rewritten_pods_fit_a_group_with_the_labels_that_are_told() {
                 })
                 .count();
             assert_eq!(fitting, 1, "{} on {}: {groups:#?}\n{text}", name, node.name);
-            // Without its labels the group is seen only where the name says enough.
-            let bare = constraints.matches_node("new", &Labels::default());
+            // Without labels, a group is recognized only by a resource name that is unambiguous.
+            let bare = constraints.admit("new", &Labels::default());
             let named = asks_for(&answer.pod, "nvidia.com/mig-1g.10gb") && name != "inference";
             assert_eq!(bare, named, "{} on {}", name, node.name);
             seen.push(format!("{}: {}", name, node.name));
@@ -92,7 +94,7 @@ fn labels_tags_and_templates_are_printed() {
 }
 
 #[test]
-fn what_is_not_a_product_and_what_nobody_allows() {
+fn unknown_products_and_groups_that_no_policy_allows_are_reported() {
     let run = apportion(&["node-groups", "--product", "Tesla-T4-SHARED"]);
     assert_eq!(run.status, 2);
     assert!(

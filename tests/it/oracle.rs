@@ -1,21 +1,22 @@
-//! A second opinion: what a pod asks for and what a node gives, read from the documents of Kubernetes and NVIDIA alone.
+//! An independent oracle: what a pod requests and what a node offers, from the documentation of
+//! Kubernetes and NVIDIA.
 //!
-//! Nothing here calls the code under test. Facts: feature discovery's labels (k8s-device-plugin `internal/lm`), the effective
-//! request (`component-helpers/resource/helpers.go`), node affinity (`component-helpers/scheduling/corev1/nodeaffinity`).
+//! Nothing here calls the code under test. Sources: feature discovery's labels (k8s-device-plugin
+//! `internal/lm`), the effective request (`component-helpers/resource/helpers.go`), node affinity
+//! (`component-helpers/scheduling/corev1/nodeaffinity`).
 
 use std::collections::BTreeMap;
 
 use apportion_core::policy::SharingRule;
+use apportion_testing::Node;
 use serde_json::{Value, json};
 
-use super::fixtures::Node;
-
-/// Whether a resource is one of GPUs.
+/// Whether a resource is a GPU resource.
 pub fn is_gpu(key: &str) -> bool {
     key == "nvidia.com/gpu" || key == "nvidia.com/gpu.shared" || key.starts_with("nvidia.com/mig-")
 }
 
-/// A quantity of whole devices, in the forms that the generators use.
+/// A number of devices, in the forms that the generators use.
 pub fn count(quantity: &Value) -> Option<u64> {
     let text = match quantity {
         Value::String(text) => text.clone(),
@@ -35,9 +36,9 @@ pub fn count(quantity: &Value) -> Option<u64> {
     }
 }
 
-pub type PodQuery = BTreeMap<String, u64>;
+pub type GpuRequest = BTreeMap<String, u64>;
 
-fn gpu_list(list: &Value) -> PodQuery {
+fn gpu_list(list: &Value) -> GpuRequest {
     let pairs = list.as_object().into_iter().flatten().filter(|(key, _)| is_gpu(key));
     pairs
         .map(|(key, value)| (key.clone(), count(value).unwrap_or(0)))
@@ -45,14 +46,14 @@ fn gpu_list(list: &Value) -> PodQuery {
         .collect()
 }
 
-/// What one container asks for: its limits, and what only its requests name.
-pub fn container_ask(container: &Value) -> PodQuery {
+/// The GPU resources of a container: its limits, and requests without a limit.
+pub fn container_ask(container: &Value) -> GpuRequest {
     let mut ask = gpu_list(&container["resources"]["requests"]);
     ask.extend(gpu_list(&container["resources"]["limits"]));
     ask
 }
 
-/// Both lists of containers that can have resources.
+/// Init containers and containers.
 pub fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, usize, &Value)> {
     ["initContainers", "containers"].into_iter().flat_map(|list| {
         let items = pod["spec"][list].as_array().into_iter().flatten();
@@ -60,8 +61,8 @@ pub fn containers(pod: &Value) -> impl Iterator<Item = (&'static str, usize, &Va
     })
 }
 
-/// What the scheduler counts: the largest moment of the pod, and its overhead.
-pub fn effective(pod: &Value) -> PodQuery {
+/// The pod's effective request, as the scheduler counts it: the peak and the overhead.
+pub fn effective(pod: &Value) -> GpuRequest {
     let mut resources: Vec<String> = containers(pod)
         .flat_map(|(_, _, c)| container_ask(c).into_keys())
         .collect();
@@ -90,19 +91,20 @@ pub fn effective(pod: &Value) -> PodQuery {
         .collect()
 }
 
-/// What stands behind a resource name on a node.
+/// What a resource name means on a node.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reading {
     /// `exclusive`, `mig`, `mps` or `time-slicing`.
     pub strategy: &'static str,
-    /// As in a resource name: `1g.10gb.me`.
+    /// Written as in a resource name: `1g.10gb.me`.
     pub profile: Option<String>,
     pub model: Option<String>,
-    /// MiB that a share has, where a label says.
+    /// MiB of a share, if a label says.
     pub memory: Option<u64>,
 }
 
-/// Reads a node's labels for one resource; `None` where there is none of it, or labels leave open or contradict what it is.
+/// Reads a node's labels for one resource. `None` if the node has none of it, or labels are missing
+/// or contradictory.
 pub fn read(node: &Node, resource: &str) -> Option<Reading> {
     let total = node.allocatable.get(resource).copied().filter(|total| *total > 0)?;
     let renamed = resource.ends_with(".shared");
@@ -139,7 +141,7 @@ pub fn read(node: &Node, resource: &str) -> Option<Reading> {
         "mps" if profile.is_none() => "mps",
         _ => return None,
     };
-    // Capacity is the number of devices times their replicas; less is normal, more is a contradiction.
+    // Capacity is devices times replicas. Less is normal, more is contradictory.
     if gpus.is_some_and(|gpus| total > gpus * replicas.unwrap_or(1)) {
         return None;
     }
@@ -155,13 +157,13 @@ pub fn read(node: &Node, resource: &str) -> Option<Reading> {
     })
 }
 
-/// Whether the node's GPUs are being repartitioned.
+/// Whether the node reconfigures MIG.
 pub fn is_paused(node: &Node) -> bool {
     let label = |key: &str| node.labels.get(&format!("nvidia.com/{key}")).map_or("", String::as_str);
     !matches!(label("mig.config.state"), "" | "success") || label("gpu.deploy.device-plugin") == "paused-for-mig-change"
 }
 
-/// Whether a model's name holds the words of a policy's product one after the other.
+/// Whether the product label contains the policy's product as consecutive words.
 fn is_product(model: &str, wanted: &str) -> bool {
     let (model, wanted) = (
         format!("-{}-", model.to_lowercase()),
@@ -170,7 +172,7 @@ fn is_product(model: &str, wanted: &str) -> bool {
     model.contains(&wanted)
 }
 
-/// Whether what a node has under a name is what a rule allows.
+/// Whether a rule allows what a node offers.
 pub fn allows(rule: &SharingRule, reading: &Reading) -> bool {
     let profile = reading.profile.as_ref();
     rule.strategy.as_str() == reading.strategy
@@ -184,7 +186,7 @@ pub fn allows(rule: &SharingRule, reading: &Reading) -> bool {
                 .is_some_and(|m| rule.products.iter().any(|p| is_product(m, p.as_str()))))
 }
 
-/// Whether a share has so much memory, as far as labels or the profile's name say.
+/// Whether a share has enough memory, by labels or the profile's name.
 fn has_memory(reading: &Reading, needed: Option<u64>) -> bool {
     let nominal = || {
         let gigabytes = reading.profile.as_ref()?.split_once("g.")?.1.split_once("gb")?.0;
@@ -193,11 +195,11 @@ fn has_memory(reading: &Reading, needed: Option<u64>) -> bool {
     needed.is_none_or(|needed| reading.memory.or_else(nominal).is_some_and(|has| has >= needed))
 }
 
-/// Whether a node with `used` taken can give `ask` under one and the same of `rules`; else why not.
+/// Whether a node with `used` taken can hold `ask` under one of `rules`, or why not.
 pub fn can_hold<'r>(
     node: &Node,
-    used: &PodQuery,
-    ask: &PodQuery,
+    used: &GpuRequest,
+    ask: &GpuRequest,
     memory: Option<u64>,
     mut rules: impl Iterator<Item = &'r SharingRule>,
 ) -> Result<(), String> {
@@ -219,7 +221,8 @@ pub fn can_hold<'r>(
     }
 }
 
-/// Whether the pod's `nodeSelector` and required node affinity admit the node, as the in-tree filter has it.
+/// Whether the pod's `nodeSelector` and required node affinity match the node, as in the in-tree
+/// filter.
 pub fn selects(pod: &Value, node: &Node) -> bool {
     let selector = pod["spec"]["nodeSelector"].as_object();
     let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
@@ -235,8 +238,8 @@ pub fn selects(pod: &Value, node: &Node) -> bool {
                 .any(|term| term_matches(term, node)))
 }
 
-/// Whether some node can meet all expressions of one alternative: each label is tried with every value that they name, with the numbers
-/// beside these, with another word, and without any.
+/// Whether a node can match all expressions of a term. Tries each label with every value in them,
+/// with the next lower and higher numbers, with another value, and without one.
 fn can_be_met(expressions: &[Value]) -> bool {
     let named = |e: &Value| e["values"].as_array().cloned().unwrap_or_default();
     let words: Vec<String> = expressions
@@ -244,11 +247,11 @@ fn can_be_met(expressions: &[Value]) -> bool {
         .flat_map(named)
         .filter_map(|value| value.as_str().map(str::to_owned))
         .flat_map(|word| {
-            let beside = word
+            let adjacent = word
                 .parse::<i64>()
                 .ok()
                 .map(|n| [(n - 1).to_string(), (n + 1).to_string()]);
-            [word].into_iter().chain(beside.into_iter().flatten())
+            [word].into_iter().chain(adjacent.into_iter().flatten())
         })
         .chain(["another".to_owned()])
         .collect();
@@ -259,7 +262,8 @@ fn can_be_met(expressions: &[Value]) -> bool {
     })
 }
 
-/// The values that the pod's own words leave to a label, by alternative that a node can meet; `None` where one of them does not list any.
+/// The values of a label that the pod's constraints allow, for each term that a node can match.
+/// `None` if a term does not list values.
 pub fn values_left(pod: &Value, key: &str) -> Option<Vec<Vec<String>>> {
     let selector: Vec<Value> = pod["spec"]["nodeSelector"]
         .as_object()

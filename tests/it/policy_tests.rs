@@ -1,11 +1,11 @@
-//! `apportion test`, as a pipeline calls it.
+//! `apportion test`.
 
 use serde_json::Value;
 
 use crate::command::{apportion, apportion_reading};
 
 #[test]
-fn the_policies_that_ship_do_what_their_cases_say() {
+fn the_shipped_policies_pass_their_tests() {
     let run = apportion(&["test", "policies/tests"]);
     assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("all as expected"));
@@ -23,7 +23,7 @@ cases:
 ";
 
 #[test]
-fn a_failure_says_where_it_was_expected_and_what_came() {
+fn a_failure_shows_the_place_the_expected_and_the_actual_value() {
     let run = apportion_reading(CASE, &["test", "-"]);
     assert_eq!(run.status, 1, "{}", run.stderr);
     for words in [
@@ -42,7 +42,7 @@ fn a_failure_says_where_it_was_expected_and_what_came() {
 }
 
 #[test]
-fn a_mistake_has_a_place() {
+fn an_invalid_test_file_is_reported_with_its_place() {
     for (text, words) in [
         ("cases:\n- nam: x\n", "-:2:3: "),
         ("cases: [", "-:"),

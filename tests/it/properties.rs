@@ -1,4 +1,4 @@
-//! What holds for every pod, policy and cluster.
+//! Properties that hold for every pod, policy and cluster.
 
 use std::collections::BTreeSet;
 
@@ -9,32 +9,33 @@ use apportion_core::gpu::Strategy as Sharing;
 use apportion_core::inventory::PodSummary;
 use apportion_core::policy::SharingRule;
 use apportion_core::policy::{Mode, Policy};
+use apportion_testing::set;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FailurePersistence};
 use serde_json::{Value, json};
 
-use super::fixtures::{Answer, review, with};
-use super::generate::{Case, case, case_under, forged_decision};
-use super::oracle::{self, PodQuery, container_ask, containers, count, is_gpu};
-use super::tree::{DECISION, HIDDEN, narrows, required, without_what_may_change};
+use super::fixtures::{Answer, review};
+use super::generators::{Case, case, case_under, forged_decision};
+use super::oracle::{self, GpuRequest, container_ask, containers, count, is_gpu};
+use super::patch_scope::{DECISION, HIDDEN, narrows, required, without_what_may_change};
 
-/// Enough cases to be convincing; `PROPTEST_CASES` asks for more or fewer.
+/// 2048 cases; set `PROPTEST_CASES` for more or fewer.
 pub fn config() -> Config {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 2048;
     }
-    // A case that failed becomes a row of a table.
+    // A failing case becomes a row of a table instead.
     config.failure_persistence = None::<Box<dyn FailurePersistence>>;
     config
 }
 
-/// The answer to the pod of a case, in the world with the first population.
+/// The answer to the pod of a case, with the first population.
 pub fn admit(case: &Case) -> Answer {
     case.world(0).admit(case.namespace, &case.pod)
 }
 
-/// The policy that governs, where it enforces and lets the pod pass.
+/// The policy that governs the pod, if it enforces and admits it.
 pub fn enforced<'c>(case: &'c Case, answer: &Answer) -> Option<&'c Policy> {
     let policy = case
         .policies
@@ -43,13 +44,13 @@ pub fn enforced<'c>(case: &'c Case, answer: &Answer) -> Option<&'c Policy> {
     (policy.mode == Mode::Enforce && answer.denial.is_none()).then_some(policy)
 }
 
-/// Whether the pod would rather have some nodes than others.
+/// Whether the pod has preferences among nodes.
 fn prefers(pod: &Value) -> bool {
     let text = pod["spec"].to_string();
     text.contains("preferredDuringScheduling") || text.contains("ScheduleAnyway")
 }
 
-/// The memory that the pod declares, in MiB, in the forms that the generator writes.
+/// The memory that the pod declares, in MiB, in the forms that the generator uses.
 pub fn declared_memory(pod: &Value) -> Option<u64> {
     match pod["metadata"]["annotations"]["apportion.dev/gpu-memory"].as_str()? {
         "4G" => Some(3815),
@@ -61,8 +62,9 @@ pub fn declared_memory(pod: &Value) -> Option<u64> {
     }
 }
 
-/// What a container may be given under a rule: its resource's name, with what tells it from others of the name.
-fn is_meant(rule: &SharingRule, resource: &str, asked: &PodQuery, pod: &Value) -> bool {
+/// Whether a rule allows a resource name for a container, including the affinity that tells it from
+/// others of that name.
+fn is_meant(rule: &SharingRule, resource: &str, asked: &GpuRequest, pod: &Value) -> bool {
     let pins = |key: &str, holds: &dyn Fn(&str) -> bool| {
         oracle::values_left(pod, key)
             .is_some_and(|alternatives| alternatives.iter().flatten().all(|value| holds(value)))
@@ -94,8 +96,8 @@ fn is_meant(rule: &SharingRule, resource: &str, asked: &PodQuery, pod: &Value) -
     }
 }
 
-/// What each container with a GPU demand was given; `before` says which these are.
-fn given<'p>(before: &'p Value, after: &'p Value) -> impl Iterator<Item = (PodQuery, &'p Value)> {
+/// The GPU resources after the rewrite, of each container that requested some before.
+fn given<'p>(before: &'p Value, after: &'p Value) -> impl Iterator<Item = (GpuRequest, &'p Value)> {
     containers(before)
         .zip(containers(after))
         .filter_map(|((.., was), (.., is))| {
@@ -104,8 +106,8 @@ fn given<'p>(before: &'p Value, after: &'p Value) -> impl Iterator<Item = (PodQu
         })
 }
 
-fn used_on(others: &[Value], node: &str) -> PodQuery {
-    let mut used = PodQuery::new();
+fn used_on(others: &[Value], node: &str) -> GpuRequest {
+    let mut used = GpuRequest::new();
     for pod in others.iter().filter(|pod| pod["spec"]["nodeName"] == node) {
         for (resource, n) in oracle::effective(pod) {
             *used.entry(resource).or_default() += n;
@@ -122,7 +124,7 @@ proptest! {
         let first = admit(&case);
         let again = case.world(0).admit(case.namespace, &first.pod);
         prop_assert!(!again.patched, "{}", again.pod);
-        // Nor does it when others have come and gone in between.
+        // Nor does it after other pods have come and gone.
         let later = case.world(1).admit(case.namespace, &first.pod);
         prop_assert!(!later.patched, "{}", later.pod);
         if enforced(&case, &first).is_some() {
@@ -132,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_else_is_touched(case in case()) {
+    fn a_rewrite_changes_only_what_it_documents(case in case()) {
         let after = admit(&case).pod;
         let rest = |pod| without_what_may_change(pod, &case.pod);
         prop_assert_eq!(rest(&case.pod), rest(&after));
@@ -140,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn quantities_are_whole_and_requests_are_limits(case in case()) {
+    fn quantities_are_whole_and_requests_equal_limits(case in case()) {
         let answer = admit(&case);
         if answer.patched {
             for (_, container) in given(&case.pod, &answer.pod) {
@@ -156,10 +158,10 @@ proptest! {
     }
 
     #[test]
-    fn a_governed_pod_asks_for_what_its_policy_means(case in case()) {
+    fn a_governed_pod_requests_what_its_policy_allows(case in case()) {
         let answer = admit(&case);
         if let Some(policy) = enforced(&case, &answer) {
-            // A pod that asks for no GPU is none of sharing's concern.
+            // Sharing ignores a pod without GPUs.
             prop_assert_eq!(answer.strategy.is_none(), given(&case.pod, &answer.pod).next().is_none());
             let Some(strategy) = answer.strategy else { return Ok(()) };
             prop_assert!(policy.rules.iter().any(|rule| rule.sharing.strategy == strategy), "{}", strategy);
@@ -177,9 +179,9 @@ proptest! {
         }
     }
 
-    // Every container asks for GPUs, or is kept from them, or nobody wants it to be.
+    // Every container requests GPUs or hides them, unless the policy has no isolation.
     #[test]
-    fn who_asks_for_no_gpu_sees_none_where_the_policy_says_so(case in case()) {
+    fn containers_without_gpus_see_none_under_isolation(case in case()) {
         let answer = admit(&case);
         let policy = enforced(&case, &answer);
         for ((.., was), (.., is)) in containers(&case.pod).zip(containers(&answer.pod)) {
@@ -205,9 +207,9 @@ proptest! {
         }
     }
 
-    // What was admitted is never found to have slipped past, whatever nodes there are.
+    // The compliance scan never reports a pod that was admitted, whatever the nodes.
     #[test]
-    fn an_admitted_pod_is_no_breach(case in case()) {
+    fn an_admitted_pod_is_not_a_violation(case in case()) {
         let answer = admit(&case);
         if let Some(policy) = enforced(&case, &answer) {
             let text = answer.pod.to_string();
@@ -217,13 +219,13 @@ proptest! {
     }
 
     #[test]
-    fn the_annotation_tells_the_truth(case in case(), forged in forged_decision()) {
+    fn the_decision_annotation_matches_the_pod(case in case(), forged in forged_decision()) {
         let first = admit(&case);
         if let Some(policy) = enforced(&case, &first) {
-            // Also where somebody has put another on a pod that needs nothing else.
-            let tampered = with(first.pod.clone(), "/metadata/annotations/apportion.dev~1decision", json!(forged));
+            // Also if another annotation was put on a pod that needs no other change.
+            let tampered = set(first.pod.clone(), "/metadata/annotations/apportion.dev~1decision", json!(forged));
             for answer in [&first, &case.world(0).admit(case.namespace, &tampered)] {
-                // What somebody forged on a pod that asks for no GPU is theirs: nobody reads it.
+                // An annotation on a pod without GPUs stays, because it is never read.
                 let Some(strategy) = answer.strategy else { continue };
                 let text = answer.pod["metadata"]["annotations"][DECISION].as_str().unwrap();
                 let record: Value = serde_json::from_str(text).unwrap();
@@ -238,36 +240,36 @@ proptest! {
     }
 
     #[test]
-    fn what_is_not_ours_passes_as_it_is(case in case(), operation in prop::sample::select(vec!["UPDATE", "DELETE"]), resource in prop::sample::select(vec!["resize", "ephemeralcontainers", "eviction", "binding"])) {
+    fn other_objects_and_namespaces_pass_unchanged(case in case(), operation in prop::sample::select(vec!["UPDATE", "DELETE"]), resource in prop::sample::select(vec!["resize", "ephemeralcontainers", "eviction", "binding"])) {
         let world = case.world(0);
         for namespace in ["free", "kube-system", "apportion-system"] {
             let answer = world.admit(namespace, &case.pod);
             let governs = case.policies.iter().any(|p| p.namespaces.requirements.is_empty());
             prop_assert!(governs || !answer.patched && answer.outcome == AdmissionOutcome::Ungoverned, "{:?}", answer);
         }
-        let created = with(review(case.namespace, &case.pod, false), "/request/oldObject", case.pod.clone());
+        let created = set(review(case.namespace, &case.pod, false), "/request/oldObject", case.pod.clone());
         for (pointer, value) in [("/request/operation", operation), ("/request/subResource", resource), ("/request/kind/kind", "Deployment")] {
-            let answer = world.admit_body(&with(created.clone(), pointer, json!(value)));
+            let answer = world.admit_body(&set(created.clone(), pointer, json!(value)));
             prop_assert!(!answer.patched && answer.denial.is_none() && answer.pending_admission.is_none() && matches!(answer.outcome, AdmissionOutcome::Skipped | AdmissionOutcome::Advised | AdmissionOutcome::Ungoverned), "{:?}", answer);
         }
-        let mirror = with(case.pod.clone(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
+        let mirror = set(case.pod.clone(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
         let answer = world.admit(case.namespace, &mirror);
         prop_assert!(!answer.patched && answer.denial.is_none(), "{:?}", answer);
     }
 
     #[test]
-    fn only_an_enforcing_policy_changes_or_refuses(case in case()) {
+    fn only_a_policy_in_mode_enforce_rewrites_or_denies(case in case()) {
         let answer = admit(&case);
         let mode = case.policies.iter().find(|p| Some(p.name.as_str()) == answer.policy.as_deref()).map(|p| p.mode);
         prop_assert!(mode.is_none_or(|mode| mode == Mode::Enforce) || !answer.patched && answer.denial.is_none(), "{:?}", answer);
         prop_assert!(mode != Some(Mode::Audit) || answer.warnings.is_empty());
-        prop_assert!(answer.pending_admission.is_none() || answer.patched, "a claim for nothing");
+        prop_assert!(answer.pending_admission.is_none() || answer.patched, "a pending admission without a patch");
     }
 
     #[test]
-    fn the_filter_returns_what_an_oracle_allows(case in case(), rewritten in any::<bool>()) {
+    fn the_filter_agrees_with_the_oracle(case in case(), rewritten in any::<bool>()) {
         let (world, answer) = (case.world(0), admit(&case));
-        // Also the pod as it came: another webhook may have undone what we did.
+        // Also the original pod, because another webhook may undo the rewrite.
         let pod = if rewritten { &answer.pod } else { &case.pod };
         if let Some(policy) = enforced(&case, &answer).filter(|_| answer.strategy.is_some()) {
             let all = world.filter_names(case.namespace, pod, &case.nodes, AnswerSize::All);
@@ -281,7 +283,7 @@ proptest! {
                 let best = world.filter_names(case.namespace, pod, &case.nodes, AnswerSize::Best(most));
                 prop_assert!(best.len() <= most && best.is_empty() == all.is_empty());
                 prop_assert!(best.iter().all(|name| all.contains(name)));
-                // What is left out is no better than what is answered, and what is answered is about as good.
+                // The best node is in the answer, and the nodes in the answer score alike.
                 let worth = |names: &[String]| world.scores(case.namespace, pod, names);
                 let (good, best_of_all) = (worth(&best), worth(&all).into_iter().max());
                 prop_assert_eq!(good.iter().copied().max(), best_of_all);
@@ -292,9 +294,10 @@ proptest! {
         }
     }
 
-    // What a pod spec can say it says: without any extender it does not land on GPUs that are shared in another way.
+    // The pod spec alone, without the extender, keeps the pod off GPUs that are shared in another
+    // way.
     #[test]
-    fn the_rewritten_pod_alone_keeps_to_its_strategy(case in case()) {
+    fn in_tree_filters_alone_keep_a_rewritten_pod_to_its_strategy(case in case()) {
         let answer = admit(&case);
         if enforced(&case, &answer).is_some() {
             let ask: BTreeSet<String> = given(&case.pod, &answer.pod).flat_map(|(_, c)| container_ask(c).into_keys()).collect();
@@ -318,7 +321,7 @@ proptest! {
     }
 
     #[test]
-    fn a_tenant_gets_nothing_but_mig(case in case_under(&[Sharing::Mig])) {
+    fn a_tenant_gets_only_mig(case in case_under(&[Sharing::Mig])) {
         let answer = admit(&case);
         prop_assert!(answer.strategy.is_none_or(|strategy| strategy == Sharing::Mig));
         if let Some(policy) = enforced(&case, &answer) {

@@ -1,15 +1,17 @@
-//! Bodies that real Kubernetes components sent (`tests/data/recorded`), answered with the cluster that they came from.
+//! Requests that real Kubernetes components sent (`tests/data/recorded`), answered for the cluster
+//! they came from.
 
 use apportion_core::admission::AdmissionOutcome;
 use apportion_core::admission::review;
 use apportion_core::extender::wire::{Args, PreemptionArgs};
 use apportion_core::extender::{AnswerSize, preempt, prioritize};
+use apportion_testing::{Node, a100, a100_mig_mixed, t4};
 use serde_json::{Value, json};
 
-use super::fixtures::{Node, World, a100, a100_mixed, ledger, on, pod, shipped, t4};
-use super::rows::{WHOLE, show};
+use super::fixtures::{World, ledger, on, pod, shipped_policies};
+use super::rows::{WHOLE, describe};
 
-/// Every file, by folder.
+/// The recorded files, by folder.
 pub const ADMISSION: &[&str] = &[
     "deployment-create",
     "job-create-gpu-8",
@@ -46,23 +48,23 @@ fn body(folder: &str, name: &str) -> Value {
 fn nodes() -> [Node; 3] {
     [
         a100().named("a100-whole"),
-        a100_mixed().named("a100-mig"),
-        t4("time-slicing", false).named("t4-ts"),
+        a100_mig_mixed().named("a100-mig"),
+        t4("time-slicing").named("t4-ts"),
     ]
 }
 
-/// The three nodes, and the namespaces of the recordings under the policies that their names ask for.
+/// The three nodes and the namespaces of the recordings.
 pub fn world(pods: &[Value]) -> World {
     let namespaces: &[(&str, &[(&str, &str)])] = &[
         ("train", &[("apportion.dev/policy", "training")]),
         ("tenants", &[("apportion.dev/policy", "multi-tenant")]),
         ("dev", &[("apportion.dev/policy", "development")]),
     ];
-    World::new(shipped(), ledger(&nodes(), pods, namespaces))
+    World::new(shipped_policies(), ledger(&nodes(), pods, namespaces))
 }
 
 #[test]
-fn no_file_is_left_out() {
+fn every_recorded_file_is_tested() {
     for (folder, names) in [("admission", ADMISSION), ("extender", EXTENDER)] {
         let path = format!("{}/tests/data/recorded/{folder}", env!("CARGO_MANIFEST_DIR"));
         let mut found: Vec<String> = std::fs::read_dir(path)
@@ -77,7 +79,7 @@ fn no_file_is_left_out() {
 }
 
 #[test]
-fn reviews() {
+fn recorded_reviews_are_answered() {
     let untouched = "";
     let slice = "c: gpu 1 | gpu.sharing-strategy In time-slicing";
     let ten = "mig-1g.10gb 1";
@@ -123,7 +125,8 @@ fn reviews() {
         assert_eq!(answer.outcome, outcome, "{name}");
         if expected == untouched {
             assert!(!answer.patched && answer.denial.is_none(), "{name}");
-            // Of a Deployment whose pods will be rewritten somebody should hear; a Job for whole GPUs gets what it asks for.
+            // A Deployment whose pods will be rewritten gets a warning; a Job for whole GPUs does
+            // not.
             assert_eq!(
                 !answer.warnings.is_empty(),
                 name == "deployment-create",
@@ -132,12 +135,12 @@ fn reviews() {
             );
             assert_eq!(answer.pod, body["request"]["object"], "{name}");
         } else {
-            assert_eq!(show(&answer), expected, "{name}");
+            assert_eq!(describe(&answer), expected, "{name}");
         }
         let promises = outcome == AdmissionOutcome::Rewritten && body["request"]["dryRun"] == false;
         assert_eq!(answer.pending_admission.is_some(), promises, "{name}");
     }
-    // More GPUs than any node has: it keeps them, and is told that it waits.
+    // More GPUs than any node has: they stay, with a warning that the pod waits.
     let ten = world(&[]).admit_body(&body("admission", "pod-create-priority-gpu-10"));
     assert_eq!(
         ten.warnings,
@@ -148,7 +151,7 @@ fn reviews() {
 }
 
 #[test]
-fn filter_by_names() {
+fn recorded_filter_calls_by_name_are_answered() {
     let body = body("extender", "filter-node-cache-capable");
     let answer = world(&[]).filter(&body, AnswerSize::default());
     assert_eq!(
@@ -170,8 +173,8 @@ fn filter_by_names() {
 }
 
 #[test]
-fn filter_by_whole_nodes() {
-    // A training pod, and a scheduler that would put it on 4 GPUs in 16 slices.
+fn recorded_filter_calls_with_nodes_are_answered() {
+    // A training pod that fits 4 GPUs with 16 slices by the scheduler's count.
     let answer = world(&[]).filter(&body("extender", "filter-full-nodes"), AnswerSize::default());
     assert_eq!(answer["Nodes"], json!({"metadata": {}, "items": []}));
     assert_eq!(answer["NodeNames"], json!(null));
@@ -183,10 +186,10 @@ fn filter_by_whole_nodes() {
 }
 
 #[test]
-fn prioritize_by_names() {
+fn recorded_prioritize_calls_are_answered() {
     let bytes = bytes("extender", "prioritize-node-cache-capable");
     let args: Args<'_> = serde_json::from_slice(&bytes).unwrap();
-    // Taken by another namespace, which takes a tenth off.
+    // Shares of another namespace lower the score by a tenth.
     for (taken, score) in [("0", 1), ("7", 5), ("15", 9)] {
         let world = world(&[on(pod(&[("gpu", taken)]), "t4-ts")]);
         let scores = prioritize(&args, &world.extender(), |scores| json!(scores)).unwrap();
@@ -195,10 +198,10 @@ fn prioritize_by_names() {
     }
 }
 
-/// Real preempt calls, in both forms. The training pod asks for more GPUs than its node has under a policy of whole ones, so nothing helps
-/// it; without a policy the answer is what was asked.
+/// Real preempt calls in both forms. The training pod requests more whole GPUs than its node has,
+/// so preemption does not help; without a policy, the answer repeats the victims.
 #[test]
-fn preemptions() {
+fn recorded_preempt_calls_are_answered() {
     for (name, victim) in [
         ("preempt-full-nodes", "3a059b20-2aa2-40ba-af03-a1eedb98c248"),
         ("preempt-node-cache-capable", "4d9ec0c1-eb6a-422e-b97d-28756b214c56"),
@@ -207,7 +210,7 @@ fn preemptions() {
         let args: PreemptionArgs<'_> = serde_json::from_slice(&recorded).unwrap();
         let answer = json!(preempt(&args, &world(&[]).extender()));
         assert_eq!(answer, json!({"NodeNameToMetaVictims": {}}), "{name}");
-        let free = World::new(shipped(), ledger(&nodes(), &[], &[("train", &[])]));
+        let free = World::new(shipped_policies(), ledger(&nodes(), &[], &[("train", &[])]));
         let answer = json!(preempt(&args, &free.extender()));
         let victims = &answer["NodeNameToMetaVictims"]["t4-ts"];
         assert_eq!(victims["Pods"][0], json!({"UID": victim}), "{name}");
@@ -215,14 +218,14 @@ fn preemptions() {
     }
 }
 
-/// What is sent to another verb than it is meant for is told so, and nothing falls over.
+/// A body that is sent to the wrong verb gets an error, without a panic.
 #[test]
-fn preempt_and_bind_are_read_safely() {
+fn bodies_sent_to_the_wrong_verb_are_refused() {
     for name in ["bind", "preempt-full-nodes", "preempt-node-cache-capable"] {
         let bytes = bytes("extender", name);
         assert!(review::read(&bytes).is_err(), "{name} is no review");
         match serde_json::from_slice::<Args<'_>>(&bytes) {
-            // Its pod is read as that of a question about no node.
+            // Its pod is read as that of a filter call without nodes.
             Ok(args) => {
                 let answer =
                     apportion_core::extender::filter(&args, &world(&[]).extender(), AnswerSize::All, |r| json!(r));

@@ -1,4 +1,4 @@
-//! `apportion render`: the examples and what they become, and plans that can not work.
+//! `apportion render`: rendered examples, and plans that cannot work.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::command::{Run, apportion, apportion_reading};
 const EXAMPLES: [&str; 4] = ["time-slicing", "mps", "mig", "fleet"];
 
 #[test]
-fn the_rendered_examples_are_what_their_plans_make() {
+fn rendered_examples_are_up_to_date() {
     for name in EXAMPLES {
         let (plan, out) = (
             format!("examples/plan/{name}.yaml"),
@@ -27,12 +27,12 @@ fn the_rendered_examples_are_what_their_plans_make() {
     let known = EXAMPLES.map(str::to_owned);
     for entry in fs::read_dir("examples/plan/rendered").unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(known.contains(&name), "nobody checks examples/plan/rendered/{name}");
+        assert!(known.contains(&name), "examples/plan/rendered/{name} has no test");
     }
 }
 
 #[test]
-fn what_is_rendered_passes_the_linter() {
+fn rendered_files_pass_the_linter() {
     for name in EXAMPLES {
         let plan = format!("examples/plan/{name}.yaml");
         let mut args = vec!["lint".to_owned(), plan];
@@ -51,9 +51,10 @@ fn what_is_rendered_passes_the_linter() {
     }
 }
 
-/// The chart installs a scheduler of the same configuration; two lists of resources would drift apart.
+/// The chart installs a scheduler with the same configuration. This test keeps their resource lists
+/// equal.
 #[test]
-fn the_scheduler_is_configured_as_the_chart_does_it() {
+fn the_scheduler_configuration_matches_the_chart() {
     let installed = fs::read_to_string("deploy/manifests/install.yaml").unwrap();
     let charts = serde_saphyr::from_multiple::<Value>(&installed)
         .unwrap()
@@ -67,7 +68,7 @@ fn the_scheduler_is_configured_as_the_chart_does_it() {
 }
 
 #[test]
-fn a_file_alone_and_all_in_one_are_printed() {
+fn one_file_or_all_files_are_printed() {
     let plan = "examples/plan/fleet.yaml";
     let alone = apportion(&["render", "-f", plan, "--only", "gpu-operator-values.yaml"]);
     let file = fs::read_to_string("examples/plan/rendered/fleet/gpu-operator-values.yaml").unwrap();
@@ -94,7 +95,7 @@ fn a_file_alone_and_all_in_one_are_printed() {
 }
 
 #[test]
-fn files_are_written_checked_and_those_left_behind_are_named() {
+fn files_are_written_and_checked_and_stale_ones_named() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out").display().to_string();
     let render = |plan: &str, more: &[&str]| {
@@ -120,7 +121,7 @@ fn files_are_written_checked_and_those_left_behind_are_named() {
 }
 
 #[test]
-fn policies_and_pools_that_miss_each_other_are_named() {
+fn policies_without_pools_and_pools_without_policies_are_named() {
     let run = apportion(&[
         "render",
         "-f",
@@ -139,7 +140,7 @@ fn policies_and_pools_that_miss_each_other_are_named() {
     );
 }
 
-/// A plan of one pool, between what comes before and after it.
+/// A plan with one pool.
 fn refused(spec: &str) -> String {
     let text =
         format!("apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPlan\nmetadata: {{name: p}}\nspec:\n{spec}\n");
@@ -150,7 +151,7 @@ fn refused(spec: &str) -> String {
 }
 
 #[test]
-fn what_can_not_work_is_refused_with_its_place_and_its_remedy() {
+fn impossible_plans_are_refused_with_place_and_fix() {
     let pool = |pool: &str| format!("  pools:\n  - {{name: a, nodes: [n], {pool}}}");
     let mut wrong = Vec::new();
     for (spec, place, words) in [
@@ -286,7 +287,7 @@ fn what_can_not_work_is_refused_with_its_place_and_its_remedy() {
 }
 
 #[test]
-fn what_is_doubtful_is_rendered_and_told() {
+fn doubtful_plans_are_rendered_with_a_warning() {
     let plan = |pool: &str| {
         format!(
             "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPlan\nmetadata: {{name: p}}\nspec:\n  pools:\n  - {{name: a, {pool}}}\n"

@@ -1,4 +1,4 @@
-//! `apportion replay`, as a pipeline calls it.
+//! `apportion replay`.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::command::{CLUSTER, apportion};
 
-/// A directory with one policy for namespaces labelled with `team`.
+/// A directory with one policy for namespaces with label `team`.
 fn policies(rules: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let text = format!(
@@ -24,7 +24,7 @@ fn node(name: &str, strategy: &str, resource: &str, replicas: u64, shares: u64) 
         "status": {"allocatable": {resource: shares.to_string()}, "conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
-/// Three time-sliced pods of one Deployment, admitted by a policy that gives time slices; and two whole GPUs.
+/// A cluster with two whole GPUs and a Deployment of three pods on time slices.
 fn cluster() -> String {
     let mut items = vec![
         json!({"kind": "Namespace", "metadata": {"name": "n", "labels": {"apportion.dev/policy": "team"}}}),
@@ -80,7 +80,7 @@ fn the_same_policies_change_nothing() {
 }
 
 #[test]
-fn what_does_not_fit_is_counted_and_fails_the_pipeline() {
+fn pods_that_no_longer_fit_are_counted_and_exit_1() {
     let (old, new) = (policies(SLICES), policies(WHOLE));
     for old in [None, Some(old.path())] {
         let (status, report) = replay(old, new.path());
@@ -109,10 +109,10 @@ fn what_does_not_fit_is_counted_and_fails_the_pipeline() {
 }
 
 #[test]
-fn a_mere_change_of_preference_is_seen_beside_the_old_policies() {
+fn a_changed_preference_shows_only_in_comparison_with_the_old_policies() {
     let (old, new) = (policies(SLICES), policies(&format!("{WHOLE}, {SLICES}")));
     let (status, report) = replay(Some(old.path()), new.path());
-    // Two get whole GPUs, and the third what it has.
+    // Two get whole GPUs, and the third keeps its time slice.
     assert_eq!(
         (status, &report["changes"][0]["pods"], &report["unchanged"]),
         (0, &json!(2), &json!(1)),
@@ -123,7 +123,7 @@ fn a_mere_change_of_preference_is_seen_beside_the_old_policies() {
 }
 
 #[test]
-fn a_denial_fails_the_pipeline_and_says_why() {
+fn a_denial_exits_1_with_its_reason() {
     let (old, new) = (
         policies(SLICES),
         policies("{strategy: mig, profiles: [1g.10gb], products: [A100]}"),
@@ -150,7 +150,7 @@ fn a_denial_fails_the_pipeline_and_says_why() {
 }
 
 #[test]
-fn promises_that_leave_no_room_move_pods() {
+fn limits_that_pods_exceed_move_them() {
     let (old, new) = (policies(SLICES), policies(SLICES));
     let text = fs::read_to_string(new.path().join("team.yaml")).unwrap();
     fs::write(
@@ -170,7 +170,7 @@ fn promises_that_leave_no_room_move_pods() {
 }
 
 #[test]
-fn the_text_says_it_in_a_line() {
+fn the_text_output_has_one_line_per_change() {
     let (old, new) = (policies(SLICES), policies(WHOLE));
     let paths = [old.path().to_str().unwrap(), new.path().to_str().unwrap()];
     let run = crate::command::apportion_reading(
@@ -192,7 +192,7 @@ fn the_text_says_it_in_a_line() {
 }
 
 #[test]
-fn the_example_cluster_stays_under_its_own_policies() {
+fn the_example_cluster_does_not_change_under_its_own_policies() {
     let run = apportion(&[
         "replay",
         "--policies",
@@ -210,7 +210,7 @@ fn the_example_cluster_stays_under_its_own_policies() {
 }
 
 #[test]
-fn bad_input_is_told_apart_from_findings() {
+fn invalid_input_exits_2_and_findings_exit_1() {
     for args in [
         ["replay", "--policies", "/absent", "--cluster", CLUSTER],
         ["replay", "--policies", "policies", "--cluster", "/absent"],

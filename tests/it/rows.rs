@@ -1,13 +1,15 @@
-//! What the rows of the tables are written with.
+//! Shorthands for rows of tables: pods, and answers in one line.
 
+use apportion_testing::set;
 use serde_json::{Value, json};
 
-use super::fixtures::{Answer, Node, on, pod, with};
+use super::fixtures::{Answer, on, pod};
 use super::oracle::{container_ask, containers};
-use super::tree::required;
+use super::patch_scope::required;
 
-/// An answer in one line: what each container asks for, and what was said to the scheduler, without `nvidia.com/`.
-pub fn show(answer: &Answer) -> String {
+/// An answer in one line without `nvidia.com/`: the resources of each container, `|`, and the
+/// required node affinity.
+pub fn describe(answer: &Answer) -> String {
     if let Some(denial) = &answer.denial {
         return format!("{} {}", denial.code, denial.message);
     }
@@ -54,7 +56,8 @@ pub fn gpu(count: &str) -> Value {
     pod(&[("gpu", count)])
 }
 
-/// A pod of the shape that the API server sends, with more containers: name, whether a sidecar, resource, count.
+/// A pod with several containers: init containers as (name, is sidecar, resource, count), main ones
+/// as (name, resource, count).
 pub fn pod_of(init: &[(&str, bool, &str, &str)], main: &[(&str, &str, &str)]) -> Value {
     let one = |name: &str, resource: &str, count: &str| {
         let list = json!({format!("nvidia.com/{resource}"): count});
@@ -65,7 +68,7 @@ pub fn pod_of(init: &[(&str, bool, &str, &str)], main: &[(&str, &str, &str)]) ->
         .map(|(name, sidecar, resource, count)| {
             let container = one(name, resource, count);
             if *sidecar {
-                with(container, "/restartPolicy", json!("Always"))
+                set(container, "/restartPolicy", json!("Always"))
             } else {
                 container
             }
@@ -78,21 +81,17 @@ pub fn pod_of(init: &[(&str, bool, &str, &str)], main: &[(&str, &str, &str)]) ->
     json!({"metadata": {"name": "p"}, "spec": {"initContainers": init, "containers": main}})
 }
 
-pub fn declaring(pod: Value, memory: &str) -> Value {
-    with(pod, "/metadata/annotations/apportion.dev~1gpu-memory", json!(memory))
+pub fn declaring_memory(pod: Value, memory: &str) -> Value {
+    set(pod, "/metadata/annotations/apportion.dev~1gpu-memory", json!(memory))
 }
 
-pub fn selecting(pod: Value, key: &str, value: &str) -> Value {
-    with(pod, "/spec/nodeSelector", json!({key: value}))
+pub fn with_node_selector(pod: Value, key: &str, value: &str) -> Value {
+    set(pod, "/spec/nodeSelector", json!({key: value}))
 }
 
-pub fn v100() -> Node {
-    Node::shared("Tesla-V100-SXM2-16GB", (4, 4), 16384, "mps", false).named("v100")
-}
-
-/// `taken` shares of a resource on a node.
-pub fn taken(node: &str, resource: &str, taken: &str) -> Value {
-    on(pod(&[(resource, taken)]), node)
+/// A pod on a node that has `count` of a resource.
+pub fn pod_on(node: &str, resource: &str, count: &str) -> Value {
+    on(pod(&[(resource, count)]), node)
 }
 
 pub const WHOLE: &str = "gpu.sharing-strategy In none & gpu.slices.gi DoesNotExist";

@@ -1,26 +1,28 @@
-//! Schedulers, an API server and two replicas that bind, in an order that a seed decides: nothing is given twice, and in the end whatever
-//! fits is bound.
+//! A simulation of schedulers, an API server and two replicas that bind, in an order that a seed
+//! decides. No share is given twice, and in the end all pods that fit are bound.
 //!
-//! The replicas are the program's own code: writer, ledger, reservations, filter, bind, and what decides about the Lease. Modelled are the
-//! API server, the network and time. A request is sent, applied and answered in three steps, and between them anything may happen; it is
-//! applied within [`bindings::PATIENCE`] of being sent, or never, and its answer may get lost. Watches are late, break and list again.
-//! Replicas crash and come back with nothing.
+//! The replicas run the product's code: writer, ledger, reservations, filter, bind and leader
+//! election. The API server, the network and time are simulated. A request is sent, applied and
+//! answered in three steps, with any other events between them. It is applied within
+//! [`bindings::PATIENCE`] or never, and its answer may be lost. Watches lag, break and list again.
+//! Replicas crash and restart without state.
 //!
-//! `SEED=7 CASES=1 cargo test --test it simulation` replays one seed, with a diary of what happened; `CASES=100000` looks further. Seeds are
-//! shared out to the processors, and what one leads to does not depend on it. `COUNT=1` goes on after a broken promise and says by how
-//! many seeds it was found: for faults that were put in on purpose.
+//! `SEED=7 CASES=1 cargo test --test it simulation` replays one seed and logs its events;
+//! `CASES=100000` runs more seeds. Seeds run in parallel, independently of each other. With
+//! `COUNT=1`, the test continues after a broken guarantee and counts the seeds that find it, to
+//! measure how well it detects a deliberate fault.
 //!
 //! [`bindings::PATIENCE`]: apportion::cluster::bindings::PATIENCE
 
-mod api;
-mod calls;
-mod dice;
-mod habits;
-mod promises;
-mod quiet;
+mod api_calls;
+mod api_server;
+mod behavior;
+mod guarantees;
+mod lease_steps;
+mod random;
 mod replica;
-mod tally;
-mod tenancy;
+mod settling;
+mod statistics;
 mod world;
 
 use std::collections::BTreeMap;
@@ -29,40 +31,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use tally::Tally;
+use statistics::Statistics;
 use world::World;
 
-/// Seeds that every run looks at.
+/// The number of seeds in each run.
 const CASES: u64 = 5000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// What all seeds led to, and those that broke a promise.
-struct Seen {
-    tally: Tally,
+/// The statistics of all seeds, and the seeds that broke a guarantee.
+struct Outcome {
+    statistics: Statistics,
     broken: BTreeMap<u64, String>,
 }
 
-/// Looks at these seeds on all processors; no further than the first broken promise unless `counts`.
-fn look(first: u64, end: u64, counts: bool) -> Seen {
+/// Runs these seeds on all processors. Stops at the first broken guarantee unless `counts`.
+fn run_seeds(first: u64, end: u64, counts: bool) -> Outcome {
     let (next, stop) = (AtomicU64::new(first), AtomicU64::new(end));
-    let seen = Mutex::new(Seen {
-        tally: Tally::default(),
+    let seen = Mutex::new(Outcome {
+        statistics: Statistics::default(),
         broken: BTreeMap::new(),
     });
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            // Those below it are looked at all the same, so that the first is the first whoever is quicker.
+            // Lower seeds still run, so the result does not depend on timing.
             if seed >= stop.load(Ordering::Relaxed) {
                 return;
             }
             let ended = World::new(seed).run();
             let mut seen = seen.lock().unwrap();
             match ended {
-                Ok(tally) => seen.tally.add(&tally),
+                Ok(statistics) => seen.statistics.add(&statistics),
                 Err(why) => {
                     seen.broken.insert(seed, why);
                     if !counts {
@@ -81,20 +83,20 @@ fn look(first: u64, end: u64, counts: bool) -> Seen {
 }
 
 #[test]
-fn no_order_of_events_breaks_a_promise() {
+fn no_order_of_events_breaks_a_guarantee() {
     let (first, cases) = (number("SEED").unwrap_or(1), number("CASES").unwrap_or(CASES));
     let start = Instant::now();
-    let Seen { tally, broken } = look(first, first + cases, number("COUNT").is_some());
+    let Outcome { statistics, broken } = run_seeds(first, first + cases, number("COUNT").is_some());
     if let Some((seed, why)) = broken.first_key_value() {
-        for line in World::new(*seed).diary() {
+        for line in World::new(*seed).log() {
             eprintln!("{line}");
         }
         panic!(
-            "SEED={seed} CASES=1: {why}; {} of {cases} seeds break a promise",
+            "SEED={seed} CASES=1: {why}; {} of {cases} seeds break a guarantee",
             broken.len()
         );
     }
-    println!("{cases} seeds from {first} in {:.1?}: {tally:?}", start.elapsed());
-    // A simulation in which nothing happens shows nothing.
-    assert!(tally.is_rich() || cases < 1000, "{tally:?}");
+    println!("{cases} seeds from {first} in {:.1?}: {statistics:?}", start.elapsed());
+    // Every kind of event must have happened.
+    assert!(statistics.covers_everything() || cases < 1000, "{statistics:?}");
 }

@@ -1,4 +1,4 @@
-//! One replica: the program's own parts, and a line on which its calls to the API server wait for the world.
+//! One replica: the product's parts, and a queue of calls to the API server.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -26,11 +26,11 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::coordination::v1::Lease;
 use tokio::sync::watch;
 
-use super::api::{Api, Event, Object, What};
-use super::promises::{MACHINES, Promises, SPACES};
+use super::api_server::{Api, Event, Object, What};
+use super::guarantees::{GuaranteeSet, NAMESPACES, NODES};
 
-/// A call that waits for the API server.
-pub enum NodeQuery {
+/// A call to the API server.
+pub enum ApiCall {
     Look {
         key: String,
         reply: oneshot::Sender<Result<Option<Looked>, String>>,
@@ -44,25 +44,25 @@ pub enum NodeQuery {
 }
 
 #[derive(Clone, Default)]
-struct Line(Arc<Mutex<Vec<NodeQuery>>>);
+struct CallQueue(Arc<Mutex<Vec<ApiCall>>>);
 
-impl std::fmt::Debug for Line {
+impl std::fmt::Debug for CallQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Line")
+        f.write_str("CallQueue")
     }
 }
 
-impl Binder for Line {
+impl Binder for CallQueue {
     fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>> {
         let (reply, answer) = oneshot::channel();
         let key = format!("{namespace}/{name}");
-        self.0.lock().unwrap().push(NodeQuery::Look { key, reply });
+        self.0.lock().unwrap().push(ApiCall::Look { key, reply });
         Box::pin(async { answer.await.unwrap() })
     }
 
     fn bind<'b>(&'b self, args: &'b BindingArgs<'b>) -> BoxFuture<'b, Result<(), BindError>> {
         let (reply, answer) = oneshot::channel();
-        self.0.lock().unwrap().push(NodeQuery::Bind {
+        self.0.lock().unwrap().push(ApiCall::Bind {
             key: format!("{}/{}", &*args.pod_namespace, &*args.pod_name),
             uid: args.pod_uid.to_string(),
             node: args.node.to_string(),
@@ -72,9 +72,9 @@ impl Binder for Line {
     }
 }
 
-/// Where the task that holds the Lease is: the steps of `lease::hold`, one by one.
+/// The state of the leader election task: the steps of `lease::hold`.
 #[derive(Debug)]
-pub enum Stage {
+pub enum LeaseStage {
     Rest {
         until: u64,
     },
@@ -103,7 +103,7 @@ pub enum Stage {
     },
 }
 
-/// A list of all pods on its way, before a seat opens.
+/// A list of all pods, which a replica needs before it may bind.
 pub struct Listing {
     number: u64,
     bound: Option<Vec<PodRecord>>,
@@ -118,12 +118,12 @@ pub struct Running {
 pub struct Replica {
     app: Arc<App>,
     writer: Writer,
-    line: Line,
-    /// The next event of pods that its watch brings; `None` while the watch is broken.
+    line: CallQueue,
+    /// The next event that its watch delivers; `None` while the watch is broken.
     cursor: Option<usize>,
     known: BTreeSet<String>,
     pub holder: Holder,
-    pub stage: Stage,
+    pub stage: LeaseStage,
     led: Option<Term>,
     opening: Opening,
     listing: Option<Listing>,
@@ -131,16 +131,16 @@ pub struct Replica {
     may: watch::Sender<Option<Duration>>,
     wanted: Arc<AtomicBool>,
     pub running: Vec<Running>,
-    /// The policies that it has published last, by the world's count.
+    /// The index of the policies that it has loaded.
     pub view: usize,
 }
 
 impl Replica {
-    pub fn start(name: &str, clock: &Arc<AtomicU64>, view: usize, promises: &Promises) -> Self {
+    pub fn start(name: &str, clock: &Arc<AtomicU64>, view: usize, promises: &GuaranteeSet) -> Self {
         let app = App::new(State::default(), Settings::default(), Arc::new(Metrics::default()));
         let app = Arc::new(app.going_by(Clock::set_by(Arc::clone(clock))));
         let (may, until) = watch::channel(None);
-        let (line, wanted) = (Line::default(), Arc::new(AtomicBool::new(false)));
+        let (line, wanted) = (CallQueue::default(), Arc::new(AtomicBool::new(false)));
         app.bind_through(Binding {
             binder: Arc::new(line.clone()),
             seat: BindLeadership {
@@ -149,11 +149,11 @@ impl Replica {
             },
         });
         let mut writer = Writer::new(Arc::clone(&app), policies(promises), PeriodicTasks::new(None, None));
-        for entry in NODES.with(Clone::clone) {
+        for entry in NODE_ENTRIES.with(Clone::clone) {
             writer.node(Change::Put(entry.name.to_string(), entry));
         }
         writer.node(Change::Synced);
-        for (space, policy, team) in SPACES {
+        for (space, policy, team) in NAMESPACES {
             let labels = Labels::from_iter([("apportion.dev/policy", policy), ("example.com/team", team)]);
             writer.namespace(Change::Put(space.to_owned(), labels));
         }
@@ -170,7 +170,7 @@ impl Replica {
                 name: "l".to_owned(),
                 holder: name.to_owned(),
             }),
-            stage: Stage::Rest { until: 0 },
+            stage: LeaseStage::Rest { until: 0 },
             led: None,
             opening: Opening::default(),
             listing: None,
@@ -182,7 +182,7 @@ impl Replica {
         }
     }
 
-    /// The watch of pods brings so many events. A broken one lists everything again.
+    /// The watch delivers up to `most` events. A broken one lists everything again.
     pub fn deliver(&mut self, api: &Api, most: usize) {
         let Some(cursor) = self.cursor else {
             let all: BTreeSet<String> = api.pods.keys().cloned().collect();
@@ -226,7 +226,7 @@ impl Replica {
         self.writer.tick();
     }
 
-    pub fn learn(&mut self, view: usize, promises: &Promises) {
+    pub fn learn(&mut self, view: usize, promises: &GuaranteeSet) {
         self.writer.files(policies(promises));
         self.writer.publish();
         self.view = view;
@@ -246,14 +246,14 @@ impl Replica {
         self.app.reservations().len()
     }
 
-    /// What the Lease has led to.
+    /// Handles the result of an attempt to hold the Lease.
     pub fn conclude(&mut self, became: apportion::cluster::lease::Attempt, begun: u64, now: u64) {
         self.led = self.holder.term(became, Duration::from_millis(begun));
         if self.led.is_some() {
             self.wanted.store(false, Ordering::Relaxed);
         }
         self.stage = match became {
-            became if became.lets_pass() => Stage::Notice {
+            became if became.lets_pass() => LeaseStage::Notice {
                 until: now + millis(bindings::PATIENCE),
                 leave: became.leaves(),
             },
@@ -262,14 +262,14 @@ impl Replica {
         self.sit();
     }
 
-    /// Tells the seat of the term, unless the task is busy with a list.
+    /// Publishes the term, unless the task waits for a list.
     fn sit(&mut self) {
         if self.listing.is_none() {
             self.may.send_replace(self.opening.until(self.led));
         }
     }
 
-    /// The next step towards an open seat. Returns whether there was one.
+    /// The next step towards being allowed to bind. Returns whether there was one.
     pub fn open(&mut self, api: &Api, now: u64) -> bool {
         match self.listing.take() {
             None => {
@@ -302,7 +302,7 @@ impl Replica {
         true
     }
 
-    /// The nodes that fit, of those asked about.
+    /// The nodes that pass the filter.
     pub fn filter(&self, pod: &Object, nodes: &[&str]) -> Vec<String> {
         let body = format!(r#"{{"Pod":{},"NodeNames":{nodes:?}}}"#, pod.json());
         let answer = self.app.filter(body.as_bytes());
@@ -323,8 +323,8 @@ impl Replica {
         self.running.push(Running { key: pod.key(), answer });
     }
 
-    /// Goes on with what can go on. Returns the calls that came of it, and what was answered.
-    pub fn go_on(&mut self) -> (Vec<NodeQuery>, Vec<(String, String)>) {
+    /// Resumes all bindings. Returns new calls and the answers of finished bindings.
+    pub fn resume(&mut self) -> (Vec<ApiCall>, Vec<(String, String)>) {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut ended = Vec::new();
         self.running
@@ -340,8 +340,8 @@ impl Replica {
     }
 }
 
-pub fn rest(now: u64) -> Stage {
-    Stage::Rest {
+pub fn rest(now: u64) -> LeaseStage {
+    LeaseStage::Rest {
         until: now + millis(EVERY),
     }
 }
@@ -351,15 +351,15 @@ pub fn millis(time: Duration) -> u64 {
 }
 
 thread_local! {
-    /// The same few come again in every run, and YAML takes longer to read than all else.
+    /// Parsed policies. The same few occur in every run, and parsing YAML takes most of the time.
     static READ: RefCell<HashMap<String, Policy>> = RefCell::default();
-    static NODES: Vec<NodeEntry> = MACHINES
+    static NODE_ENTRIES: Vec<NodeEntry> = NODES
         .iter()
         .map(|machine| NodeEntry::new(serde_json::from_str(&machine.json()).unwrap()))
         .collect();
 }
 
-fn policies(promises: &Promises) -> Vec<Policy> {
+fn policies(promises: &GuaranteeSet) -> Vec<Policy> {
     let read = |text: String| {
         let policy = READ.with_borrow(|read| read.get(&text).cloned());
         policy.unwrap_or_else(|| {
