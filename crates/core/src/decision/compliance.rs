@@ -12,7 +12,7 @@ use super::violation::{RECREATE_POD, Violation};
 use crate::gpu::names::{SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::gpu::{GpuBypass, GpuResource, PodDemand, Strategy};
 use crate::inventory::PodSummary;
-use crate::k8s::RequiredNodeAffinity;
+use crate::k8s::NormalizedAffinity;
 use crate::policy::{Mode, Policy};
 
 /// How far a pod is from what a candidate would make of it. The nearest comes first.
@@ -59,7 +59,7 @@ fn sharing_violation(summary: &PodSummary, policy: &Policy) -> Option<Violation>
     if demand.is_empty() {
         return None;
     }
-    let affinity = &summary.scheduling.constraints;
+    let affinity = &summary.scheduling.constraints.normalize();
     let mut nearest: Option<(Distance, Candidate<'_>)> = None;
     let mut denial = None;
     for rule in policy.sharing_rules() {
@@ -94,7 +94,7 @@ fn sharing_violation(summary: &PodSummary, policy: &Policy) -> Option<Violation>
 }
 
 /// `None` if the pod is what the candidate would make of it.
-fn distance(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> Option<Distance> {
+fn distance(candidate: &Candidate<'_>, affinity: &NormalizedAffinity<'_>) -> Option<Distance> {
     let missing = node_requirements::missing_requirement(candidate, affinity);
     if node_requirements::is_ruled_out(candidate, affinity) {
         return Some(Distance::RuledOut);
@@ -143,7 +143,7 @@ fn forbidden_resource(demand: &PodDemand, policy: &Policy) -> Option<Violation> 
 }
 
 /// A node selection that leaves only nodes that share in a way that the policy does not allow.
-fn forbidden_selection(demand: &PodDemand, affinity: &RequiredNodeAffinity<'_>, policy: &Policy) -> Option<Violation> {
+fn forbidden_selection(demand: &PodDemand, affinity: &NormalizedAffinity<'_>, policy: &Policy) -> Option<Violation> {
     let is_plain = |resource| matches!(resource, GpuResource::Gpu | GpuResource::GpuShared);
     if !demand.total().iter().all(|(resource, _)| is_plain(resource)) {
         return None;
@@ -151,7 +151,7 @@ fn forbidden_selection(demand: &PodDemand, affinity: &RequiredNodeAffinity<'_>, 
     let key = GpuResource::Gpu.label_key(SUFFIX_SHARING_STRATEGY);
     debug_assert_eq!(key, gpu_label::SHARING_STRATEGY);
     let selected = affinity.pinned_values(&key)?;
-    let is_allowed = |value: &String| match value.parse::<Strategy>() {
+    let is_allowed = |value: &&str| match value.parse::<Strategy>() {
         Ok(strategy) => policy.allows(strategy),
         // `none` means whole GPUs, or MIG devices under strategy `single`.
         Err(_) => policy.allows(Strategy::Exclusive) || policy.allows(Strategy::Mig),

@@ -9,7 +9,7 @@ use crate::gpu::{Counts, PodDemand, demand};
 use crate::inventory::{
     Availability, AvailabilityQuery, Inventory, PendingAdmissions, PodRequestRef, SchedulingConstraints,
 };
-use crate::k8s::{ContainerKind, Pod, Requirement, SelectionConflict};
+use crate::k8s::{ContainerKind, NormalizedAffinity, Pod, Requirement, SelectionConflict};
 use crate::policy::{Guarantees, Policy};
 
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +44,14 @@ struct EvaluatedCandidate<'r> {
 /// its policy.
 pub fn decide(input: &DecisionInput<'_, '_>) -> Decision {
     let scheduling = SchedulingConstraints::from_pod(input.pod);
+    let affinity = scheduling.constraints.normalize();
     let mut evaluated: Vec<EvaluatedCandidate<'_>> = Vec::new();
     let mut considered: Vec<CandidateSummary> = Vec::new();
     for rule in input.policy.sharing_rules() {
         match candidates(rule, input.demand, input.inventory) {
             Ok(list) => {
                 for candidate in list {
-                    let candidate = evaluate(input, candidate, considered.len(), &scheduling);
+                    let candidate = evaluate(input, candidate, considered.len(), &scheduling, &affinity);
                     considered.push(CandidateSummary {
                         strategy: rule.strategy,
                         naming: Some(candidate.candidate.naming),
@@ -114,9 +115,10 @@ fn evaluate<'r>(
     candidate: Candidate<'r>,
     index: usize,
     scheduling: &SchedulingConstraints<'_>,
+    affinity: &NormalizedAffinity<'_>,
 ) -> EvaluatedCandidate<'r> {
     let Candidate { rule, naming, .. } = candidate;
-    let (inventory, affinity) = (input.inventory, &scheduling.constraints);
+    let inventory = input.inventory;
     let identifying = node_requirements::identifying(&candidate, inventory);
     // On a second pass the pod has the identifying requirements. Include them on the first pass
     // too, so that both passes give the same result.
@@ -182,18 +184,19 @@ fn evaluate<'r>(
 /// The effective request of the pod once its containers are rewritten.
 fn effective_counts(pod: &Pod<'_>, candidate: &Candidate<'_>) -> Counts {
     let is_init = |kind| matches!(kind, ContainerKind::Init | ContainerKind::Sidecar);
+    // The rewrites are in the order of the containers.
+    let mut rewrites = candidate.rewrites.iter().peekable();
     let each: Vec<Counts> = pod
         .spec
         .containers()
         .map(|(kind, index, _)| {
-            candidate
-                .rewrites
-                .iter()
-                .find(|r| is_init(r.container.kind) == is_init(kind) && r.container.index == index)
+            rewrites
+                .next_if(|r| is_init(r.container.kind) == is_init(kind) && r.container.index == index)
                 .map(ContainerRewrite::counts)
                 .unwrap_or_default()
         })
         .collect();
+    debug_assert!(rewrites.next().is_none(), "every rewrite is of a container");
     demand::effective_counts(pod, &each)
 }
 

@@ -70,9 +70,9 @@ fn node_group(candidate: &Candidate<'_>, product: &Product) -> Option<NodeGroup>
         return None;
     }
     let pinned = [Requirement::new(gpu_label::PRODUCT, Operator::In, [gpu_product])];
-    if node_requirements::product_conflict(candidate, &RequiredNodeAffinity::default().with_requirements(&pinned))
-        .is_some()
-    {
+    let unconstrained = RequiredNodeAffinity::default();
+    let unconstrained = unconstrained.normalize();
+    if node_requirements::product_conflict(candidate, &unconstrained.with_requirements(&pinned)).is_some() {
         return None;
     }
     let mut labels = BTreeMap::from([(resource.label_key("product"), resource_product)]);
@@ -83,12 +83,7 @@ fn node_group(candidate: &Candidate<'_>, product: &Product) -> Option<NodeGroup>
             _ => forbidden_labels.push(requirement),
         }
     }
-    let memory = node_requirements::restricting(
-        candidate,
-        Some(MiB(1)),
-        &Inventory::default(),
-        &RequiredNodeAffinity::default(),
-    );
+    let memory = node_requirements::restricting(candidate, Some(MiB(1)), &Inventory::default(), &unconstrained);
     let memory_label = memory.iter().find(|requirement| requirement.operator == Operator::Gt);
     Some(NodeGroup {
         naming,

@@ -6,7 +6,7 @@ use super::model::ResourceNaming;
 use crate::gpu::names::{SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::{Inventory, OfferClass};
-use crate::k8s::{Operator, RequiredNodeAffinity, Requirement};
+use crate::k8s::{NormalizedAffinity, Operator, Requirement};
 use crate::policy::SharingRule;
 use apportion_mig::memory::MiB;
 use apportion_mig::model;
@@ -65,14 +65,14 @@ pub fn identifying_on_any_nodes(candidate: &Candidate<'_>) -> Vec<Requirement<'s
 
 /// The first requirement that is missing to restrict a pod with this affinity to nodes that serve
 /// the candidate.
-pub fn missing_requirement(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> Option<String> {
+pub fn missing_requirement(candidate: &Candidate<'_>, affinity: &NormalizedAffinity<'_>) -> Option<String> {
     let missing = identifying_on_any_nodes(candidate)
         .iter()
         .find(|requirement| !affinity.implies(requirement))
         .map(ToString::to_string);
     match candidate.naming {
         ResourceNaming::MigSingle(profile) => missing.or_else(|| {
-            let is_served = |value: &String| ProductLabel::parse(value).mig == MigSuffix::Profile(profile);
+            let is_served = |value: &&str| ProductLabel::parse(value).mig == MigSuffix::Profile(profile);
             let pinned = affinity.pinned_values(gpu_label::PRODUCT);
             let is_pinned = pinned.is_some_and(|values| values.iter().all(is_served));
             (!is_pinned).then(|| format!("{}=<product>-MIG-{profile}", gpu_label::PRODUCT))
@@ -83,7 +83,7 @@ pub fn missing_requirement(candidate: &Candidate<'_>, affinity: &RequiredNodeAff
 
 /// Whether a pod with this affinity can run on no node that serves the candidate, whatever nodes
 /// exist.
-pub fn is_ruled_out(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> bool {
+pub fn is_ruled_out(candidate: &Candidate<'_>, affinity: &NormalizedAffinity<'_>) -> bool {
     let requirements = identifying_on_any_nodes(candidate);
     product_conflict(candidate, &affinity.with_requirements(&requirements)).is_some()
         || !affinity.is_compatible_with(&requirements)
@@ -94,7 +94,7 @@ pub fn restricting(
     candidate: &Candidate<'_>,
     memory: Option<MiB>,
     inventory: &Inventory,
-    affinity: &RequiredNodeAffinity<'_>,
+    affinity: &NormalizedAffinity<'_>,
 ) -> Vec<Requirement<'static>> {
     let rule = candidate.rule;
     let mut requirements = Vec::new();
@@ -139,10 +139,10 @@ pub fn restricting(
 ///
 /// Comparing requirements is not enough: `nvidia.com/gpu.product=Tesla-T4` contradicts none of
 /// those of `nvidia.com/mig-1g.10gb`, but a T4 does not support MIG.
-pub fn product_conflict(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> Option<String> {
+pub fn product_conflict(candidate: &Candidate<'_>, affinity: &NormalizedAffinity<'_>) -> Option<String> {
     let Candidate { rule, naming, .. } = candidate;
     let values = affinity.pinned_values(gpu_label::PRODUCT)?;
-    let may_serve = |value: &String| {
+    let may_serve = |value: &&str| {
         let label = ProductLabel::parse(value);
         // Containers can have different profiles, but run on the same node.
         let profiles = || candidate.resources().into_iter().filter_map(GpuResource::profile);

@@ -4,7 +4,7 @@ use super::candidate::Candidate;
 use super::model::{ContainerRewrite, Denial};
 use super::node_requirements;
 use crate::gpu::{ContainerDemand, GpuResource};
-use crate::k8s::{RequiredNodeAffinity, SelectionConflict};
+use crate::k8s::{NormalizedAffinity, SelectionConflict};
 use crate::policy::Policy;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Violation {
     }
 
     /// The node selection of the pod excludes all nodes that serve the candidate.
-    pub(super) fn ruled_out(candidate: &Candidate<'_>, affinity: &RequiredNodeAffinity<'_>) -> Self {
+    pub(super) fn ruled_out(candidate: &Candidate<'_>, affinity: &NormalizedAffinity<'_>) -> Self {
         let conflict = affinity.conflict_with(&node_requirements::identifying_on_any_nodes(candidate));
         let SelectionConflict { field, reason } = conflict.unwrap_or_else(|| SelectionConflict {
             field: "spec.nodeSelector and spec.affinity",
@@ -107,11 +107,7 @@ impl Violation {
         }
     }
 
-    pub(super) fn not_rewritten(
-        candidate: &Candidate<'_>,
-        affinity: &RequiredNodeAffinity<'_>,
-        policy: &Policy,
-    ) -> Self {
+    pub(super) fn not_rewritten(candidate: &Candidate<'_>, affinity: &NormalizedAffinity<'_>, policy: &Policy) -> Self {
         let (field, reason) = match candidate.rewrites.iter().find(|rewrite| rewrite.is_change()) {
             Some(rewrite) => (
                 limits_field(&rewrite.container),
@@ -151,7 +147,7 @@ impl Violation {
 
     /// The pod selects only nodes that share in a forbidden way, by these values of the label
     /// `key`.
-    pub(super) fn forbidden_selection(key: &str, values: &[String], policy: &Policy) -> Self {
+    pub(super) fn forbidden_selection(key: &str, values: &[&str], policy: &Policy) -> Self {
         Violation {
             kind: ViolationKind::ForbiddenStrategy,
             field: "spec.nodeSelector and spec.affinity".to_owned(),

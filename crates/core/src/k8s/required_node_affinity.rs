@@ -9,9 +9,10 @@ use std::fmt;
 
 use super::affinity::NodeSelectorTerm;
 use super::labels::LabelSource;
+use super::normalized_affinity::NormalizedAffinity;
 use super::pod::Pod;
 use super::requirement::{Operator, Requirement};
-use super::satisfiability::{implies, satisfiable};
+use super::satisfiability::satisfiable;
 
 /// The only field that `matchFields` accepts.
 pub const FIELD_NODE_NAME: &str = "metadata.name";
@@ -51,7 +52,7 @@ impl<'a> RequiredNodeAffinity<'a> {
             .map(|(key, value)| Requirement {
                 key: key.clone(),
                 operator: Operator::In,
-                values: vec![value.clone()],
+                values: vec![value.clone()].into(),
             })
             .collect();
         RequiredNodeAffinity {
@@ -83,45 +84,17 @@ impl<'a> RequiredNodeAffinity<'a> {
                 .is_none_or(|terms| terms.iter().any(|term| term_matches(term, name, labels)))
     }
 
-    /// The affinity that the pod has once `requirements` are written into it.
-    #[must_use]
-    pub fn with_requirements(&self, requirements: &[Requirement<'a>]) -> Self {
-        let mut narrower = self.clone();
-        narrower.node_selector.extend_from_slice(requirements);
-        narrower
+    /// The affinity in the form in which it can be compared with requirements.
+    pub fn normalize(&self) -> NormalizedAffinity<'_> {
+        NormalizedAffinity::new(self)
     }
 
-    /// Whether every node that the pod may run on satisfies `requirement`.
-    pub fn implies(&self, requirement: &Requirement<'_>) -> bool {
-        self.map_satisfiable_terms(|all| implies(all, requirement))
-            .into_iter()
-            .all(|implied| implied)
+    pub(super) fn node_selector(&self) -> &[Requirement<'a>] {
+        &self.node_selector
     }
 
-    /// Whether some node could satisfy both this affinity and all of `requirements`.
-    pub fn is_compatible_with(&self, requirements: &[Requirement<'_>]) -> bool {
-        self.map_satisfiable_terms(|all| satisfiable(all.iter().copied().chain(requirements)))
-            .into_iter()
-            .any(|satisfiable| satisfiable)
-    }
-
-    /// The values that the label `key` can have, or `None` unless every satisfiable term lists them
-    /// with `In`.
-    pub fn pinned_values(&self, key: &str) -> Option<Vec<String>> {
-        let pins = self.map_satisfiable_terms(|all| {
-            let on_key = || all.iter().filter(|r| &*r.key == key);
-            let list = on_key().find(|r| r.operator == Operator::In)?;
-            let values = list.values.iter().map(ToString::to_string);
-            Some(
-                values
-                    .filter(|value| on_key().all(|r| r.matches_value(Some(value))))
-                    .collect::<Vec<_>>(),
-            )
-        });
-        let mut values = pins.into_iter().collect::<Option<Vec<_>>>()?.concat();
-        values.sort_unstable();
-        values.dedup();
-        if values.is_empty() { None } else { Some(values) }
+    pub(super) fn terms(&self) -> Option<&[NodeSelectorTerm<'a>]> {
+        self.terms.as_deref()
     }
 
     /// The first requirement of the pod that contradicts one of `requirements`.
@@ -166,23 +139,6 @@ impl<'a> RequiredNodeAffinity<'a> {
             field: NODE_AFFINITY,
             reason: only_unmet.map_or_else(|| format!("none of its {} terms", terms.len()), ToString::to_string),
         })
-    }
-
-    /// Applies `evaluate` to each term that some node can satisfy, together with the node selector.
-    ///
-    /// A term that contradicts itself says nothing about where the pod may run, so it must not
-    /// affect the result. Otherwise a rewritten pod, some of whose terms contradict the
-    /// requirements that were added to them, would be evaluated differently from the original pod.
-    fn map_satisfiable_terms<T>(&self, evaluate: impl Fn(&[&Requirement<'_>]) -> T) -> Vec<T> {
-        let evaluate = |all: Vec<&Requirement<'_>>| satisfiable(all.iter().copied()).then(|| evaluate(&all));
-        match &self.terms {
-            None => evaluate(self.node_selector.iter().collect()).into_iter().collect(),
-            Some(terms) => terms
-                .iter()
-                .filter(|term| !term.is_empty())
-                .filter_map(|term| evaluate(self.node_selector.iter().chain(term.match_expressions()).collect()))
-                .collect(),
-        }
     }
 }
 
@@ -297,12 +253,13 @@ mod tests {
             {"matchExpressions":[{"key":"k","operator":"In","values":["b"]}]}]}}}}}"#,
         );
         let affinity = RequiredNodeAffinity::from_pod(&both);
-        assert!(affinity.implies(&require("k", In, &["a", "b"])));
-        assert!(!affinity.implies(&require("k", In, &["a"])));
-        assert!(affinity.is_compatible_with(&[require("k", In, &["a"])]));
-        assert!(!affinity.is_compatible_with(&[require("k", In, &["c"])]));
-        assert_eq!(affinity.pinned_values("k"), Some(vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(affinity.pinned_values("l"), None);
+        let normalized = affinity.normalize();
+        assert!(normalized.implies(&require("k", In, &["a", "b"])));
+        assert!(!normalized.implies(&require("k", In, &["a"])));
+        assert!(normalized.is_compatible_with(&[require("k", In, &["a"])]));
+        assert!(!normalized.is_compatible_with(&[require("k", In, &["c"])]));
+        assert_eq!(normalized.pinned_values("k"), Some(vec!["a", "b"]));
+        assert_eq!(normalized.pinned_values("l"), None);
         assert_eq!(
             affinity.conflict_with(&[require("k", In, &["b"])]),
             Some(SelectionConflict {

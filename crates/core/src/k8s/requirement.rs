@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error as _};
 
 use super::labels::LabelSource;
 use super::text::{Text, null_as_default};
+use super::values::Values;
 
 /// `Gt` and `Lt` exist only in a `v1.NodeSelectorRequirement`, not in a `metav1.LabelSelector`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +57,7 @@ impl Operator {
 pub struct Requirement<'a> {
     pub key: Text<'a>,
     pub operator: Operator,
-    pub values: Vec<Text<'a>>,
+    pub values: Values<'a>,
 }
 
 impl Requirement<'static> {
@@ -78,7 +79,7 @@ impl Requirement<'_> {
         Requirement {
             key: self.key.into_owned(),
             operator: self.operator,
-            values: self.values.into_iter().map(Text::into_owned).collect(),
+            values: self.values.into_owned(),
         }
     }
 
@@ -89,8 +90,8 @@ impl Requirement<'_> {
     /// `NotIn` and `DoesNotExist`, and `Gt` and `Lt` need an integer on both sides.
     pub fn matches_value(&self, value: Option<&str>) -> bool {
         match (self.operator, value) {
-            (Operator::In, Some(value)) => self.has(value),
-            (Operator::NotIn, Some(value)) => !self.has(value),
+            (Operator::In, Some(value)) => self.values.contains(value),
+            (Operator::NotIn, Some(value)) => !self.values.contains(value),
             (Operator::Exists, Some(_)) | (Operator::NotIn | Operator::DoesNotExist, None) => true,
             (Operator::Gt, Some(value)) => self.compare(value, |label, bound| label > bound),
             (Operator::Lt, Some(value)) => self.compare(value, |label, bound| label < bound),
@@ -110,10 +111,6 @@ impl Requirement<'_> {
             [one] => one.parse().ok(),
             _ => None,
         }
-    }
-
-    fn has(&self, value: &str) -> bool {
-        self.values.iter().any(|v| &**v == value)
     }
 
     fn compare(&self, label: &str, holds: impl Fn(i64, i64) -> bool) -> bool {
@@ -149,7 +146,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Requirement<'a> {
             #[serde(borrow)]
             operator: Text<'a>,
             #[serde(default, borrow, deserialize_with = "null_as_default")]
-            values: Vec<Text<'a>>,
+            values: Values<'a>,
         }
         let wire = Wire::deserialize(deserializer)?;
         let operator = Operator::parse(&wire.operator).ok_or_else(|| {

@@ -1,96 +1,258 @@
 //! Satisfiability and implication of label requirements.
 //!
-//! Exact for every Kubernetes operator, key by key. A property test compares the results with
-//! trying out values.
+//! The requirements on one label are merged into one [`Constraint`], because comparing them pair by
+//! pair would take quadratic time. Exact for every Kubernetes operator, key by key, except that
+//! bounds never imply `In`. Property tests compare the results with trying out values, and with the
+//! formulation that compares requirement by requirement.
 
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 
 use super::requirement::{Operator, Requirement};
+use super::values::Values;
 
-/// Whether every value of the label that satisfies all of `all` also satisfies `required`.
-pub(super) fn implies(all: &[&Requirement<'_>], required: &Requirement<'_>) -> bool {
-    let same_key = || all.iter().filter(|r| r.key == required.key);
-    // An unsatisfiable conjunction admits no node, so it implies anything.
-    if !satisfiable(same_key().copied()) {
-        return true;
-    }
-    let allowed = same_key()
-        .filter(|r| r.operator == Operator::In)
-        .flat_map(|r| &r.values);
-    if same_key().any(|r| r.operator == Operator::In) {
-        // Count only the values that every requirement admits.
-        return allowed
-            .filter(|value| same_key().all(|r| r.matches_value(Some(value))))
-            .all(|value| required.matches_value(Some(value)));
-    }
-    same_key().any(|given| implies_alone(given, required))
+/// What several requirements on one label allow together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Constraint<'r> {
+    /// The values that every `In` lists; `None` without `In`.
+    allowed: Option<ValueSet<'r>>,
+    /// The values that some `NotIn` lists.
+    excluded: Option<ValueSet<'r>>,
+    /// The largest bound of `Gt`.
+    above: Option<i64>,
+    /// The smallest bound of `Lt`.
+    below: Option<i64>,
+    /// Whether an absent label fails.
+    present: bool,
+    /// Whether a present label fails.
+    absent: bool,
+    /// Whether everything fails: `Gt` or `Lt` without exactly one integer.
+    impossible: bool,
 }
 
-/// Whether `given`, whose operator is not `In`, implies `required` on the same key.
-fn implies_alone(given: &Requirement<'_>, required: &Requirement<'_>) -> bool {
-    match (given.operator, required.operator) {
-        (Operator::NotIn, Operator::NotIn) => required.values.iter().all(|value| given.values.contains(value)),
-        (Operator::DoesNotExist, Operator::NotIn | Operator::DoesNotExist)
-        | (Operator::Exists | Operator::Gt | Operator::Lt, Operator::Exists) => true,
-        (Operator::Gt, Operator::Gt) => given.bound() >= required.bound(),
-        (Operator::Lt, Operator::Lt) => given.bound() <= required.bound(),
-        _ => false,
+#[derive(Clone, Debug)]
+enum ValueSet<'r> {
+    /// Those of a single requirement, as in nearly all pods.
+    Listed(&'r Values<'r>),
+    /// Sorted, without duplicates.
+    Merged(Vec<&'r str>),
+}
+
+impl<'r> ValueSet<'r> {
+    /// The values that all of `lists` have.
+    fn intersection(mut lists: SmallVec<[&'r Values<'r>; 2]>) -> Option<Self> {
+        if lists.len() < 2 {
+            return lists.pop().map(ValueSet::Listed);
+        }
+        // No list is shorter than the first, so the lookups are at most as many as the values.
+        lists.sort_by_key(|list| list.len());
+        let mut values = sorted(lists[0]);
+        for list in &lists[1..] {
+            values.retain(|value| list.contains(value));
+        }
+        Some(ValueSet::Merged(values))
+    }
+
+    /// The values that some of `lists` has.
+    fn union(mut lists: SmallVec<[&'r Values<'r>; 2]>) -> Option<Self> {
+        if lists.len() < 2 {
+            return lists.pop().map(ValueSet::Listed);
+        }
+        Some(ValueSet::Merged(sorted(lists.into_iter().flatten())))
+    }
+
+    fn contains(&self, value: &str) -> bool {
+        match self {
+            ValueSet::Listed(values) => values.contains(value),
+            ValueSet::Merged(values) => values.binary_search(&value).is_ok(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            ValueSet::Listed(values) => values.len(),
+            ValueSet::Merged(values) => values.len(),
+        }
+    }
+
+    /// Sorted if there are many.
+    fn iter(&self) -> impl Iterator<Item = &'r str> + use<'_, 'r> {
+        let (listed, merged) = match self {
+            ValueSet::Listed(values) => (Some(*values), None),
+            ValueSet::Merged(values) => (None, Some(values)),
+        };
+        let listed = listed.into_iter().flat_map(Values::sorted);
+        listed.chain(merged.into_iter().flatten().copied())
+    }
+}
+
+fn sorted<'r>(values: impl IntoIterator<Item = &'r super::text::Text<'r>>) -> Vec<&'r str> {
+    let mut values: Vec<&str> = values.into_iter().map(|value| &**value).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+impl<'r> Constraint<'r> {
+    /// What requirements that are all on the same key allow.
+    fn all_of(same_key: &[&'r Requirement<'r>]) -> Self {
+        let mut constraint = Constraint::default();
+        let (mut allowed, mut excluded) = (SmallVec::new(), SmallVec::new());
+        for requirement in same_key {
+            constraint.present |= !matches!(requirement.operator, Operator::NotIn | Operator::DoesNotExist);
+            match (requirement.operator, requirement.bound()) {
+                (Operator::In, _) => allowed.push(&requirement.values),
+                (Operator::NotIn, _) => excluded.push(&requirement.values),
+                (Operator::Exists, _) => {}
+                (Operator::DoesNotExist, _) => constraint.absent = true,
+                (Operator::Gt, Some(bound)) => constraint.above = constraint.above.max(Some(bound)),
+                (Operator::Lt, Some(bound)) => {
+                    constraint.below = Some(constraint.below.map_or(bound, |below| below.min(bound)));
+                }
+                (Operator::Gt | Operator::Lt, None) => constraint.impossible = true,
+            }
+        }
+        constraint.allowed = ValueSet::intersection(allowed);
+        constraint.excluded = ValueSet::union(excluded);
+        constraint
+    }
+
+    /// Whether the label may have this value.
+    fn admits(&self, value: &str) -> bool {
+        let in_bounds = || {
+            self.above.is_none() && self.below.is_none()
+                || value.parse().is_ok_and(|value: i64| {
+                    self.above.is_none_or(|above| value > above) && self.below.is_none_or(|below| value < below)
+                })
+        };
+        !self.absent
+            && !self.impossible
+            && self.allowed.as_ref().is_none_or(|allowed| allowed.contains(value))
+            && !self.excluded.as_ref().is_some_and(|excluded| excluded.contains(value))
+            && in_bounds()
+    }
+}
+
+/// Requirements that must all hold, merged by key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Conjunction<'r> {
+    /// Sorted by key.
+    by_key: Vec<(&'r str, Constraint<'r>)>,
+}
+
+impl<'r> Conjunction<'r> {
+    pub(super) fn new(requirements: impl IntoIterator<Item = &'r Requirement<'r>>) -> Self {
+        let mut requirements: SmallVec<[&Requirement<'_>; 8]> = requirements.into_iter().collect();
+        requirements.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let groups = requirements.chunk_by(|a, b| a.key == b.key);
+        Conjunction {
+            by_key: groups
+                .map(|group| (&*group[0].key, Constraint::all_of(group)))
+                .collect(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Constraint<'r>> {
+        let at = self.by_key.binary_search_by(|(k, _)| (*k).cmp(key)).ok()?;
+        Some(&self.by_key[at].1)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'r str> {
+        self.by_key.iter().map(|(key, _)| *key)
+    }
+
+    pub(super) fn is_satisfiable(&self) -> bool {
+        self.by_key
+            .iter()
+            .all(|(_, constraint)| Joint([Some(constraint), None, None]).is_satisfiable())
+    }
+}
+
+/// Constraints of different origin on one label, all of which must hold. They are not merged,
+/// because one of them may be long and shared by many joints.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joint<'x, 'r>(pub [Option<&'x Constraint<'r>>; 3]);
+
+impl<'x, 'r> Joint<'x, 'r> {
+    fn parts(&self) -> impl Iterator<Item = &'x Constraint<'r>> {
+        self.0.into_iter().flatten()
+    }
+
+    fn admits(&self, value: &str) -> bool {
+        self.parts().all(|part| part.admits(value))
+    }
+
+    /// The values that the label can have, or `None` if no `In` lists them.
+    pub(super) fn admitted(&self) -> Option<impl Iterator<Item = &'r str> + use<'x, 'r>> {
+        let lists = self.parts().filter_map(|part| part.allowed.as_ref());
+        let shortest = lists.min_by_key(|list| list.len())?;
+        let joint = *self;
+        Some(shortest.iter().filter(move |value| joint.admits(value)))
+    }
+
+    fn above(&self) -> Option<i64> {
+        self.parts().filter_map(|part| part.above).max()
+    }
+
+    fn below(&self) -> Option<i64> {
+        self.parts().filter_map(|part| part.below).min()
+    }
+
+    /// Whether some value, or the absence of the label, satisfies all parts.
+    pub(super) fn is_satisfiable(&self) -> bool {
+        if self.parts().any(|part| part.impossible) {
+            return false;
+        }
+        if let Some(mut admitted) = self.admitted() {
+            return admitted.next().is_some();
+        }
+        if !self.parts().any(|part| part.present) {
+            return true;
+        }
+        if self.parts().any(|part| part.absent) {
+            return false;
+        }
+        // `NotIn` excludes at most as many integers as it lists. Any other text is always left.
+        let excluded: usize = self
+            .parts()
+            .filter_map(|part| part.excluded.as_ref())
+            .map(ValueSet::len)
+            .sum();
+        let steps = 1..=i64::try_from(excluded).unwrap_or(i64::MAX).saturating_add(1);
+        let is_admitted = |n: i64| self.admits(&n.to_string());
+        match (self.above(), self.below()) {
+            (None, None) => true,
+            (Some(above), below) => steps
+                .map_while(|step| above.checked_add(step))
+                .take_while(|n| below.is_none_or(|below| *n < below))
+                .any(is_admitted),
+            (None, Some(below)) => steps.map_while(|step| below.checked_sub(step)).any(is_admitted),
+        }
+    }
+
+    /// Whether everything that satisfies all parts also satisfies `required`, which is on the same
+    /// label.
+    pub(super) fn implies(&self, required: &Requirement<'_>) -> bool {
+        // What cannot be satisfied admits no node, so it implies anything.
+        if !self.is_satisfiable() {
+            return true;
+        }
+        if let Some(mut admitted) = self.admitted() {
+            return admitted.all(|value| required.matches_value(Some(value)));
+        }
+        match required.operator {
+            Operator::In => false,
+            Operator::NotIn => !required.values.iter().any(|value| self.admits(value)),
+            Operator::Exists => self.parts().any(|part| part.present),
+            Operator::DoesNotExist => self.parts().any(|part| part.absent),
+            Operator::Gt => (self.above().zip(required.bound())).is_some_and(|(above, bound)| above >= bound),
+            Operator::Lt => (self.below().zip(required.bound())).is_some_and(|(below, bound)| below <= bound),
+        }
     }
 }
 
 /// Whether some set of labels satisfies all requirements.
-pub(super) fn satisfiable<'r, 'a: 'r>(requirements: impl IntoIterator<Item = &'r Requirement<'a>>) -> bool {
-    let mut by_key: BTreeMap<&str, Vec<&Requirement<'_>>> = BTreeMap::new();
-    for requirement in requirements {
-        by_key.entry(&requirement.key).or_default().push(requirement);
-    }
-    by_key.values().all(|same_key| {
-        let holds = |value: Option<&str>| same_key.iter().all(|r| r.matches_value(value));
-        match same_key.iter().find(|r| r.operator == Operator::In) {
-            Some(list) => list.values.iter().any(|value| holds(Some(value))),
-            None => holds(None) || example_value(same_key).is_some_and(|value| holds(Some(&value))),
-        }
-    })
-}
-
-/// A value that satisfies the requirements of one key, none of which is `In`.
-fn example_value(same_key: &[&Requirement<'_>]) -> Option<String> {
-    let bounds = |operator| same_key.iter().filter(move |r| r.operator == operator);
-    if bounds(Operator::Gt)
-        .chain(bounds(Operator::Lt))
-        .any(|r| r.bound().is_none())
-    {
-        return None;
-    }
-    let low = bounds(Operator::Gt).filter_map(|r| r.bound()).max();
-    let high = bounds(Operator::Lt).filter_map(|r| r.bound()).min();
-    let excluded = |value: &str| {
-        !same_key
-            .iter()
-            .all(|r| r.operator != Operator::NotIn || r.matches_value(Some(value)))
-    };
-    if low.is_none() && high.is_none() {
-        // Any text will do, and NotIn excludes at most as many values as it lists.
-        let listed: usize = same_key.iter().map(|r| r.values.len()).sum();
-        return (0..=listed).map(|n| format!("v{n}")).find(|value| !excluded(value));
-    }
-    let from = low.map_or_else(|| high.unwrap_or(0).saturating_sub(1), |low| low.saturating_add(1));
-    // NotIn excludes at most as many integers as it lists.
-    let listed: i64 = same_key
-        .iter()
-        .map(|r| i64::try_from(r.values.len()).unwrap_or(i64::MAX))
-        .sum();
-    (0..=listed)
-        .map(|step| {
-            if low.is_some() {
-                from.saturating_add(step)
-            } else {
-                from.saturating_sub(step)
-            }
-        })
-        .filter(|n| high.is_none_or(|high| *n < high))
-        .map(|n| n.to_string())
-        .find(|value| !excluded(value))
+pub(super) fn satisfiable<'r>(requirements: impl IntoIterator<Item = &'r Requirement<'r>>) -> bool {
+    Conjunction::new(requirements).is_satisfiable()
 }
 
 #[cfg(test)]
@@ -157,12 +319,13 @@ mod tests {
             let admitted: Vec<_> =
                 universe.into_iter().filter(|value| own.iter().all(|r| r.matches_value(*value))).collect();
             prop_assert_eq!(satisfiable(&own), !admitted.is_empty());
-            let own: Vec<&Requirement<'_>> = own.iter().collect();
-            if implies(&own, &required) {
+            let conjunction = Conjunction::new(&own);
+            let implies = Joint([conjunction.get("k"), None, None]).implies(&required);
+            if implies {
                 prop_assert!(admitted.iter().all(|value| required.matches_value(*value)));
             }
-            if own.len() == 1 && *own[0] == required {
-                prop_assert!(implies(&own, &required));
+            if own.len() == 1 && own[0] == required {
+                prop_assert!(implies);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::labels::LabelSource;
 use super::requirement::Requirement;
-use super::satisfiability::{implies, satisfiable};
+use super::satisfiability::{Conjunction, Joint, satisfiable};
 
 /// All requirements must hold. The empty selector matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,8 +28,9 @@ impl LabelSelector {
 
     /// Whether every set of labels that satisfies this selector also satisfies `other`.
     pub fn implies(&self, other: &LabelSelector) -> bool {
-        let all: Vec<&Requirement<'_>> = self.requirements.iter().collect();
-        !self.is_satisfiable() || other.requirements.iter().all(|required| implies(&all, required))
+        let all = Conjunction::new(&self.requirements);
+        let implied = |required: &Requirement<'_>| Joint([all.get(&required.key), None, None]).implies(required);
+        !all.is_satisfiable() || other.requirements.iter().all(implied)
     }
 }
 

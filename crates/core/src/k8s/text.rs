@@ -9,6 +9,8 @@ use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use super::sorted_index::SortedIndex;
+
 /// A string that borrows from the parsed bytes unless they contain an escape.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(pub Cow<'a, str>);
@@ -85,40 +87,72 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A JSON object as a list of pairs, in the order of the document. These maps are short, so a scan
-/// beats a tree.
+/// A JSON object as a list of pairs, in the order of the document.
 ///
 /// The last value of a repeated key wins, as in Go's `encoding/json`; `null` reads as empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pairs<'a, V = Text<'a>>(Vec<(Text<'a>, V)>);
+pub struct Pairs<'a, V = Text<'a>> {
+    /// No key appears twice.
+    list: Vec<(Text<'a>, V)>,
+    index: SortedIndex,
+}
 
 impl<V> Default for Pairs<'_, V> {
     fn default() -> Self {
-        Pairs(Vec::new())
+        Pairs {
+            list: Vec::new(),
+            index: SortedIndex::default(),
+        }
     }
 }
 
 impl<'a, V> Pairs<'a, V> {
     pub fn get(&self, key: &str) -> Option<&V> {
-        self.0.iter().rev().find(|(k, _)| &**k == key).map(|(_, v)| v)
+        let at = self.index.find(self.list.len(), |at| &self.list[at].0, key)?;
+        Some(&self.list[at].1)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Text<'a>, &V)> {
-        self.0.iter().map(|(k, v)| (k, v))
+        self.list.iter().map(|(k, v)| (k, v))
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
-}
 
-impl<'a, V> FromIterator<(Text<'a>, V)> for Pairs<'a, V> {
-    fn from_iter<I: IntoIterator<Item = (Text<'a>, V)>>(pairs: I) -> Self {
-        Pairs(pairs.into_iter().collect())
+    /// The pairs of a list that is too long to scan for each key. A repeated key keeps its first
+    /// position and gets its last value.
+    fn from_long(mut list: Vec<(Text<'a>, V)>) -> Self {
+        let index = SortedIndex::new(list.len(), |at| &list[at].0);
+        let mut repeated = vec![false; list.len()];
+        let mut has_repeated = false;
+        let mut start = 0;
+        let positions = index.positions();
+        for end in 1..=positions.len() {
+            if end < positions.len() && list[positions[start]].0 == list[positions[end]].0 {
+                continue;
+            }
+            // Equal keys are in the order of the document.
+            let (first, last) = (positions[start], positions[end - 1]);
+            if first != last {
+                let (before, from_last) = list.split_at_mut(last);
+                std::mem::swap(&mut before[first].1, &mut from_last[0].1);
+                positions[start + 1..end].iter().for_each(|at| repeated[*at] = true);
+                has_repeated = true;
+            }
+            start = end;
+        }
+        if !has_repeated {
+            return Pairs { list, index };
+        }
+        let mut repeated = repeated.into_iter();
+        list.retain(|_| !repeated.next().unwrap_or(false));
+        let index = SortedIndex::new(list.len(), |at| &list[at].0);
+        Pairs { list, index }
     }
 }
 
@@ -134,18 +168,30 @@ impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
             }
 
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Pairs(Vec::new()))
+                Ok(Pairs::default())
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs: Vec<(Text<'de>, V)> = Vec::with_capacity(map.size_hint().unwrap_or(0));
+                let mut list: Vec<(Text<'de>, V)> = Vec::with_capacity(map.size_hint().unwrap_or(0));
                 while let Some((key, value)) = map.next_entry::<Text<'de>, V>()? {
-                    match pairs.iter_mut().find(|(k, _)| *k == key) {
+                    // Repeated keys of a long list are found all at once, at the end.
+                    let repeated = if SortedIndex::is_worthwhile(list.len()) {
+                        None
+                    } else {
+                        list.iter_mut().find(|(k, _)| *k == key)
+                    };
+                    match repeated {
                         Some(slot) => slot.1 = value,
-                        None => pairs.push((key, value)),
+                        None => list.push((key, value)),
                     }
                 }
-                Ok(Pairs(pairs))
+                if SortedIndex::is_worthwhile(list.len()) {
+                    return Ok(Pairs::from_long(list));
+                }
+                Ok(Pairs {
+                    list,
+                    index: SortedIndex::default(),
+                })
             }
         }
 

@@ -45,6 +45,7 @@ pub fn edits(pod: &Pod<'_>, policy: &PolicyName, grant: &Grant) -> Vec<Edit> {
         .map(resource_edit)
         .collect();
     let affinity = RequiredNodeAffinity::from_pod(pod);
+    let affinity = affinity.normalize();
     let missing: Vec<_> = grant
         .requirements
         .iter()
