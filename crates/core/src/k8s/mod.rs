@@ -12,6 +12,8 @@ pub mod metadata;
 pub mod namespace;
 pub mod node;
 pub mod normalized_affinity;
+#[cfg(test)]
+mod pairwise_oracle;
 pub mod pod;
 pub mod quantity;
 pub mod request;
