@@ -6,6 +6,7 @@ use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use super::pod::{admit_creation, admit_update};
 use super::review::Request;
 use super::workload::{is_workload, warn_about_pods};
+use crate::diagnostics::excerpt;
 use crate::k8s::Labels;
 use crate::k8s::Pod;
 use crate::policy::is_exempt;
@@ -36,7 +37,7 @@ pub fn admit<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> A
             admit_creation(&pod, namespace, request.dry_run.unwrap_or(false), context)
         };
         Ok(Admission {
-            pod: format!("{namespace}/{}", pod.metadata.display_name()),
+            pod: format!("{namespace}/{}", excerpt(&pod.metadata.display_name())),
             ..admission
         })
     });
@@ -53,7 +54,7 @@ pub fn admit<'c>(request: &Request<'_>, context: &AdmissionContext<'c, '_>) -> A
             "a pod update, and no policy requires isolation",
         ),
         Err(error) => {
-            let message = format!("apportion: the pod cannot be read: {error}");
+            let message = format!("apportion: the pod cannot be read: {}", excerpt(&error.to_string()));
             Admission::denied(AdmissionOutcome::Denied, 422, "Invalid", message)
         }
     };

@@ -4,6 +4,7 @@ use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use super::quota_warnings::quota_warnings;
 use super::response::Response;
 use crate::decision::{Denial, Grant};
+use crate::diagnostics::excerpt;
 use crate::gpu::GpuBypass;
 use crate::gpu::names::{VISIBLE_DEVICES, VOID};
 use crate::inventory::PendingAdmission;
@@ -67,7 +68,7 @@ pub(super) fn allow<'c>(
     // warning.
     if hides && policy.mode == Mode::Warn {
         let fields: Vec<String> = unhidden.iter().map(|bypass| bypass.field()).collect();
-        let text = format!("would be: {VISIBLE_DEVICES}={VOID} in {}", fields.join(", "));
+        let text = format!("would be: {VISIBLE_DEVICES}={VOID} in {}", excerpt(&fields.join(", ")));
         warnings.extend(prefixed(policy, "", &[text]));
     }
     // A pod without changes went through admission before, so it is counted already.

@@ -1,5 +1,6 @@
 //! The answer to the creation or the update of a pod.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::enforcement::{PodChanges, allow, deny};
@@ -71,7 +72,9 @@ pub(super) fn admit_update<'c>(
         return irrelevant();
     }
     let mut bypasses = gpu_bypasses(pod);
-    bypasses.retain(|bypass| is_added(bypass, pod, old));
+    let existing = old.spec.ephemeral_containers.iter().map(|container| &*container.name);
+    let existing: BTreeSet<&str> = existing.collect();
+    bypasses.retain(|bypass| is_added(bypass, pod, old, &existing));
     if bypasses.is_empty() {
         return irrelevant();
     }
@@ -99,15 +102,15 @@ pub(super) fn admit_update<'c>(
 
 /// Whether an update adds a bypass: with an annotation, or with an ephemeral container, which is
 /// identified by name because the order may change. No other field that can be a bypass is mutable.
-fn is_added(bypass: &GpuBypass, pod: &Pod<'_>, old: &Pod<'_>) -> bool {
+/// `existing` has the names of the ephemeral containers before the update.
+fn is_added(bypass: &GpuBypass, pod: &Pod<'_>, old: &Pod<'_>, existing: &BTreeSet<&str>) -> bool {
     match (bypass.kind, bypass.container) {
         (BypassKind::Annotation, _) => {
             pod.metadata.annotations.label(&bypass.name) != old.metadata.annotations.label(&bypass.name)
         }
         (_, Some((ContainerKind::Ephemeral, index))) => {
             let container = pod.spec.container(ContainerKind::Ephemeral, index as usize);
-            let existing = &old.spec.ephemeral_containers;
-            container.is_some_and(|added| existing.iter().all(|container| container.name != added.name))
+            container.is_some_and(|added| !existing.contains(&*added.name))
         }
         _ => false,
     }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::diagnostics::excerpt;
 use crate::k8s::Text;
 
 /// The only supported version. Kubernetes 1.22 removed `v1beta1`.
@@ -89,7 +90,7 @@ pub struct Resource<'a> {
 /// Why a body cannot be answered with a review.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
-    #[error("the body is not an AdmissionReview: {0}")]
+    #[error("the body is not an AdmissionReview: {}", excerpt(&.0.to_string()))]
     Malformed(#[from] serde_json::Error),
     #[error("the body is `{kind}` of `{api_version}`; this endpoint takes {KIND} of {API_VERSION}")]
     Other { api_version: String, kind: String },
@@ -114,8 +115,8 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, ReviewError> {
     let review: Review<'_> = serde_json::from_slice(body)?;
     if &*review.api_version != API_VERSION || &*review.kind != KIND {
         return Err(ReviewError::Other {
-            api_version: review.api_version.to_string(),
-            kind: review.kind.to_string(),
+            api_version: excerpt(&review.api_version).into_owned(),
+            kind: excerpt(&review.kind).into_owned(),
         });
     }
     let request: Request<'_> = serde_json::from_str(review.request.ok_or(ReviewError::NoRequest)?.get())?;

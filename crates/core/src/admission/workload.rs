@@ -10,6 +10,7 @@ use super::outcome::{Admission, AdmissionContext, AdmissionOutcome};
 use super::pod::admit_creation;
 use super::response::Response;
 use super::review::Request;
+use crate::diagnostics::excerpt;
 use crate::k8s::defaults::fill_requests;
 use crate::k8s::{Pod, template};
 
@@ -34,7 +35,7 @@ pub(super) fn warn_about_pods<'c>(request: &Request<'_>, context: &AdmissionCont
         .pointer("/metadata/name")
         .or_else(|| object.pointer("/metadata/generateName"));
     let owner = owner.and_then(Value::as_str).unwrap_or_default();
-    admission.pod = format!("{namespace}/{owner} ({kind})");
+    admission.pod = format!("{namespace}/{} ({kind})", excerpt(owner));
     if is_controlled(&object) {
         // The warnings would go to its controller, which does not show them.
         return admission;

@@ -1,6 +1,7 @@
 //! What a container gets under a strategy, given what it requests.
 
 use super::model::{ContainerRewrite, Denial};
+use crate::diagnostics::excerpt;
 use crate::gpu::{ContainerDemand, GpuResource};
 use crate::policy::SharingRule;
 use apportion_mig::MODELS;
@@ -46,7 +47,7 @@ pub fn whole_gpus(container: &ContainerDemand) -> Result<ContainerRewrite, Denia
                     .join(" and ");
                 Denial::new(
                     format!("{}.resources", container.field()),
-                    format!("no known product has {requested}"),
+                    format!("no known product has {}", excerpt(&requested)),
                     "ask for whole GPUs as nvidia.com/gpu",
                 )
             })?;
@@ -111,7 +112,10 @@ pub fn requested_profile(container: &ContainerDemand, rule: &SharingRule) -> Res
                 .join(" and ");
             return Err(Denial::new(
                 field(),
-                format!("asks for the MIG profiles {list} in one container, which sees only one of them"),
+                format!(
+                    "asks for the MIG profiles {} in one container, which sees only one of them",
+                    excerpt(&list)
+                ),
                 "ask for one profile, or split the container",
             ));
         }

@@ -2,6 +2,7 @@
 //! rejects.
 
 use super::model::Denial;
+use crate::diagnostics::excerpt;
 use crate::gpu::names::{MPS_VARIABLE_PREFIX, VISIBLE_DEVICES, VOID};
 use crate::gpu::{BypassKind, GpuBypass};
 use crate::k8s::ContainerKind;
@@ -22,7 +23,7 @@ pub fn denials(isolation: &Isolation, bypasses: &[GpuBypass]) -> Vec<Denial> {
 
 /// What is wrong with a bypass, and how to fix it.
 pub fn denial(bypass: &GpuBypass) -> Denial {
-    let name = &bypass.name;
+    let name = &*excerpt(&bypass.name);
     let is_ephemeral = matches!(bypass.container, Some((ContainerKind::Ephemeral, _)));
     let request_gpu = if is_ephemeral {
         "remove it; only containers that a pod is created with can get GPUs"
@@ -70,7 +71,7 @@ pub fn denial(bypass: &GpuBypass) -> Denial {
             format!("a mount at {name} asks the NVIDIA container runtime for a device"),
             request_gpu,
         ),
-        BypassKind::HostNamespace if &**name == "hostPID" => (
+        BypassKind::HostNamespace if name == "hostPID" => (
             "shows the pod the processes of all other pods on its node, and through them their devices".to_owned(),
             "remove it; to share processes within the pod, use shareProcessNamespace",
         ),

@@ -5,6 +5,7 @@
 //! short, and state the change first.
 
 use super::model::{ContainerRewrite, ResourceNaming};
+use crate::diagnostics::excerpt;
 use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::Availability;
 
@@ -25,7 +26,7 @@ pub fn change(rewrite: &ContainerRewrite, strategy: Strategy, name_container: bo
         return None;
     }
     let prefix = if name_container {
-        format!("container {}: ", rewrite.container.name)
+        format!("container {}: ", excerpt(&rewrite.container.name))
     } else {
         String::new()
     };
@@ -41,7 +42,7 @@ pub fn change(rewrite: &ContainerRewrite, strategy: Strategy, name_container: bo
     };
     Some(format!(
         "{prefix}{} -> {}: {}{note}",
-        rewrite.container.counts,
+        excerpt(&rewrite.container.counts.to_string()),
         rewrite.counts(),
         strategy_effect(strategy)
     ))
@@ -52,7 +53,9 @@ pub fn mig_devices(rewrite: &ContainerRewrite, strategy: Strategy) -> Option<Str
     (strategy == Strategy::Mig && rewrite.count > 1).then(|| {
         format!(
             "container {}: a CUDA process uses one MIG device; {} of them serve {} processes",
-            rewrite.container.name, rewrite.count, rewrite.count
+            excerpt(&rewrite.container.name),
+            rewrite.count,
+            rewrite.count
         )
     })
 }

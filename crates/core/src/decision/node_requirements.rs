@@ -3,6 +3,7 @@
 
 use super::candidate::Candidate;
 use super::model::ResourceNaming;
+use crate::diagnostics::excerpt;
 use crate::gpu::names::{SUFFIX_MEMORY, SUFFIX_SHARING_STRATEGY, gpu_label};
 use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::{Inventory, OfferClass};
@@ -160,7 +161,7 @@ pub fn product_conflict(candidate: &Candidate<'_>, affinity: &NormalizedAffinity
     if values.iter().any(may_serve) {
         None
     } else {
-        Some(format!("{}={}", gpu_label::PRODUCT, values.join(", ")))
+        Some(format!("{}={}", gpu_label::PRODUCT, excerpt(&values.join(", "))))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::candidate::Candidate;
 use super::model::{ContainerRewrite, Denial};
 use super::node_requirements;
+use crate::diagnostics::excerpt;
 use crate::gpu::{ContainerDemand, GpuResource};
 use crate::k8s::{NormalizedAffinity, SelectionConflict};
 use crate::policy::Policy;
@@ -97,7 +98,10 @@ impl Violation {
     pub(super) fn too_many_shares(candidate: &Candidate<'_>) -> Self {
         let changed = candidate.rewrites.iter().find(|rewrite| rewrite.is_change());
         let (field, counts) = changed.map_or_else(Default::default, |rewrite| {
-            (limits_field(&rewrite.container), rewrite.container.counts.to_string())
+            (
+                limits_field(&rewrite.container),
+                excerpt(&rewrite.container.counts.to_string()).into_owned(),
+            )
         });
         Violation {
             kind: ViolationKind::TooManyShares,
@@ -153,7 +157,7 @@ impl Violation {
             field: "spec.nodeSelector and spec.affinity".to_owned(),
             reason: format!(
                 "select {key}={}, but policy {} only allows {}",
-                values.join(", "),
+                excerpt(&values.join(", ")),
                 policy.name,
                 allowed_strategies(policy)
             ),
@@ -165,7 +169,7 @@ impl Violation {
 fn unchanged_request(rewrite: &ContainerRewrite, candidate: &Candidate<'_>, policy: &Policy) -> String {
     format!(
         "asks for {}, but policy {} gives {} ({})",
-        rewrite.container.counts,
+        excerpt(&rewrite.container.counts.to_string()),
         policy.name,
         rewrite.counts(),
         candidate.rule.strategy

@@ -1,10 +1,12 @@
 //! Findings in documents that users write: severity, file, line, column, field, message.
 
+pub mod excerpt;
 pub mod finding;
 pub mod reader;
 pub mod selector;
 pub mod spelling;
 
+pub use excerpt::excerpt;
 pub use finding::{Finding, Location, Severity};
 pub use reader::Reader;
 pub use selector::SelectorDocument;

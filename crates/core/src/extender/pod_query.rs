@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::ExtenderContext;
+use crate::diagnostics::excerpt;
 use crate::gpu::demand::DemandError;
 use crate::gpu::{Counts, PodDemand, demand};
 use crate::inventory::dra::may_be_served_by_dra;
@@ -105,7 +106,7 @@ impl<'c> PodQuery<'c> {
             OnUnknown::Admit => PodQuery::NotEnforced(pod_request(None)),
         };
         match context.inventory.governing(context.policies, namespace, labels) {
-            Governed::ByUnknownNamespace => unknown(RejectReason::UnknownNamespace(namespace.to_owned())),
+            Governed::ByUnknownNamespace => unknown(RejectReason::UnknownNamespace(excerpt(namespace).into_owned())),
             Governed::ByUnknownPolicy(name) => unknown(RejectReason::UnknownPolicy(name.to_owned())),
             Governed::ByNone => PodQuery::NotEnforced(pod_request(None)),
             Governed::By(policy) if policy.mode != Mode::Enforce => PodQuery::NotEnforced(pod_request(Some(policy))),

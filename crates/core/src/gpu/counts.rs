@@ -62,11 +62,20 @@ impl Counts {
 
 impl FromIterator<(GpuResource, u64)> for Counts {
     fn from_iter<I: IntoIterator<Item = (GpuResource, u64)>>(counts: I) -> Self {
-        let mut sum = Counts::default();
-        for (resource, count) in counts {
-            sum.add(resource, count);
+        // Sorted once: inserting many resources one by one would move the rest each time.
+        let mut list: SmallVec<[(GpuResource, u64); 1]> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+        if list.len() > 1 {
+            list.sort_unstable_by_key(|(resource, _)| *resource);
+            list.dedup_by(|next, sum| {
+                let same = next.0 == sum.0;
+                if same {
+                    sum.1 = sum.1.saturating_add(next.1);
+                }
+                same
+            });
+            list.shrink_to_fit();
         }
-        sum
+        Counts(list)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The GPU demand of a pod.
 
+use std::collections::BTreeMap;
+
 use super::counts::Counts;
 use super::names::GPU_MEMORY_ANNOTATION;
 use super::resource::{GpuResource, ResourceError};
+use crate::diagnostics::excerpt;
 use crate::k8s::quantity::{Quantity, QuantityError, RawQuantity};
-use crate::k8s::request::effective_request;
+use crate::k8s::request::EffectiveRequest;
 use crate::k8s::{Container, ContainerKind, Pairs, Pod};
 use apportion_mig::memory::MiB;
 
@@ -81,7 +84,12 @@ pub fn gpu_containers(pod: &Pod<'_>) -> Result<Vec<ContainerDemand>, DemandError
     let mut containers = Vec::new();
     for (kind, index, container) in pod.spec.containers() {
         let counts = container_counts(container).map_err(|invalid| DemandError {
-            field: format!("{}.resources.{}[{}]", kind.field(index), invalid.list, invalid.key),
+            field: format!(
+                "{}.resources.{}[{}]",
+                kind.field(index),
+                invalid.list,
+                excerpt(&invalid.key)
+            ),
             reason: invalid.reason,
         })?;
         if !counts.is_empty() {
@@ -115,22 +123,19 @@ pub fn effective_demand(pod: &Pod<'_>) -> Counts {
 /// [`crate::k8s::pod::PodSpec::containers`].
 pub fn effective_counts(pod: &Pod<'_>, each: &[Counts]) -> Counts {
     let overhead = parse_valid(&pod.spec.overhead);
-    let mut resources: Vec<GpuResource> = each
-        .iter()
-        .chain([&overhead])
-        .flat_map(|counts| counts.iter().map(|(resource, _)| resource))
-        .collect();
-    resources.sort_unstable();
-    resources.dedup();
-    resources
+    // One pass over the containers, however many resources they request.
+    let mut requests: BTreeMap<GpuResource, EffectiveRequest> = BTreeMap::new();
+    for ((kind, ..), counts) in pod.spec.containers().zip(each) {
+        for (resource, count) in counts.iter() {
+            requests.entry(resource).or_default().add(kind, count);
+        }
+    }
+    for (resource, _) in overhead.iter() {
+        requests.entry(resource).or_default();
+    }
+    requests
         .into_iter()
-        .map(|resource| {
-            let mut at = each.iter();
-            let count = effective_request(&pod.spec, overhead.get(resource), |_| {
-                at.next().map_or(0, |counts| counts.get(resource))
-            });
-            (resource, count)
-        })
+        .map(|(resource, request)| (resource, request.total(overhead.get(resource))))
         .collect()
 }
 
@@ -188,30 +193,31 @@ fn parse_valid(list: &ResourceList<'_>) -> Counts {
 }
 
 fn parse_list(name: &'static str, list: &ResourceList<'_>) -> Result<Counts, InvalidQuantity> {
-    let mut counts = Counts::default();
-    for (key, quantity) in list.iter().filter(|(key, _)| GpuResource::is_gpu_name(key)) {
-        let invalid = |reason: String| InvalidQuantity {
-            list: name,
-            key: key.to_string(),
-            reason,
-        };
-        let resource: GpuResource = key.parse().map_err(|error: ResourceError| invalid(error.to_string()))?;
-        let count = quantity.to_count().map_err(|error| invalid(error.to_string()))?;
-        counts.add(resource, count);
-    }
-    Ok(counts)
+    list.iter()
+        .filter(|(key, _)| GpuResource::is_gpu_name(key))
+        .map(|(key, quantity)| {
+            let invalid = |reason: String| InvalidQuantity {
+                list: name,
+                key: key.to_string(),
+                reason,
+            };
+            let resource: GpuResource = key.parse().map_err(|error: ResourceError| invalid(error.to_string()))?;
+            let count = quantity.to_count().map_err(|error| invalid(error.to_string()))?;
+            Ok((resource, count))
+        })
+        .collect()
 }
 
 /// Parses a quantity of bytes. Rounds up to the next MiB, so that the need is never understated.
 pub fn parse_memory(text: &str) -> Result<MiB, QuantityError> {
     let bytes = text.parse::<Quantity>()?.to_units_rounded_up();
     if bytes < 0 {
-        return Err(QuantityError::NotWhole(text.to_owned()));
+        return Err(QuantityError::NotWhole(excerpt(text).into_owned()));
     }
     let mib = (bytes + (1 << 20) - 1) >> 20;
     u64::try_from(mib)
         .map(MiB)
-        .map_err(|_| QuantityError::TooLarge(text.to_owned()))
+        .map_err(|_| QuantityError::TooLarge(excerpt(text).into_owned()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::names::{
     DEVICE_ANNOTATION_DOMAINS, DEVICE_HOST_PATHS, DEVICE_MOUNT_ROOT, DEVICE_SELECTION_VARIABLES, HARMLESS_DEVICES,
     MPS_VARIABLE_PREFIX, NO_VISIBLE_DEVICES, VISIBLE_DEVICES,
 };
+use crate::diagnostics::excerpt;
 use crate::k8s::volume::{is_within, normalize_path};
 use crate::k8s::{Container, ContainerKind, Pod};
 
@@ -62,7 +63,7 @@ impl GpuBypass {
             BypassKind::Image => format!("{container}.env"),
             BypassKind::EnvVar => format!("{container}.env[{index}]"),
             BypassKind::EnvFrom => format!("{container}.envFrom[{index}]"),
-            BypassKind::Annotation => format!("metadata.annotations[{}]", self.name),
+            BypassKind::Annotation => format!("metadata.annotations[{}]", excerpt(&self.name)),
             BypassKind::Privileged if &*self.name == PRIVILEGED => format!("{container}.securityContext.privileged"),
             BypassKind::Privileged => format!("{container}.securityContext.capabilities.add[{index}]"),
             BypassKind::HostPath => format!("spec.volumes[{index}].hostPath.path"),

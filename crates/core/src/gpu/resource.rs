@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::names::NVIDIA_DOMAIN;
+use crate::diagnostics::excerpt;
 use apportion_mig::profile::{MigProfile, ParseProfileError};
 
 const GPU: &str = "nvidia.com/gpu";
@@ -79,8 +80,8 @@ impl FromStr for GpuResource {
                 None => (rest, false),
             };
             let profile = MigProfile::from_resource_name(profile).map_err(|source| ResourceError::Profile {
-                name: name.to_owned(),
-                source,
+                name: excerpt(name).into_owned(),
+                source: ParseProfileError(excerpt(&source.0).into_owned()),
             })?;
             return Ok(if shared {
                 GpuResource::MigShared(profile)
@@ -91,7 +92,7 @@ impl FromStr for GpuResource {
         match name.strip_prefix(GPU) {
             Some("") => Ok(GpuResource::Gpu),
             Some(SHARED_SUFFIX) => Ok(GpuResource::GpuShared),
-            _ => Err(ResourceError::NotGpu(name.to_owned())),
+            _ => Err(ResourceError::NotGpu(excerpt(name).into_owned())),
         }
     }
 }

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Visitor};
 
+use crate::diagnostics::excerpt;
+
 const NANO: i128 = 1_000_000_000;
 
 /// Exact to a billionth.
@@ -53,8 +55,8 @@ impl FromStr for Quantity {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = || QuantityError::Malformed(text.to_owned());
-        let too_large = || QuantityError::TooLarge(text.to_owned());
+        let malformed = || QuantityError::Malformed(excerpt(text).into_owned());
+        let too_large = || QuantityError::TooLarge(excerpt(text).into_owned());
 
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let number_len = unsigned
@@ -147,7 +149,7 @@ impl RawQuantity<'_> {
         self.0
             .parse::<Quantity>()?
             .to_count()
-            .ok_or_else(|| QuantityError::NotWhole(self.0.to_string()))
+            .ok_or_else(|| QuantityError::NotWhole(excerpt(&self.0).into_owned()))
     }
 }
 

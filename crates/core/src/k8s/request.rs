@@ -1,36 +1,48 @@
 //! The effective resource request of a pod.
 
-use super::container::{Container, ContainerKind};
-use super::pod::PodSpec;
+use super::container::ContainerKind;
 
-/// The effective request of a pod for one resource. `request_of` gives the request of each
-/// container.
+/// The effective request of a pod for one resource, summed up container by container.
 ///
 /// Follows `AggregateContainerRequests` in `component-helpers/resource/helpers.go`: the main
 /// containers run together with all sidecars, and an init container runs together with the sidecars
 /// before it. The effective request is the larger of the two, plus the overhead. Sums saturate: one
 /// beyond `u64` fits no node anyway.
-pub fn effective_request(spec: &PodSpec<'_>, overhead: u64, mut request_of: impl FnMut(&Container<'_>) -> u64) -> u64 {
-    let (mut main, mut sidecars, mut init_peak) = (0u64, 0u64, 0u64);
-    for (kind, _, container) in spec.containers() {
-        let request = request_of(container);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EffectiveRequest {
+    main: u64,
+    sidecars: u64,
+    init_peak: u64,
+}
+
+impl EffectiveRequest {
+    /// Adds a container, in the order of [`PodSpec::containers`](super::pod::PodSpec::containers).
+    /// Those that request nothing may be left out.
+    pub fn add(&mut self, kind: ContainerKind, request: u64) {
         match kind {
-            ContainerKind::Main => main = main.saturating_add(request),
+            ContainerKind::Main => self.main = self.main.saturating_add(request),
             ContainerKind::Sidecar => {
-                sidecars = sidecars.saturating_add(request);
-                init_peak = init_peak.max(sidecars);
+                self.sidecars = self.sidecars.saturating_add(request);
+                self.init_peak = self.init_peak.max(self.sidecars);
             }
             // Ephemeral containers cannot request resources.
             ContainerKind::Ephemeral => {}
-            ContainerKind::Init => init_peak = init_peak.max(sidecars.saturating_add(request)),
+            ContainerKind::Init => self.init_peak = self.init_peak.max(self.sidecars.saturating_add(request)),
         }
     }
-    main.saturating_add(sidecars).max(init_peak).saturating_add(overhead)
+
+    pub fn total(self, overhead: u64) -> u64 {
+        self.main
+            .saturating_add(self.sidecars)
+            .max(self.init_peak)
+            .saturating_add(overhead)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::k8s::pod::PodSpec;
 
     #[test]
     fn the_effective_request_is_the_peak_over_all_phases_of_a_pod() {
@@ -89,8 +101,11 @@ mod tests {
                 mains.join(",")
             );
             let spec: PodSpec<'_> = serde_json::from_str(&json).unwrap();
-            let request = effective_request(&spec, overhead, |c| counts[c.name.parse::<usize>().unwrap()]);
-            assert_eq!(request, expected, "{name}");
+            let mut request = EffectiveRequest::default();
+            for (kind, _, container) in spec.containers() {
+                request.add(kind, counts[container.name.parse::<usize>().unwrap()]);
+            }
+            assert_eq!(request.total(overhead), expected, "{name}");
         }
     }
 }

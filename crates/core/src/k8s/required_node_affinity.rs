@@ -13,6 +13,7 @@ use super::normalized_affinity::NormalizedAffinity;
 use super::pod::Pod;
 use super::requirement::{Operator, Requirement};
 use super::satisfiability::satisfiable;
+use crate::diagnostics::excerpt;
 
 /// The only field that `matchFields` accepts.
 pub const FIELD_NODE_NAME: &str = "metadata.name";
@@ -33,7 +34,7 @@ pub struct RequiredNodeAffinity<'a> {
 pub struct SelectionConflict {
     /// Such as `spec.nodeSelector`.
     pub field: &'static str,
-    /// Such as `zone=a`.
+    /// Such as `zone=a`, cut if it is long.
     pub reason: String,
 }
 
@@ -112,7 +113,7 @@ impl<'a> RequiredNodeAffinity<'a> {
             .find(|(_, own)| conflicts(own))
             .map(|(field, own)| SelectionConflict {
                 field,
-                reason: own.to_string(),
+                reason: excerpt(&own.to_string()).into_owned(),
             })
     }
 
@@ -121,7 +122,7 @@ impl<'a> RequiredNodeAffinity<'a> {
         if let Some(own) = self.node_selector.iter().find(|own| !own.matches(labels)) {
             return Some(SelectionConflict {
                 field: NODE_SELECTOR,
-                reason: own.to_string(),
+                reason: excerpt(&own.to_string()).into_owned(),
             });
         }
         if self.matches_node(name, labels) {
@@ -137,7 +138,10 @@ impl<'a> RequiredNodeAffinity<'a> {
         };
         Some(SelectionConflict {
             field: NODE_AFFINITY,
-            reason: only_unmet.map_or_else(|| format!("none of its {} terms", terms.len()), ToString::to_string),
+            reason: only_unmet.map_or_else(
+                || format!("none of its {} terms", terms.len()),
+                |own| excerpt(&own.to_string()).into_owned(),
+            ),
         })
     }
 }
