@@ -102,8 +102,8 @@ impl<'r> NormalizedAffinity<'r> {
         for label in self.on_each_term(key) {
             values.extend(label.admitted()?);
         }
-        // A stable sort: values of long lists come sorted, and it takes linear time for them.
-        values.sort();
+        // Values of a long list come sorted, which takes linear time.
+        values.sort_unstable();
         values.dedup();
         if values.is_empty() { None } else { Some(values) }
     }

@@ -76,17 +76,20 @@ impl Toleration<'_> {
     /// tolerates every taint, and an empty effect matches every effect. `Gt` and `Lt`, alpha in
     /// Kubernetes 1.35, are not supported and tolerate nothing.
     pub fn tolerates(&self, taint: &Taint<'_>) -> bool {
-        let or_empty = |text: &Option<Text<'_>>| text.as_deref().unwrap_or("").to_owned();
-        let (key, effect) = (or_empty(&self.key), or_empty(&self.effect));
-        if !effect.is_empty() && effect != *taint.effect || !key.is_empty() && key != *taint.key {
+        let (key, effect) = (or_empty(self.key.as_ref()), or_empty(self.effect.as_ref()));
+        if !effect.is_empty() && *effect != *taint.effect || !key.is_empty() && *key != *taint.key {
             return false;
         }
         match self.operator.as_deref().unwrap_or("Equal") {
             "Exists" => true,
-            "" | "Equal" => !key.is_empty() && or_empty(&self.value) == or_empty(&taint.value),
+            "" | "Equal" => !key.is_empty() && or_empty(self.value.as_ref()) == or_empty(taint.value.as_ref()),
             _ => false,
         }
     }
+}
+
+fn or_empty<'t>(text: Option<&'t Text<'_>>) -> &'t str {
+    text.map_or("", |text| text)
 }
 
 #[cfg(test)]

@@ -128,20 +128,20 @@ impl<'a, V> Pairs<'a, V> {
     /// position and gets its last value.
     fn from_long(mut list: Vec<(Text<'a>, V)>) -> Self {
         let index = SortedIndex::new(list.len(), |at| &list[at].0);
-        let mut repeated = vec![false; list.len()];
+        let mut is_repeated = vec![false; list.len()];
         let mut has_repeated = false;
         let mut start = 0;
-        let positions = index.positions();
-        for end in 1..=positions.len() {
-            if end < positions.len() && list[positions[start]].0 == list[positions[end]].0 {
+        let order = index.positions();
+        for end in 1..=order.len() {
+            if end < order.len() && list[order[start]].0 == list[order[end]].0 {
                 continue;
             }
             // Equal keys are in the order of the document.
-            let (first, last) = (positions[start], positions[end - 1]);
-            if first != last {
-                let (before, from_last) = list.split_at_mut(last);
-                std::mem::swap(&mut before[first].1, &mut from_last[0].1);
-                positions[start + 1..end].iter().for_each(|at| repeated[*at] = true);
+            let (first, newest) = (order[start], order[end - 1]);
+            if first != newest {
+                let (before, rest) = list.split_at_mut(newest);
+                std::mem::swap(&mut before[first].1, &mut rest[0].1);
+                order[start + 1..end].iter().for_each(|at| is_repeated[*at] = true);
                 has_repeated = true;
             }
             start = end;
@@ -149,7 +149,7 @@ impl<'a, V> Pairs<'a, V> {
         if !has_repeated {
             return Pairs { list, index };
         }
-        let mut repeated = repeated.into_iter();
+        let mut repeated = is_repeated.into_iter();
         list.retain(|_| !repeated.next().unwrap_or(false));
         let index = SortedIndex::new(list.len(), |at| &list[at].0);
         Pairs { list, index }

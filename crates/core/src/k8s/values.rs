@@ -15,7 +15,7 @@ pub struct Values<'a> {
     index: SortedIndex,
 }
 
-impl<'a> Values<'a> {
+impl Values<'_> {
     /// Sorted if the list is long, otherwise in its own order: then sorting costs little.
     pub(super) fn sorted(&self) -> impl Iterator<Item = &str> {
         let positions = self.index.positions();
