@@ -21,7 +21,10 @@ pub(crate) fn measure(world: &World, reference: &Path) -> anyhow::Result<()> {
     let api = world.api(scale.nodes, cluster.pods)?;
     let names = SAMPLE.min(scale.nodes);
     let mut rows = Vec::new();
-    for (answers, flags) in [("short answers", &[][..]), ("full answers", &["--filter-answer-size", "all"])] {
+    for (answers, flags) in [
+        ("short answers", &[][..]),
+        ("full answers", &["--filter-answer-size", "all"]),
+    ] {
         let ours = world.apportion(&api, flags)?;
         let theirs = world.apportion_build(reference, &api, flags)?;
         for names in [names, scale.nodes] {
