@@ -380,7 +380,7 @@ mod tests {
             (
                 "spec:\n  strategies:\n  - strategy: mps\n    products: ['A 100']\n",
                 "p.yaml:7:16",
-                "be a GPU product",
+                "`A 100` is not a valid GPU product name; use letters, digits and dashes",
             ),
             (
                 "spec:\n  strategies:\n  - strategy: mps\n  - strategy: mps\n    products: [T4]\n",
