@@ -27,8 +27,8 @@ end
 complete -c apportion -n "__fish_apportion_needs_command" -s h -l help -d 'Print help'
 complete -c apportion -n "__fish_apportion_needs_command" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "serve" -d 'Serve the admission webhook and the scheduler extender'
-complete -c apportion -n "__fish_apportion_needs_command" -f -a "explain" -d 'Explain, step by step, how pods would be decided, and on which nodes they would fit'
-complete -c apportion -n "__fish_apportion_needs_command" -f -a "lint" -d 'Find errors and doubtful settings in policies, plans, and the files of NVIDIA\'s components'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "explain" -d 'Explain, step by step, which GPUs pods would get, and on which nodes they would fit'
+complete -c apportion -n "__fish_apportion_needs_command" -f -a "lint" -d 'Find errors and questionable settings in policies, plans, and the files of NVIDIA\'s components'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "render" -d 'Turn a sharing plan into the configuration of NVIDIA\'s components and the scheduler'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "audit" -d 'Report from DCGM metrics in Prometheus how GPUs were used, and which way of sharing would waste less'
 complete -c apportion -n "__fish_apportion_needs_command" -f -a "mig" -d 'Show the MIG profiles of GPU products, check geometries, and plan them for a demand'
@@ -54,7 +54,7 @@ complete -c apportion -n "__fish_apportion_using_subcommand serve" -l extender-c
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l on-unknown -d 'What to do with GPU pods whose namespace is not known yet or names a policy that does not exist' -r -f -a "refuse\t'Reject them; controllers try again'
 admit\t'Admit them unchanged'"
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l filter-answer-size -d 'How many nodes a filter call returns: the best, at most this many; or `all`' -r
-complete -c apportion -n "__fish_apportion_using_subcommand serve" -l own-namespace -d 'The namespace of this process, whose pods pass untouched' -r
+complete -c apportion -n "__fish_apportion_using_subcommand serve" -l own-namespace -d 'The namespace of this process, whose pods are never changed' -r
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l lease-name -d 'The Lease of the replica that writes Events and policy statuses, in the namespace of this process' -r
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l pod-name -d 'The identity of this replica in Leases (default: apportion-PID)' -r
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -l scheduler-name -d 'Set `spec.schedulerName` on governed GPU pods (default: unchanged)' -r
@@ -74,14 +74,14 @@ complete -c apportion -n "__fish_apportion_using_subcommand serve" -l preempt -d
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand serve" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s f -l filename -d 'Manifest of pods, or of objects that create pods: Deployment, Job, List and so on. `-` is standard input. May be repeated' -r -F
-complete -c apportion -n "__fish_apportion_using_subcommand explain" -s n -l namespace -d 'Namespace of objects that name none' -r
+complete -c apportion -n "__fish_apportion_using_subcommand explain" -s n -l namespace -d 'Namespace of objects without one' -r
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -l cluster -d 'Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the live cluster of the kubeconfig' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -l policies -d 'Directory of policies. With --cluster the default is ./policies; on a live cluster they are added to its own' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs'"
-complete -c apportion -n "__fish_apportion_using_subcommand explain" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand explain" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand explain" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -l set -d 'A value of the GPU Operator, as in `helm --set`' -r
@@ -90,9 +90,9 @@ complete -c apportion -n "__fish_apportion_using_subcommand lint" -l policies -d
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -l cluster -d 'A cluster to check against: the output of `kubectl get nodes,namespaces,pods -A -o json`' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs'"
-complete -c apportion -n "__fish_apportion_using_subcommand lint" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand lint" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand lint" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand render" -s f -l filename -d 'The plan, a `GpuSharingPlan`. `-` is standard input' -r -F
@@ -101,7 +101,7 @@ complete -c apportion -n "__fish_apportion_using_subcommand render" -l out -d 'W
 complete -c apportion -n "__fish_apportion_using_subcommand render" -l only -d 'Print only this file, such as gpu-operator-values.yaml' -r
 complete -c apportion -n "__fish_apportion_using_subcommand render" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand render" -l check -d 'Write nothing; report files in `--out` that differ from the rendered ones'
 complete -c apportion -n "__fish_apportion_using_subcommand render" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand render" -s V -l version -d 'Print version'
@@ -118,7 +118,7 @@ complete -c apportion -n "__fish_apportion_using_subcommand audit" -l exporter-p
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -l token-file -d 'A file with a bearer token for the server' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -l username -d 'A user name for the server, with --password-file' -r
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -l password-file -d 'A file with the password of --username' -r -F
-complete -c apportion -n "__fish_apportion_using_subcommand audit" -l ca-file -d 'PEM certificates of trusted authorities for https. Default: those of the system' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l ca-file -d 'PEM certificates of trusted CAs for https. Default: those of the system' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -l timeout -d 'The time limit for one query' -r
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -l nodes-per-query -d 'Nodes per query. A query that is too large for the server is split' -r
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -l parallel -d 'Concurrent queries' -r
@@ -126,9 +126,9 @@ complete -c apportion -n "__fish_apportion_using_subcommand audit" -l output -d 
 json\t'For programs'
 markdown\t'For issues and chats'
 html\t'A single file for a browser'"
-complete -c apportion -n "__fish_apportion_using_subcommand audit" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand audit" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -l insecure-skip-tls-verify -d 'Accept any server certificate. An attacker on the network can then read the credentials and change the numbers'
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand audit" -s V -l version -d 'Print version'
@@ -140,9 +140,9 @@ complete -c apportion -n "__fish_apportion_using_subcommand mig; and not __fish_
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from show" -l product -d 'A product, such as A100-80GB or a node\'s `nvidia.com/gpu.product`. Without it, all products are listed' -r
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from show" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs'"
-complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from show" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from show" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from show" -l geometries -d 'List every geometry of the product to which no instance can be added'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
@@ -150,9 +150,9 @@ complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from check" -l output -d 'What to print: text for people, JSON for programs, or a configuration file for NVIDIA\'s mig-parted and its MIG manager' -r -f -a "text\t'For people'
 json\t'For programs'
 mig-parted\t'The configuration file alone'"
-complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from check" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from check" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -l product -d 'The product, such as A100-80GB or a node\'s `nvidia.com/gpu.product`. Without it, the GPUs that each product needs are listed' -r
@@ -163,9 +163,9 @@ complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -l output -d 'What to print: text for people, JSON for programs, or a configuration file for NVIDIA\'s mig-parted and its MIG manager' -r -f -a "text\t'For people'
 json\t'For programs'
 mig-parted\t'The configuration file alone'"
-complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand mig; and __fish_seen_subcommand_from plan" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l policies -d 'The directory of policies' -r -F
@@ -173,9 +173,9 @@ complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l prod
 complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l count -d 'The number of GPUs, MIG devices or shares on one node of the group [default: a placeholder]' -r
 complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs'"
-complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand node-groups" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand map" -l cluster -d 'Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the live cluster of the kubeconfig' -r -F
@@ -187,9 +187,9 @@ complete -c apportion -n "__fish_apportion_using_subcommand map" -l output -d 'W
 json\t'For programs'
 html\t'One page for a browser, in a single file'
 svg\t'One image'"
-complete -c apportion -n "__fish_apportion_using_subcommand map" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand map" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand map" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand map" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand replay" -l policies -d 'Directory of the new policies' -r -F
@@ -197,17 +197,17 @@ complete -c apportion -n "__fish_apportion_using_subcommand replay" -l old -d 'D
 complete -c apportion -n "__fish_apportion_using_subcommand replay" -l cluster -d 'Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the live cluster of the kubeconfig' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand replay" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs'"
-complete -c apportion -n "__fish_apportion_using_subcommand replay" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand replay" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand replay" -s V -l version -d 'Print version'
-complete -c apportion -n "__fish_apportion_using_subcommand test" -l policies -d 'Directory of policies for files that name none' -r -F
+complete -c apportion -n "__fish_apportion_using_subcommand test" -l policies -d 'Directory of policies for test files without `policies`' -r -F
 complete -c apportion -n "__fish_apportion_using_subcommand test" -l output -d 'The output format' -r -f -a "text\t'For people'
 json\t'For programs'"
-complete -c apportion -n "__fish_apportion_using_subcommand test" -l color -d 'When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
+complete -c apportion -n "__fish_apportion_using_subcommand test" -l color -d 'When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set'
 always\t'Also to a file or a pipe'
-never\t'Without colours'"
+never\t'Without colors'"
 complete -c apportion -n "__fish_apportion_using_subcommand test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c apportion -n "__fish_apportion_using_subcommand test" -s V -l version -d 'Print version'
 complete -c apportion -n "__fish_apportion_using_subcommand completion" -s h -l help -d 'Print help'
