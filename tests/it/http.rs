@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use apportion::server::limits::{ByteCount, Limits};
-use apportion::server::role::Role;
+use apportion::server::route::Role;
 use apportion::server::route::Route;
 use reqwest::{StatusCode, Version};
 

@@ -36,11 +36,11 @@ async fn metrics_count_bindings_and_nodes_left_out() {
     assert_eq!(replica.bind("p", "a").await, "");
     replica.bind("q", "a").await;
     let args = json!({"Pod": replica.api.get("ns/q").unwrap(), "NodeNames": ["a", "b", "new"], "Nodes": null});
-    let answer = replica.app.filter(args.to_string().as_bytes());
+    let answer = replica.handlers.filter_now(args.to_string().as_bytes());
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(answer["NodeNames"], json!(["b"]));
     assert_eq!(answer.get("Lacks").or(answer.get("lacks")), None, "not sent");
-    let metrics = replica.app.metrics();
+    let metrics = replica.handlers.metrics();
     for line in [
         "apportion_bindings_total{result=\"bound\"} 1",
         "apportion_bindings_total{result=\"refused\"} 1",
@@ -207,7 +207,7 @@ async fn filter_and_bind_refuse_an_invalid_annotation_for_the_same_reason() {
             replica.deliver(name);
         }
         let args = json!({"Pod": changed, "NodeNames": ["a"], "Nodes": null});
-        let answer = replica.app.filter(args.to_string().as_bytes());
+        let answer = replica.handlers.filter_now(args.to_string().as_bytes());
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         let reason = answer["FailedAndUnresolvableNodes"]["a"].as_str().unwrap();
         assert!(reason.contains("apportion.dev/gpu-memory"), "{reason}");
