@@ -80,7 +80,7 @@ fn whole_gpus_with_labels_are_left_to_dra() {
         Row {
             name: "a node without GPU labels is left out",
             nodes: vec![bare()],
-            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is used only on nodes labelled with matching whole GPUs",
+            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is used only on nodes labeled with matching whole GPUs",
             fit: Err("gpu served by DRA: no GPU labels"),
             ..Row::default()
         },
@@ -94,7 +94,7 @@ fn whole_gpus_with_labels_are_left_to_dra() {
             name: "DRA is used when all GPUs of the device plugin are taken",
             nodes: vec![a100(), dra()],
             others: vec![full()],
-            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is used only on nodes labelled with matching whole GPUs",
+            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is used only on nodes labeled with matching whole GPUs",
             fit: Ok(vec!["dra"]),
             ..Row::default()
         },
