@@ -380,7 +380,7 @@ mod tests {
             (
                 "spec:\n  strategies:\n  - strategy: mps\n    products: ['A 100']\n",
                 "p.yaml:7:16",
-                "be a GPU product",
+                "is not a valid GPU product name",
             ),
             (
                 "spec:\n  strategies:\n  - strategy: mps\n  - strategy: mps\n    products: [T4]\n",
