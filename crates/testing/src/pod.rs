@@ -63,6 +63,13 @@ impl Pod {
         self
     }
 
+    /// Adds an ephemeral container.
+    #[must_use]
+    pub fn ephemeral_container(mut self, container: Container) -> Self {
+        push(&mut self.0, "/spec/ephemeralContainers", container.0);
+        self
+    }
+
     /// Binds the pod to a node.
     #[must_use]
     pub fn on_node(self, node: &str) -> Self {
@@ -77,8 +84,37 @@ impl Pod {
 
     /// Adds an alternative (`nodeSelectorTerm`) to the required node affinity. See [`requirement`].
     #[must_use]
-    pub fn node_affinity_term(mut self, expressions: &[Value]) -> Self {
-        push(&mut self.0, REQUIRED_TERMS, json!({"matchExpressions": expressions}));
+    pub fn node_affinity_term(self, expressions: &[Value]) -> Self {
+        self.node_affinity_json(json!({"matchExpressions": expressions}))
+    }
+
+    /// Adds an alternative to the required node affinity as JSON, for terms that are empty or have
+    /// `matchFields`.
+    #[must_use]
+    pub fn node_affinity_json(mut self, term: Value) -> Self {
+        push(&mut self.0, REQUIRED_TERMS, term);
+        self
+    }
+
+    /// Adds a toleration of every taint with this key.
+    #[must_use]
+    pub fn tolerate(mut self, key: &str) -> Self {
+        push(
+            &mut self.0,
+            "/spec/tolerations",
+            json!({"key": key, "operator": "Exists"}),
+        );
+        self
+    }
+
+    /// Mounts a path of the node, as volume `v`.
+    #[must_use]
+    pub fn host_path(mut self, path: &str) -> Self {
+        push(
+            &mut self.0,
+            "/spec/volumes",
+            json!({"name": "v", "hostPath": {"path": path}}),
+        );
         self
     }
 
