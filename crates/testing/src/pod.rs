@@ -226,9 +226,12 @@ mod tests {
             .gpu_memory("8Gi")
             .init_container(Container::new("s").sidecar().env("A", "b"))
             .container(Container::new("c").resource("nvidia.com/gpu", "1"))
+            .ephemeral_container(Container::new("e"))
             .node_selector("zone", "a")
             .node_affinity_term(&[requirement("zone", "In", &["a", "b"])])
-            .node_affinity_term(&[])
+            .node_affinity_json(json!({}))
+            .tolerate("team")
+            .host_path("/dev")
             .on_node("n")
             .priority(7)
             .phase("Running");
@@ -247,11 +250,14 @@ mod tests {
                     "containers": [
                         {"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}, "requests": {"nvidia.com/gpu": "1"}}},
                     ],
+                    "ephemeralContainers": [{"name": "e"}],
                     "nodeSelector": {"zone": "a"},
                     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
                         {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]},
-                        {"matchExpressions": []},
+                        {},
                     ]}}},
+                    "tolerations": [{"key": "team", "operator": "Exists"}],
+                    "volumes": [{"name": "v", "hostPath": {"path": "/dev"}}],
                     "nodeName": "n",
                     "priority": 7,
                 },

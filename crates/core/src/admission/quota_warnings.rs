@@ -102,12 +102,12 @@ mod tests {
     /// The plural of a kind, and an object of it.
     type Object = (&'static str, Value);
 
-    fn quota(hard: Value) -> Object {
+    fn quota(hard: &Value) -> Object {
         let hard = json!({"hard": hard});
         ("resourcequotas", json!({"metadata": {"name": "q"}, "spec": hard}))
     }
 
-    fn range(field: &str, quantities: Value) -> Object {
+    fn range(field: &str, quantities: &Value) -> Object {
         let limits = json!([{"type": "Container", field: quantities}]);
         (
             "limitranges",
@@ -146,74 +146,74 @@ mod tests {
         for row in [
             Row {
                 case: "the granted resource is not counted",
-                objects: vec![quota(json!({"requests.nvidia.com/gpu": "4"}))],
+                objects: vec![quota(&json!({"requests.nvidia.com/gpu": "4"}))],
                 expected: vec![not_counted],
                 ..Row::default()
             },
             Row {
                 case: "both resources are counted",
                 objects: vec![quota(
-                    json!({"requests.nvidia.com/gpu": 4, "requests.nvidia.com/mig-1g.10gb": 7}),
+                    &json!({"requests.nvidia.com/gpu": 4, "requests.nvidia.com/mig-1g.10gb": 7}),
                 )],
                 ..Row::default()
             },
             Row {
                 case: "the resource is not rewritten",
-                objects: vec![quota(json!({"requests.nvidia.com/gpu": "4"}))],
+                objects: vec![quota(&json!({"requests.nvidia.com/gpu": "4"}))],
                 after: GPU,
                 ..Row::default()
             },
             Row {
                 case: "requested by the pod itself",
-                objects: vec![quota(json!({"requests.nvidia.com/gpu": "4"}))],
+                objects: vec![quota(&json!({"requests.nvidia.com/gpu": "4"}))],
                 before: MIG,
                 ..Row::default()
             },
             Row {
                 case: "a quota without GPUs",
-                objects: vec![quota(json!({"requests.cpu": "4", "pods": "9"}))],
+                objects: vec![quota(&json!({"requests.cpu": "4", "pods": "9"}))],
                 ..Row::default()
             },
             Row {
                 case: "hard is null",
-                objects: vec![quota(Value::Null)],
+                objects: vec![quota(&Value::Null)],
                 ..Row::default()
             },
             Row {
                 case: "a default",
-                objects: vec![range("default", json!({"nvidia.com/gpu": 1, "cpu": "1"}))],
+                objects: vec![range("default", &json!({"nvidia.com/gpu": 1, "cpu": "1"}))],
                 expected: vec![gives],
                 ..Row::default()
             },
             Row {
                 case: "a default request",
-                objects: vec![range("defaultRequest", json!({"nvidia.com/gpu": "1"}))],
+                objects: vec![range("defaultRequest", &json!({"nvidia.com/gpu": "1"}))],
                 after: GPU,
                 expected: vec![gives],
                 ..Row::default()
             },
             Row {
                 case: "a maximum",
-                objects: vec![range("max", json!({"nvidia.com/gpu": "2"}))],
+                objects: vec![range("max", &json!({"nvidia.com/gpu": "2"}))],
                 expected: vec![refuses],
                 ..Row::default()
             },
             Row {
                 case: "a maximum on a resource that is not rewritten",
-                objects: vec![range("max", json!({"nvidia.com/gpu": "2"}))],
+                objects: vec![range("max", &json!({"nvidia.com/gpu": "2"}))],
                 after: GPU,
                 ..Row::default()
             },
             Row {
                 case: "a default for CPU",
-                objects: vec![range("default", json!({"cpu": "1"}))],
+                objects: vec![range("default", &json!({"cpu": "1"}))],
                 ..Row::default()
             },
             Row {
                 case: "a default and a quota",
                 objects: vec![
-                    range("default", json!({"nvidia.com/gpu": 1})),
-                    quota(json!({"requests.nvidia.com/gpu": "4"})),
+                    range("default", &json!({"nvidia.com/gpu": 1})),
+                    quota(&json!({"requests.nvidia.com/gpu": "4"})),
                 ],
                 expected: vec![gives, not_counted],
                 ..Row::default()

@@ -278,7 +278,6 @@ mod tests {
                 kind: ForbiddenStrategy,
                 field: SELECTION,
                 reason: "select nvidia.com/gpu.sharing-strategy=time-slicing, but policy training only allows exclusive",
-                ..row()
             },
             Row {
                 case: "a time slice instead of MIG or MPS",
@@ -287,7 +286,6 @@ mod tests {
                 kind: ForbiddenStrategy,
                 field: SELECTION,
                 reason: "only allows mig, mps",
-                ..row()
             },
             Row {
                 case: "four shares",
