@@ -4,7 +4,7 @@
 use apportion_core::extender::wire::Args;
 use apportion_core::extender::{AnswerSize, ExtenderContext, filter, prioritize};
 use apportion_core::inventory::Reserved;
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Any text: a quantity that was parsed and printed parses to the same value.
 #![no_main]
 
-use apportion_core::gpu::memory::parse_memory;
+use apportion_core::gpu::demand::parse_memory;
 use apportion_core::k8s::Quantity;
 use libfuzzer_sys::fuzz_target;
 

@@ -3,7 +3,7 @@
 
 use apportion_core::admission::{AdmissionContext, admit, review};
 use apportion_core::inventory::PendingAdmissions;
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_fuzz::{CLUSTER, POLICIES};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

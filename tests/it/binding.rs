@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use apportion::server::endpoints::Endpoints as _;
-use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, Looked};
-use apportion::service::{App, Metrics, Settings, State};
+use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, CallError, LivePod};
+use apportion::service::{App, Handlers, Metrics, Settings, State};
 use apportion_core::extender::bind::BindingArgs;
 use apportion_core::inventory::Ledger;
 use apportion_core::policy::PolicySet;
@@ -83,11 +83,11 @@ impl FakeApi {
 }
 
 impl Binder for FakeApi {
-    fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>> {
+    fn get_pod<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<LivePod>, CallError>> {
         Box::pin(async move {
             self.calls.fetch_add(1, Ordering::Relaxed);
             let pod = self.get(&format!("{namespace}/{name}"));
-            Ok(pod.map(|pod| Looked {
+            Ok(pod.map(|pod| LivePod {
                 uid: pod["metadata"]["uid"].as_str().unwrap().to_owned(),
                 record: pod_record(&pod).map(Box::new),
             }))
@@ -122,6 +122,7 @@ impl Binder for FakeApi {
 /// allows two shares per GPU, so 8 pods fit on a node.
 struct Replica {
     app: Arc<App>,
+    handlers: Arc<Handlers>,
     api: Arc<FakeApi>,
     ledger: Mutex<Ledger>,
     policies: Arc<PolicySet>,
@@ -149,15 +150,19 @@ impl Replica {
         ));
         let (seat, until) = watch::channel(Some(Duration::from_mins(10)));
         let (api, wanted) = (Arc::new(FakeApi::default()), Arc::new(AtomicBool::new(false)));
-        app.bind_through(Binding {
-            binder: Arc::clone(&api) as Arc<dyn Binder>,
-            seat: BindLeadership {
-                until,
-                wanted: Arc::clone(&wanted),
-            },
+        let handlers = Arc::new(Handlers {
+            binding: Some(Binding {
+                binder: Arc::clone(&api) as Arc<dyn Binder>,
+                leadership: BindLeadership {
+                    until,
+                    wanted: Arc::clone(&wanted),
+                },
+            }),
+            ..Handlers::new(Arc::clone(&app))
         });
         let replica = Replica {
             app,
+            handlers,
             api,
             ledger: Mutex::new(ledger),
             policies,
@@ -196,7 +201,7 @@ impl Replica {
         let key = format!("ns/{name}");
         let pod = self.api.get(&key);
         let record = pod.as_ref().and_then(pod_record);
-        let waits = record.as_ref().is_some_and(|record| !record.is_on_a_node());
+        let waits = record.as_ref().is_some_and(|record| !record.is_bound());
         self.ledger.lock().unwrap().put_pod(&key, record);
         let uid = format!("uid-{name}");
         let placed = [&*uid];
@@ -227,7 +232,7 @@ impl Replica {
     async fn bind_uid(&self, name: &str, uid: &str, node: &str) -> String {
         let args = json!({"PodName": name, "PodNamespace": "ns", "PodUID": uid, "Node": node});
         let before = self.api.calls.load(Ordering::Relaxed);
-        let answer = Arc::clone(&self.app).bind(Bytes::from(args.to_string())).await;
+        let answer = Arc::clone(&self.handlers).bind(Bytes::from(args.to_string())).await;
         let calls = self.api.calls.load(Ordering::Relaxed) - before;
         assert!(calls <= 2, "{calls} calls for one binding");
         assert_eq!(answer.status, 200);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apportion::tls::authority::{Authority, Plan};
-use apportion::tls::ca::Trusted;
+use apportion::tls::ca::CaCertificate;
 use apportion::tls::leaf::Leaf;
 use apportion::tls::lifetimes::Lifetimes;
 use apportion::tls::stored::{self, Data};
-use apportion::tls::trust::{Sight, Trust};
+use apportion::tls::trust::{BundleState, TrustDelay};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use rustls::RootCertStore;
@@ -43,7 +43,7 @@ struct Replica {
     /// Seconds that its clock is ahead.
     skew: i64,
     read: (u64, Option<Authority>),
-    trust: Trust,
+    trust: TrustDelay,
     leaf: Option<Leaf>,
 }
 
@@ -54,7 +54,7 @@ struct World {
     version: u64,
     secret: Data,
     /// Each `caBundle` and when it was written.
-    bundles: Vec<(i64, Vec<Trusted>)>,
+    bundles: Vec<(i64, Vec<CaCertificate>)>,
     plans: Vec<Plan>,
     leaves: usize,
     verified: usize,
@@ -69,12 +69,12 @@ impl World {
         (self.version, stored::read(&self.secret).unwrap())
     }
 
-    fn hold(&mut self, at: i64, bundle: Vec<Trusted>) -> Sight {
+    fn hold(&mut self, at: i64, bundle: Vec<CaCertificate>) -> BundleState {
         if self.bundles.last().is_some_and(|(_, held)| *held == bundle) {
-            return Sight::Held;
+            return BundleState::Current;
         }
         self.bundles.push((at, bundle));
-        Sight::Written
+        BundleState::Written
     }
 
     /// Acts as a replica does, with the same parts in the same order.
@@ -82,7 +82,7 @@ impl World {
         let now = self.clock(at, replica.skew);
         let sight = loop {
             let held = match &replica.read.1 {
-                None => Sight::Held,
+                None => BundleState::Current,
                 Some(authority) => {
                     let shown = replica.leaf.as_ref().map(Leaf::issuer);
                     self.hold(at, authority.trusted(shown, now))
@@ -92,7 +92,7 @@ impl World {
             if plan == Plan::Keep {
                 break held;
             }
-            let planned = plan.carry_out(replica.read.1.as_ref(), now, &self.lifetimes).unwrap();
+            let planned = plan.apply(replica.read.1.as_ref(), now, &self.lifetimes).unwrap();
             if self.version == replica.read.0 {
                 self.version += 1;
                 self.secret = stored::write(&planned);
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// The bundles that some caller may still have if updates take this long to propagate.
-    fn callers(&self, at: i64, propagation: i64) -> impl Iterator<Item = &(i64, Vec<Trusted>)> {
+    fn callers(&self, at: i64, propagation: i64) -> impl Iterator<Item = &(i64, Vec<CaCertificate>)> {
         let from = self
             .bundles
             .partition_point(|(written, _)| *written <= at - propagation);
@@ -153,7 +153,7 @@ impl World {
 }
 
 /// Verifies a certificate as a TLS client does.
-fn verify(leaf: &Leaf, bundle: &[Trusted], now: Timestamp) {
+fn verify(leaf: &Leaf, bundle: &[CaCertificate], now: Timestamp) {
     let mut roots = RootCertStore::empty();
     for trusted in bundle {
         roots.add(trusted.der().clone()).unwrap();
@@ -231,14 +231,14 @@ proptest! {
         };
         let mut replicas: Vec<_> = skews
             .into_iter()
-            .map(|skew| Replica { skew, read: (0, None), trust: Trust::default(), leaf: None })
+            .map(|skew| Replica { skew, read: (0, None), trust: TrustDelay::default(), leaf: None })
             .collect();
         for event in events {
             let replica = &mut replicas[event.replica];
             match event.what {
                 What::Read => replica.read = world.read(),
                 What::Act => world.act(event.at, replica),
-                What::Restart => (replica.leaf, replica.trust) = (None, Trust::default()),
+                What::Restart => (replica.leaf, replica.trust) = (None, TrustDelay::default()),
             }
             world.check(event.at, &replicas);
         }

@@ -87,7 +87,7 @@ fn mount(volume: &Path, revision: &str, cert: &str, key: &str) {
 
 #[tokio::test]
 async fn a_renewed_secret_is_served_and_an_invalid_one_is_not() {
-    const EVERY: Duration = Duration::from_millis(20);
+    const RETRY_PERIOD: Duration = Duration::from_millis(20);
     let volume = tempfile::tempdir().unwrap();
     let issue = || SelfSigned::issue(&[], Timestamp::now()).unwrap();
     let [first, second, third] = [issue(), issue(), issue()];
@@ -104,7 +104,7 @@ async fn a_renewed_secret_is_served_and_an_invalid_one_is_not() {
     });
     let (reloads, faults) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&reloads), Arc::clone(&faults));
-    let following = tokio::spawn(follower.follow(EVERY, move |outcome| {
+    let following = tokio::spawn(follower.run(RETRY_PERIOD, move |outcome| {
         let (reloads, faults) = &counts;
         if outcome.is_ok() { reloads } else { faults }.fetch_add(1, Ordering::Relaxed);
     }));
@@ -121,7 +121,7 @@ async fn a_renewed_secret_is_served_and_an_invalid_one_is_not() {
     };
     let count = async |counter: &AtomicUsize, to: usize| {
         while counter.load(Ordering::Relaxed) < to {
-            tokio::time::sleep(EVERY / 4).await;
+            tokio::time::sleep(RETRY_PERIOD / 4).await;
         }
     };
     assert!(shown(&first).await);

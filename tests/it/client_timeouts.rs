@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use apportion::server::limits::Limits;
-use apportion::server::role::Role;
+use apportion::server::route::Role;
 
 use crate::test_server::{RawClient, ServerConfig, TestServer, self_signed};
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use apportion::server::endpoints::Endpoints as _;
-use apportion::service::bind::BindLeadership;
+use apportion::service::bind::{BindLeadership, CallError};
 use apportion::service::evict::{Evictions, Evictor};
-use apportion::service::{App, Metrics, Settings, State};
+use apportion::service::{App, Handlers, Metrics, Settings, State};
 use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::{Ledger, PodEntry, PodRecord};
 use apportion_testing::{set, t4_renamed};
@@ -44,25 +44,26 @@ impl RecordingEvictor {
 }
 
 impl Evictor for RecordingEvictor {
-    fn is_waiting<'e>(&'e self, wish: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, String>> {
+    fn is_waiting<'e>(&'e self, wish: &'e PreemptionRequest) -> BoxFuture<'e, Result<bool, CallError>> {
         self.write(format!("look {}", wish.pod));
         let waits = !self.placed.load(Ordering::Relaxed);
         Box::pin(async move { Ok(waits) })
     }
 
-    fn evict<'e>(&'e self, victim: &'e PodEntry, rehearsal: bool) -> BoxFuture<'e, Result<(), String>> {
+    fn evict<'e>(&'e self, victim: &'e PodEntry, rehearsal: bool) -> BoxFuture<'e, Result<(), CallError>> {
         let verb = if rehearsal { "rehearse" } else { "evict" };
         self.write(format!("{verb} {}", victim.key()));
         let protected = *self.protected.lock().unwrap() == Some(&*victim.record.name);
         Box::pin(async move {
             if protected {
-                return Err("Cannot evict pod as it would violate the pod's disruption budget.".to_owned());
+                let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+                return Err(CallError::Refused(message.to_owned()));
             }
             Ok(())
         })
     }
 
-    fn tell<'e>(&'e self, wish: &'e PreemptionRequest, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()> {
+    fn report<'e>(&'e self, wish: &'e PreemptionRequest, evicted: &'e [Arc<PodEntry>]) -> BoxFuture<'e, ()> {
         self.write(format!("tell {} of {}", wish.pod, evicted.len()));
         Box::pin(async {})
     }
@@ -77,6 +78,7 @@ fn shares(namespace: &str, name: &str, priority: i32) -> Value {
 
 struct Setup {
     app: Arc<App>,
+    handlers: Handlers,
     evictor: Arc<RecordingEvictor>,
     wanted: Arc<AtomicBool>,
     _leader: watch::Sender<Option<Duration>>,
@@ -94,7 +96,7 @@ impl Setup {
         ]);
         let there = [on(shares("lab", "x", 0), "a"), on(shares("lab", "y", 5), "a")];
         let mut ledger: Ledger = ledger(&[t4_renamed("time-slicing").named("a")], &there, NAMESPACES);
-        let waiting = serde_json::from_str(&Self::pod().to_string()).map(|pod| PodRecord::of(&pod));
+        let waiting = serde_json::from_str(&Self::pod().to_string()).map(|pod| PodRecord::from_pod(&pod));
         ledger.put_pod("apart/p", waiting.unwrap());
         let world = World::new(policies, ledger);
         let state = State {
@@ -104,7 +106,10 @@ impl Setup {
         };
         let app = Arc::new(App::new(state, Settings::default(), Arc::new(Metrics::default())));
         let (evictions, wished) = Evictions::new();
-        app.evict_through(evictions.clone());
+        let handlers = Handlers {
+            evictions: Some(evictions.clone()),
+            ..Handlers::new(Arc::clone(&app))
+        };
         let evictor = Arc::new(RecordingEvictor::default());
         let hour = Duration::from_hours(1);
         let (leader, until) = watch::channel(is_leader.then_some(hour));
@@ -114,9 +119,10 @@ impl Setup {
             wanted: Arc::clone(&wanted),
         };
         let through: Arc<dyn Evictor> = Arc::<RecordingEvictor>::clone(&evictor);
-        tokio::spawn(evictions.fulfil(Arc::clone(&app), through, leadership, wished));
+        tokio::spawn(evictions.run(Arc::clone(&app), through, leadership, wished));
         Setup {
             app,
+            handlers,
             evictor,
             wanted,
             _leader: leader,
@@ -129,7 +135,9 @@ impl Setup {
 
     /// Filters, then checks the calls to the API server.
     async fn filter(&self, pod: &Value, expected: &[&str]) {
-        let answer = self.app.filter(args("apart", pod, &["a"]).to_string().as_bytes());
+        let answer = self
+            .handlers
+            .filter_now(args("apart", pod, &["a"]).to_string().as_bytes());
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(answer["NodeNames"], json!([]));
         assert_eq!(
@@ -169,7 +177,7 @@ async fn every_eviction_is_dry_run_before_the_first_one() {
     ];
     setup.filter(&Setup::pod(), &expected).await;
     assert_eq!(setup.kept(), ["a"]);
-    let metrics = setup.app.metrics();
+    let metrics = setup.handlers.metrics();
     assert!(
         metrics.contains("apportion_evictions_total{result=\"evicted\"} 2"),
         "{metrics}"

@@ -2,7 +2,7 @@
 //! scheduler's wire format.
 
 use apportion_core::extender::{AnswerSize, prioritize};
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_testing::{Naming, Node, a100, a100_mig_mixed, a100_mig_single, set, t4, t4_renamed};
 use serde_json::{Value, json};
 

@@ -65,12 +65,12 @@ pub fn shipped_policies() -> PolicySet {
 
 /// What the inventory keeps of a node.
 pub fn node_entry(node: &Node) -> NodeEntry {
-    NodeEntry::of(serde_json::from_str(&node.to_string()).unwrap())
+    NodeEntry::new(serde_json::from_str(&node.to_string()).unwrap())
 }
 
 /// What the inventory keeps of a pod.
 pub fn pod_record(pod: &impl Display) -> Option<PodRecord> {
-    PodRecord::of(&serde_json::from_str(&pod.to_string()).unwrap())
+    PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap())
 }
 
 /// A ledger of nodes, pods and namespaces.

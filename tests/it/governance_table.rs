@@ -7,7 +7,6 @@ use apportion_core::decision::find_violation;
 use apportion_core::inventory::PodSummary;
 use apportion_core::policy::OnUnknown;
 use apportion_core::policy::PolicySet;
-use apportion_core::policy::governance::OnUnknown;
 use apportion_testing::{Node, a100, a100_mig_mixed, set, t4_renamed};
 use serde_json::{Value, json};
 

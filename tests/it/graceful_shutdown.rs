@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use apportion::server::drain::DrainTimes;
+use apportion::server::run::DrainTimes;
 
 use crate::test_server::{RawClient, ServerConfig, TestServer, client, plain_client, self_signed};
 

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use apportion::cluster::lease::{EVERY, Handover, LeaseConfig, Term, hold};
+use apportion::cluster::lease::{Handover, LeaseConfig, RETRY_PERIOD, Term, hold};
 use apportion::service::Clock;
 use http::{Method, Request, Response};
 use kube::client::Body;
@@ -69,7 +69,7 @@ async fn first_term(server: Server) -> (Term, Vec<Instant>) {
     };
     let handover = Handover {
         wanted: Arc::new(AtomicBool::new(false)),
-        notice: NOTICE,
+        grace: NOTICE,
     };
     let holds = tokio::spawn(hold(
         Server::client(&server),
@@ -98,7 +98,7 @@ async fn a_new_holder_waits_for_requests_of_the_previous_one() {
     })
     .await;
     assert_eq!(writes.len(), 2, "it leads after the second write");
-    assert!(writes[1] - writes[0] >= NOTICE + EVERY, "{writes:?}");
+    assert!(writes[1] - writes[0] >= NOTICE + RETRY_PERIOD, "{writes:?}");
 }
 
 #[tokio::test]
@@ -109,5 +109,5 @@ async fn a_lease_acquired_without_a_reply_is_resumed() {
     })
     .await;
     assert_eq!((writes.len(), term.number), (3, 1), "acquired, resumed, renewed");
-    assert!(writes[2] - writes[1] >= NOTICE + EVERY, "{writes:?}");
+    assert!(writes[2] - writes[1] >= NOTICE + RETRY_PERIOD, "{writes:?}");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use apportion::cluster::managed::{DEFAULT_INTERVAL, Managed, Settings};
-use apportion::tls::ca::Trusted;
+use apportion::tls::ca::CaCertificate;
 use apportion::tls::lifetimes::Lifetimes;
 use axum::http::{Method, Request, Response};
 use base64::Engine as _;
@@ -152,7 +152,7 @@ impl Api {
     }
 
     /// The CAs that every webhook trusts.
-    fn trusted(&self) -> Vec<Trusted> {
+    fn trusted(&self) -> Vec<CaCertificate> {
         let configuration = self.0.lock().unwrap().configuration.clone().unwrap();
         let bundles: Vec<_> = configuration["webhooks"]
             .as_array()
@@ -165,7 +165,7 @@ impl Api {
             })
             .collect();
         assert_eq!(bundles[0], bundles[1]);
-        Trusted::read_all(&bundles[0]).unwrap()
+        CaCertificate::read_all(&bundles[0]).unwrap()
     }
 }
 
@@ -185,7 +185,7 @@ fn served(replica: &Managed) -> Vec<u8> {
 async fn replicas_that_start_at_once_share_one_authority() {
     let api = Api::with_configuration();
     let (mut one, mut two) = (api.replica(), api.replica());
-    let (first, second) = tokio::join!(one.look(at(0)), two.look(at(0)));
+    let (first, second) = tokio::join!(one.check(at(0)), two.check(at(0)));
     for looked in [first, second] {
         assert_eq!(
             looked.unwrap(),
@@ -197,7 +197,7 @@ async fn replicas_that_start_at_once_share_one_authority() {
     assert_eq!(api.writes(), ["PATCH 200", "PATCH 422", "POST 201", "POST 409"]);
     assert!(one.resolver().is_waiting() && two.resolver().is_waiting());
     for replica in [&mut one, &mut two] {
-        let (ends, pause) = replica.look(at(5)).await.unwrap();
+        let (ends, pause) = replica.check(at(5)).await.unwrap();
         assert_eq!((ends.unwrap().leaf, pause), (at(5 + 30 * DAY), DEFAULT_INTERVAL));
         assert_eq!(ends.unwrap().authority, at(365 * DAY));
     }
@@ -210,15 +210,15 @@ async fn of_replicas_that_start_a_rollover_at_once_one_succeeds() {
     let api = Api::with_configuration();
     let (mut one, mut two) = (api.replica(), api.replica());
     for second in [0, 5] {
-        one.look(at(second)).await.unwrap();
-        two.look(at(second)).await.unwrap();
+        one.check(at(second)).await.unwrap();
+        two.check(at(second)).await.unwrap();
     }
     api.writes();
     let mut done = Vec::new();
     for day in [230, 244, 252, 290] {
         for second in [0, 5] {
             let now = at(day * DAY + second);
-            let (first, second) = tokio::join!(one.look(now), two.look(now));
+            let (first, second) = tokio::join!(one.check(now), two.check(now));
             assert!(first.is_ok() && second.is_ok());
         }
         done.push((
@@ -238,13 +238,13 @@ async fn the_ca_bundle_is_written_only_when_it_is_wrong() {
     let api = Api::with_configuration();
     let mut replica = api.replica();
     for second in [0, 5, 60, 120] {
-        replica.look(at(second)).await.unwrap();
+        replica.check(at(second)).await.unwrap();
     }
     assert_eq!(api.writes(), ["PATCH 200", "POST 201"]);
     api.change(|objects| {
         objects.configuration.as_mut().unwrap()["webhooks"][1]["clientConfig"]["caBundle"] = Value::Null;
     });
-    replica.look(at(180)).await.unwrap();
+    replica.check(at(180)).await.unwrap();
     assert_eq!((api.writes(), api.trusted().len()), (vec!["PATCH 200".to_owned()], 1));
     let configuration = api.0.lock().unwrap().configuration.clone().unwrap();
     assert_eq!(
@@ -261,9 +261,9 @@ async fn the_ca_bundle_is_written_only_when_it_is_wrong() {
 async fn without_a_webhook_configuration_nothing_is_delayed() {
     let api = Api::default();
     let mut replica = api.replica();
-    assert!(replica.look(at(0)).await.unwrap().0.is_some());
+    assert!(replica.check(at(0)).await.unwrap().0.is_some());
     api.configure();
-    replica.look(at(60)).await.unwrap();
+    replica.check(at(60)).await.unwrap();
     assert_eq!(
         (api.writes(), api.trusted().len()),
         (vec!["PATCH 200".to_owned(), "POST 201".to_owned()], 1)
@@ -275,21 +275,21 @@ async fn while_the_api_server_is_down_the_served_certificate_stays() {
     let api = Api::with_configuration();
     let mut replica = api.replica();
     api.change(|objects| objects.down = true);
-    let error = replica.look(at(0)).await.unwrap_err().to_string();
+    let error = replica.check(at(0)).await.unwrap_err().to_string();
     assert_eq!(
         error,
         "cannot read the Secret apportion-system/apportion-tls: InternalError"
     );
     api.change(|objects| objects.down = false);
     for second in [0, 5] {
-        replica.look(at(second)).await.unwrap();
+        replica.check(at(second)).await.unwrap();
     }
     let before = served(&replica);
     api.change(|objects| objects.down = true);
-    assert!(replica.look(at(25 * DAY)).await.is_err());
+    assert!(replica.check(at(25 * DAY)).await.is_err());
     assert_eq!(served(&replica), before);
     api.change(|objects| objects.down = false);
-    replica.look(at(25 * DAY + 60)).await.unwrap();
+    replica.check(at(25 * DAY + 60)).await.unwrap();
     assert_ne!(served(&replica), before);
 }
 
@@ -300,14 +300,13 @@ async fn a_foreign_secret_is_left_alone_and_an_empty_one_is_filled() {
         |data: Value| json!({"metadata": {"name": "apportion-tls", "labels": {"team": "infra"}}, "data": data});
     let theirs = secret(json!({"tls.crt": STANDARD.encode("theirs"), "tls.key": STANDARD.encode("theirs")}));
     api.change(|objects| objects.secret = Some(objects.stored(theirs)));
-    let error = api.replica().look(at(0)).await.unwrap_err().to_string();
-    let said =
-        "the Secret apportion-system/apportion-tls does not hold authorities of ours: tls.crt is not a certificate";
+    let error = api.replica().check(at(0)).await.unwrap_err().to_string();
+    let said = "the Secret apportion-system/apportion-tls does not hold CAs of Apportion: tls.crt must have one certificate in PEM, but has 0; ";
     assert!(error.starts_with(said), "{error}");
     assert_eq!(api.writes(), [""; 0]);
     let empty = secret(json!({"note": STANDARD.encode("mine")}));
     api.change(|objects| objects.secret = Some(objects.stored(empty)));
-    api.replica().look(at(0)).await.unwrap();
+    api.replica().check(at(0)).await.unwrap();
     assert_eq!(api.writes(), ["PATCH 200", "PUT 200"]);
     let filled = api.0.lock().unwrap().secret.clone().unwrap();
     assert_eq!(
@@ -322,15 +321,15 @@ async fn after_the_secret_is_deleted_callers_still_trust_the_served_certificate(
     let api = Api::with_configuration();
     let mut replica = api.replica();
     for second in [0, 5] {
-        replica.look(at(second)).await.unwrap();
+        replica.check(at(second)).await.unwrap();
     }
     let (old, before) = (api.trusted(), served(&replica));
     api.change(|objects| objects.secret = None);
-    let (_, pause) = replica.look(at(100)).await.unwrap();
+    let (_, pause) = replica.check(at(100)).await.unwrap();
     assert_eq!((pause, served(&replica)), (Duration::from_secs(5), before.clone()));
     assert!(api.trusted().len() == 2 && api.trusted().contains(&old[0]));
-    replica.look(at(105)).await.unwrap();
+    replica.check(at(105)).await.unwrap();
     assert_ne!(served(&replica), before);
-    replica.look(at(165)).await.unwrap();
+    replica.check(at(165)).await.unwrap();
     assert!(api.trusted().len() == 1 && !api.trusted().contains(&old[0]));
 }

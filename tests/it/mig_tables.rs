@@ -380,7 +380,7 @@ fn large_demands_are_planned_quickly() {
     .into();
     let batches = model("A100-80GB").pack(&demand).unwrap();
     let gpus: u64 = batches.iter().map(|batch| batch.gpus).sum();
-    assert_eq!(model("A100-80GB").gpus_for(&demand), Some(gpus));
+    assert_eq!(model("A100-80GB").min_gpus(&demand), Some(gpus));
     // A lower bound by slots.
     let slots: u64 = 40_900 + 2 * 17_000 + 4 * 5_804;
     assert!(

@@ -40,7 +40,7 @@ fn rewritten_pods_fit_a_node_group_with_the_printed_labels() {
             .into_iter()
             .collect();
             // If the pod does not wait for this node, it does not wait for its group.
-            if !constraints.admit(&node.name, &own) || !asks(&answer.pod, &node) {
+            if !constraints.matches_node(&node.name, &own) || !asks(&answer.pod, &node) {
                 continue;
             }
             let groups: Vec<_> = policy
@@ -58,7 +58,7 @@ fn rewritten_pods_fit_a_node_group_with_the_printed_labels() {
                 .count();
             assert_eq!(fitting, 1, "{} on {}: {groups:#?}\n{text}", name, node.name);
             // Without labels, a group is recognized only by a resource name that is unambiguous.
-            let bare = constraints.admit("new", &Labels::default());
+            let bare = constraints.matches_node("new", &Labels::default());
             let named = asks_for(&answer.pod, "nvidia.com/mig-1g.10gb") && name != "inference";
             assert_eq!(bare, named, "{} on {}", name, node.name);
             seen.push(format!("{}: {}", name, node.name));
@@ -98,7 +98,8 @@ fn unknown_products_and_groups_that_no_policy_allows_are_reported() {
     let run = apportion(&["node-groups", "--product", "Tesla-T4-SHARED"]);
     assert_eq!(run.status, 2);
     assert!(
-        run.stderr.contains("leave out what sharing or MIG adds"),
+        run.stderr
+            .contains("remove the suffix that sharing or MIG adds to the product's name"),
         "{}",
         run.stderr
     );

@@ -9,7 +9,7 @@ use apportion_core::extender::AnswerSize;
 use apportion_core::extender::evict;
 use apportion_core::extender::evict::PreemptionRequest;
 use apportion_core::inventory::{PodRequest, Purpose, Reservations};
-use apportion_core::policy::governance::OnUnknown;
+use apportion_core::policy::OnUnknown;
 use apportion_testing::{Node, set, t4_renamed};
 use serde_json::{Value, json};
 
@@ -284,7 +284,7 @@ fn a_nominated_node_stays_resolvable_while_its_victims_terminate() {
 fn preemption_request(world: &World, pod: &Value, nodes: &[&str]) -> Option<PreemptionRequest> {
     let namespace = pod["metadata"]["namespace"].as_str().unwrap();
     let text = args(namespace, pod, nodes).to_string();
-    evict::wish(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| {
+    evict::request_preemption(&serde_json::from_str(&text).unwrap(), &world.extender(), |node| {
         node == "avoided"
     })
 }
@@ -398,7 +398,7 @@ fn a_kept_reservation_blocks_only_pods_of_the_same_or_lower_priority() {
         ask.pod_request().cloned().unwrap()
     };
     let pod_request: PodRequest = pod_request();
-    let kept = Purpose::Kept { priority: 9 };
+    let kept = Purpose::Nominated { priority: 9 };
     reservations.reserve("p", "a", pod_request, kept, Duration::ZERO);
     let args_on_b = preemption_args(&pod, &[("b", &["y"])]);
     assert_eq!(preempted(&world, &args_on_b), "b: y");

@@ -12,7 +12,7 @@
 //! `COUNT=1`, the test continues after a broken guarantee and counts the seeds that find it, to
 //! measure how well it detects a deliberate fault.
 //!
-//! [`bindings::PATIENCE`]: apportion::cluster::bindings::PATIENCE
+//! [`bindings::PATIENCE`]: apportion::cluster::lease::CALL_TIMEOUT
 
 mod api_calls;
 mod api_server;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apportion::server::endpoints::{Answer, Endpoints as _};
-use apportion::service::{App, Metrics, Settings, State};
+use apportion::server::endpoints::Answer;
+use apportion::service::{App, Handlers, Metrics, Settings, State};
 use apportion_core::gpu::{Counts, GpuResource};
 use apportion_core::inventory::{PodRequest, Purpose};
 use apportion_core::policy::Guarantees;
@@ -40,11 +40,12 @@ fn a_filter_call_is_repeated_when_the_scheduler_counts_more_free_shares() {
     let metrics = Arc::new(Metrics::default());
     let all = node().allocatable[&format!("nvidia.com/{SHARES}")];
     let full = [pod_on("n", SHARES, &all.to_string())];
-    let app = App::new(state(&full), Settings::default(), metrics);
+    let app = Arc::new(App::new(state(&full), Settings::default(), metrics));
+    let handlers = Handlers::new(Arc::clone(&app));
     let question = args("development", &pod(&[(SHARES, "1")]), &["n"]).to_string();
     let (asked, told) = (
-        || app.filter_unless_behind(question.as_bytes()),
-        || app.filter(question.as_bytes()),
+        || handlers.filter_unless_behind(question.as_bytes()),
+        || handlers.filter_now(question.as_bytes()),
     );
     assert!(asked().is_none(), "a deleted pod may still be in the inventory");
     assert_eq!(names(&told()), 0, "the last attempt answers from the inventory");

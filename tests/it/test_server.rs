@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use apportion::server::drain::DrainTimes;
-use apportion::server::endpoints::{Answer, Endpoints};
+use apportion::server::endpoints::Observer;
+use apportion::server::endpoints::{Answer, Endpoints, NotReady};
 use apportion::server::limits::Limits;
 use apportion::server::listener::{Listener, Transport};
-use apportion::server::observer::Observer;
-use apportion::server::role::Role;
+use apportion::server::route::Role;
 use apportion::server::route::Route;
+use apportion::server::run::DrainTimes;
 use apportion::server::run::{RunError, run};
 use apportion::tls::config::ServerTls;
 use apportion::tls::resolver::Resolver;
@@ -114,8 +114,8 @@ impl Endpoints for EchoEndpoints {
         }
     }
 
-    fn filter(&self, body: &[u8]) -> Answer {
-        Answer::json([b"filter ", body].concat())
+    fn filter(self: Arc<Self>, body: Bytes) -> BoxFuture<'static, Answer> {
+        Box::pin(async move { Answer::json([b"filter ", &*body].concat()) })
     }
 
     fn prioritize(&self, body: &[u8]) -> Answer {
@@ -139,9 +139,9 @@ impl Endpoints for EchoEndpoints {
         Answer::json(b"[]".to_vec())
     }
 
-    fn ready(&self) -> Result<(), String> {
+    fn ready(&self) -> Result<(), NotReady> {
         if self.not_ready.load(Ordering::Relaxed) {
-            Err("nodes are not listed yet".to_owned())
+            Err(NotReady::Unlisted("nodes".to_owned()))
         } else {
             Ok(())
         }

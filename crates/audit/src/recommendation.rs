@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::window::real;
 use apportion_core::gpu::Strategy;
 use apportion_core::policy::{Mode, Policy, PolicySet, SharingRule};
+use apportion_mig::lookup;
 use apportion_mig::memory::MiB;
-use apportion_mig::model;
 use apportion_mig::product::Product;
 use apportion_mig::profile::{MigProfile, Variant};
 
@@ -216,7 +216,7 @@ impl WorkloadUsage<'_> {
     fn mig(&self, policy: Option<&Policy>) -> Option<SharingOption> {
         let (product, peak) = (self.product?, self.memory_peak?);
         let memory = self.memory_total.and_then(model_memory);
-        let model = model::model_of(product, memory)?;
+        let model = lookup::model_of(product, memory)?;
         let allowed = |profile: &MigProfile| {
             policy.is_none_or(|policy| {
                 let mut rules = policy.sharing_rules();

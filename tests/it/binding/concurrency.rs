@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use apportion::server::drain::DrainTimes;
 use apportion::server::endpoints::Endpoints;
 use apportion::server::limits::Limits;
 use apportion::server::listener::{Listener, Transport};
-use apportion::server::role::Role;
+use apportion::server::route::Role;
+use apportion::server::run::DrainTimes;
 use apportion::server::run::run;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -33,8 +33,8 @@ async fn of_32_concurrent_bindings_exactly_8_succeed() {
         };
         let server = tokio::spawn(run(
             vec![listener],
-            Arc::clone(&replica.app) as Arc<dyn Endpoints>,
-            Arc::clone(replica.app.metrics_registry()) as _,
+            Arc::clone(&replica.handlers) as Arc<dyn Endpoints>,
+            Arc::clone(replica.app.metrics()) as _,
             times,
             async move { drop(stopped.await) },
         ));

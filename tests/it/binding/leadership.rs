@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apportion::server::endpoints::Endpoints as _;
-use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, Looked};
-use apportion::service::{App, Metrics, Settings, State};
+use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, CallError, LivePod};
+use apportion::service::{App, Handlers, Metrics, Settings, State};
 use apportion_core::extender::bind::BindingArgs;
 use axum::body::Bytes;
 use futures::future::BoxFuture;
@@ -39,9 +39,9 @@ struct LosesLeadership {
 }
 
 impl Binder for LosesLeadership {
-    fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>> {
+    fn get_pod<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<LivePod>, CallError>> {
         self.seat.send_replace(None);
-        self.api.look(namespace, name)
+        self.api.get_pod(namespace, name)
     }
 
     fn bind<'b>(&'b self, args: &'b BindingArgs<'b>) -> BoxFuture<'b, Result<(), BindError>> {
@@ -64,13 +64,16 @@ async fn losing_leadership_during_a_binding_stops_it() {
         api: Arc::clone(&replica.api),
         seat,
     };
-    app.bind_through(Binding {
-        binder: Arc::new(binder),
-        seat: BindLeadership { until, wanted },
+    let handlers = Arc::new(Handlers {
+        binding: Some(Binding {
+            binder: Arc::new(binder),
+            leadership: BindLeadership { until, wanted },
+        }),
+        ..Handlers::new(Arc::clone(&app))
     });
     replica.create_undelivered("p");
     let args = json!({"PodName": "p", "PodNamespace": "ns", "PodUID": "uid-p", "Node": "a"});
-    let answer = Arc::clone(&app).bind(Bytes::from(args.to_string())).await;
+    let answer = handlers.bind(Bytes::from(args.to_string())).await;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     assert!(
         answer["Error"].as_str().unwrap().contains("another replica"),
@@ -86,15 +89,19 @@ async fn a_binding_that_cannot_be_checked_is_refused() {
         Settings::default(),
         Arc::new(Metrics::default()),
     ));
-    let ask = async |app: &Arc<App>, body: &str| {
-        let answer = Arc::clone(app).bind(Bytes::from(body.to_owned())).await;
+    let ask = async |handlers: &Arc<Handlers>, body: &str| {
+        let answer = Arc::clone(handlers).bind(Bytes::from(body.to_owned())).await;
         let answer: Value = serde_json::from_slice(&answer.body).unwrap();
         answer["Error"].as_str().unwrap().to_owned()
     };
-    assert!(ask(&app, "{}").await.contains("only if started with --bind"));
+    assert!(
+        ask(&Arc::new(Handlers::new(app)), "{}")
+            .await
+            .contains("only if started with --bind")
+    );
     let replica = Replica::new();
     assert!(
-        ask(&replica.app, "{}")
+        ask(&replica.handlers, "{}")
             .await
             .contains("the body is not ExtenderBindingArgs")
     );

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use apportion_core::inventory::{Ledger, PendingAdmissions, Reserved};
-use apportion_core::k8s::text::Labels;
+use apportion_core::k8s::Labels;
+use apportion_core::policy::OnUnknown;
 use apportion_core::policy::PolicySet;
-use apportion_core::policy::governance::OnUnknown;
 use apportion_testing::{Naming, Node};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use apportion::cluster::bindings::PATIENCE;
-use apportion::service::bind::{BindError, Looked};
+use apportion::cluster::lease::CALL_TIMEOUT;
+use apportion::service::bind::{BindError, CallError, LivePod};
 
 use super::api_server::{Bound, Object};
 use super::guarantees::{self, NODES};
@@ -36,13 +36,13 @@ impl World {
         let now = self.now();
         let (over, left): (Vec<Call>, Vec<Call>) = std::mem::take(&mut self.calls)
             .into_iter()
-            .partition(|call| now >= call.sent + millis(PATIENCE));
+            .partition(|call| now >= call.sent + millis(CALL_TIMEOUT));
         self.calls = left;
         for call in over.into_iter().filter(|call| call.is_awaited) {
             self.statistics.lost += 1;
             let timeout = "the API server does not answer".to_owned();
             match call.asked {
-                ApiCall::Look { reply, .. } => drop(reply.send(Err(timeout))),
+                ApiCall::Look { reply, .. } => drop(reply.send(Err(CallError::Timeout))),
                 ApiCall::Bind { reply, key, .. } => {
                     let _ = reply.send(Err(BindError::Unknown(timeout)));
                     self.note(|| format!("no answer for the binding of {key}"));
@@ -176,7 +176,7 @@ impl World {
         }
         match call.asked {
             ApiCall::Look { key, reply } => {
-                let looked = self.api.pods.get(&key).map(|pod| Looked {
+                let looked = self.api.pods.get(&key).map(|pod| LivePod {
                     uid: pod.uid.clone(),
                     record: pod.record().map(Box::new),
                 });

@@ -1,6 +1,6 @@
 //! The leader election task, step by step.
 
-use apportion::cluster::lease::{self, Attempt, Move};
+use apportion::cluster::lease::{self, Action, Outcome};
 use jiff::Timestamp;
 
 use super::replica::{LeaseStage, millis, rest};
@@ -25,7 +25,7 @@ impl World {
         let lost = loses && (self.random.percent(self.behavior.loses) || now < self.cut[at]);
         let replica = &mut self.replicas[at];
         let stage = std::mem::replace(&mut replica.stage, rest(now));
-        let limit = millis(lease::PATIENCE);
+        let limit = millis(lease::CALL_TIMEOUT);
         let begun_at = match &stage {
             LeaseStage::Look { begun }
             | LeaseStage::Write { begun, .. }
@@ -58,14 +58,16 @@ impl World {
                 let stamp = Timestamp::from_millisecond(i64::try_from(now).unwrap()).unwrap();
                 let wants = replica.is_wanted();
                 let time = std::time::Duration::from_millis(now);
-                match replica.holder.look(self.api.lease(), wants, time, stamp) {
-                    Move::Rest(became) => LeaseStage::Answer { begun, became },
-                    Move::Write(lease, became) => LeaseStage::Write { begun, lease, became },
+                match replica.holder.decide(self.api.lease(), wants, time, stamp) {
+                    Action::None(became) => LeaseStage::Answer { begun, became },
+                    Action::Write(lease, became) => LeaseStage::Write { begun, lease, became },
                 }
             }
             LeaseStage::Write { begun, lease, became }
                 if lost
-                    || (loses && became == Attempt::Taken && self.random.percent(self.behavior.lost_acquisitions)) =>
+                    || (loses
+                        && became == Outcome::Acquired
+                        && self.random.percent(self.behavior.lost_acquisitions)) =>
             {
                 if !lost || self.random.percent(self.behavior.unheard) {
                     self.statistics.unheard += u64::from(self.api.write_lease(*lease));
@@ -77,22 +79,22 @@ impl World {
             }
             LeaseStage::Write { begun, lease, became } => {
                 let written = self.api.write_lease(*lease);
-                let became = if written { became } else { Attempt::Elsewhere };
+                let became = if written { became } else { Outcome::HeldByOther };
                 LeaseStage::Answer { begun, became }
             }
             LeaseStage::Answer { begun, became } => {
                 replica.conclude(became, begun, now);
-                if matches!(became, Attempt::Taken | Attempt::Resumed) {
+                if matches!(became, Outcome::Acquired | Outcome::Resumed) {
                     self.statistics.terms += 1;
                 }
-                self.statistics.resumed += u64::from(became == Attempt::Resumed);
-                self.statistics.handed_over += u64::from(became == Attempt::AskedFor);
-                if !matches!(became, Attempt::Elsewhere | Attempt::Renewed) {
+                self.statistics.resumed += u64::from(became == Outcome::Resumed);
+                self.statistics.handed_over += u64::from(became == Outcome::HandoverRequested);
+                if !matches!(became, Outcome::HeldByOther | Outcome::Renewed) {
                     self.note(|| format!("{}: lease attempt: {became:?}", NAMES[at]));
                 }
                 return true;
             }
-            LeaseStage::Leave { begun } => match self.api.lease().and_then(|lease| replica.holder.leave(lease)) {
+            LeaseStage::Leave { begun } => match self.api.lease().and_then(|lease| replica.holder.release(lease)) {
                 Some(lease) => LeaseStage::LeaveWrite {
                     begun,
                     lease: Box::new(lease),

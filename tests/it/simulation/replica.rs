@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use apportion::cluster::bindings::{self, Opening};
-use apportion::cluster::lease::{EVERY, Holder, LeaseConfig, Term};
+use apportion::cluster::bindings::{self, BindGate};
+use apportion::cluster::kind::{DeviceClasses, Namespaces, Nodes, Pods};
+use apportion::cluster::lease::{CALL_TIMEOUT, Elector, LeaseConfig, RETRY_PERIOD, Term};
 use apportion::cluster::periodic_tasks::PeriodicTasks;
 use apportion::cluster::watch::Change;
 use apportion::cluster::writer::Writer;
 use apportion::server::endpoints::{Answer, Endpoints as _};
-use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, Looked};
-use apportion::service::{App, Clock, Metrics, Settings, State};
+use apportion::service::bind::{BindError, BindLeadership, Binder, Binding, CallError, LivePod};
+use apportion::service::{App, Clock, Handlers, Metrics, Settings, State};
 use apportion_core::extender::bind::BindingArgs;
 use apportion_core::inventory::{NodeEntry, PodRecord};
 use apportion_core::k8s::Labels;
@@ -33,7 +34,7 @@ use super::guarantees::{GuaranteeSet, NAMESPACES, NODES};
 pub enum ApiCall {
     Look {
         key: String,
-        reply: oneshot::Sender<Result<Option<Looked>, String>>,
+        reply: oneshot::Sender<Result<Option<LivePod>, CallError>>,
     },
     Bind {
         key: String,
@@ -53,7 +54,7 @@ impl std::fmt::Debug for CallQueue {
 }
 
 impl Binder for CallQueue {
-    fn look<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<Looked>, String>> {
+    fn get_pod<'b>(&'b self, namespace: &'b str, name: &'b str) -> BoxFuture<'b, Result<Option<LivePod>, CallError>> {
         let (reply, answer) = oneshot::channel();
         let key = format!("{namespace}/{name}");
         self.0.lock().unwrap().push(ApiCall::Look { key, reply });
@@ -84,11 +85,11 @@ pub enum LeaseStage {
     Write {
         begun: u64,
         lease: Box<Lease>,
-        became: apportion::cluster::lease::Attempt,
+        became: apportion::cluster::lease::Outcome,
     },
     Answer {
         begun: u64,
-        became: apportion::cluster::lease::Attempt,
+        became: apportion::cluster::lease::Outcome,
     },
     Notice {
         until: u64,
@@ -117,15 +118,16 @@ pub struct Running {
 
 pub struct Replica {
     app: Arc<App>,
+    handlers: Arc<Handlers>,
     writer: Writer,
     line: CallQueue,
     /// The next event that its watch delivers; `None` while the watch is broken.
     cursor: Option<usize>,
     known: BTreeSet<String>,
-    pub holder: Holder,
+    pub holder: Elector,
     pub stage: LeaseStage,
     led: Option<Term>,
-    opening: Opening,
+    opening: BindGate,
     listing: Option<Listing>,
     again: u64,
     may: watch::Sender<Option<Duration>>,
@@ -138,41 +140,45 @@ pub struct Replica {
 impl Replica {
     pub fn start(name: &str, clock: &Arc<AtomicU64>, view: usize, promises: &GuaranteeSet) -> Self {
         let app = App::new(State::default(), Settings::default(), Arc::new(Metrics::default()));
-        let app = Arc::new(app.going_by(Clock::set_by(Arc::clone(clock))));
+        let app = Arc::new(app.with_clock(Clock::manual(Arc::clone(clock))));
         let (may, until) = watch::channel(None);
         let (line, wanted) = (CallQueue::default(), Arc::new(AtomicBool::new(false)));
-        app.bind_through(Binding {
-            binder: Arc::new(line.clone()),
-            seat: BindLeadership {
-                until,
-                wanted: Arc::clone(&wanted),
-            },
+        let handlers = Arc::new(Handlers {
+            binding: Some(Binding {
+                binder: Arc::new(line.clone()),
+                leadership: BindLeadership {
+                    until,
+                    wanted: Arc::clone(&wanted),
+                },
+            }),
+            ..Handlers::new(Arc::clone(&app))
         });
         let mut writer = Writer::new(Arc::clone(&app), policies(promises), PeriodicTasks::new(None, None));
         for entry in NODE_ENTRIES.with(Clone::clone) {
-            writer.node(Change::Put(entry.name.to_string(), entry));
+            writer.apply::<Nodes>(Change::Put(entry.name.to_string(), entry));
         }
-        writer.node(Change::Synced);
+        writer.apply::<Nodes>(Change::Synced);
         for (space, policy, team) in NAMESPACES {
             let labels = Labels::from_iter([("apportion.dev/policy", policy), ("example.com/team", team)]);
-            writer.namespace(Change::Put(space.to_owned(), labels));
+            writer.apply::<Namespaces>(Change::Put(space.to_owned(), labels));
         }
-        writer.namespace(Change::Synced);
-        writer.device_class(Change::Synced);
+        writer.apply::<Namespaces>(Change::Synced);
+        writer.apply::<DeviceClasses>(Change::Synced);
         Replica {
             app,
+            handlers,
             writer,
             line,
             cursor: None,
             known: BTreeSet::new(),
-            holder: Holder::new(LeaseConfig {
+            holder: Elector::new(LeaseConfig {
                 namespace: "n".to_owned(),
                 name: "l".to_owned(),
                 holder: name.to_owned(),
             }),
             stage: LeaseStage::Rest { until: 0 },
             led: None,
-            opening: Opening::default(),
+            opening: BindGate::default(),
             listing: None,
             again: 0,
             may,
@@ -187,12 +193,13 @@ impl Replica {
         let Some(cursor) = self.cursor else {
             let all: BTreeSet<String> = api.pods.keys().cloned().collect();
             for (key, record) in &api.records {
-                self.writer.pod(Change::Put(key.clone(), record.clone().map(Box::new)));
+                self.writer
+                    .apply::<Pods>(Change::Put(key.clone(), record.clone().map(Box::new)));
             }
             for gone in self.known.difference(&all) {
-                self.writer.pod(Change::Gone(gone.clone()));
+                self.writer.apply::<Pods>(Change::Gone(gone.clone()));
             }
-            self.writer.pod(Change::Synced);
+            self.writer.apply::<Pods>(Change::Synced);
             self.known = all;
             self.cursor = Some(api.history.len());
             return;
@@ -202,11 +209,12 @@ impl Replica {
             match what {
                 What::Put(record) => {
                     self.known.insert(key.clone());
-                    self.writer.pod(Change::Put(key.clone(), record.clone().map(Box::new)));
+                    self.writer
+                        .apply::<Pods>(Change::Put(key.clone(), record.clone().map(Box::new)));
                 }
                 What::Gone => {
                     self.known.remove(key);
-                    self.writer.pod(Change::Gone(key.clone()));
+                    self.writer.apply::<Pods>(Change::Gone(key.clone()));
                 }
             }
         }
@@ -215,7 +223,7 @@ impl Replica {
 
     pub fn break_watch(&mut self) {
         self.cursor = None;
-        self.writer.pod(Change::Broken("cut".to_owned()));
+        self.writer.apply::<Pods>(Change::Broken("cut".to_owned()));
     }
 
     pub fn publish(&mut self) {
@@ -247,15 +255,15 @@ impl Replica {
     }
 
     /// Handles the result of an attempt to hold the Lease.
-    pub fn conclude(&mut self, became: apportion::cluster::lease::Attempt, begun: u64, now: u64) {
+    pub fn conclude(&mut self, became: apportion::cluster::lease::Outcome, begun: u64, now: u64) {
         self.led = self.holder.term(became, Duration::from_millis(begun));
         if self.led.is_some() {
             self.wanted.store(false, Ordering::Relaxed);
         }
         self.stage = match became {
-            became if became.lets_pass() => LeaseStage::Notice {
-                until: now + millis(bindings::PATIENCE),
-                leave: became.leaves(),
+            became if became.waits_for_calls() => LeaseStage::Notice {
+                until: now + millis(CALL_TIMEOUT),
+                leave: became.releases(),
             },
             _ => rest(now),
         };
@@ -273,7 +281,7 @@ impl Replica {
     pub fn open(&mut self, api: &Api, now: u64) -> bool {
         match self.listing.take() {
             None => {
-                let Some(number) = self.opening.unknown(self.led).filter(|_| now >= self.again) else {
+                let Some(number) = self.opening.unlisted(self.led).filter(|_| now >= self.again) else {
                     self.sit();
                     return false;
                 };
@@ -291,8 +299,8 @@ impl Replica {
                 number,
                 bound: Some(bound),
             }) => {
-                if bindings::take_in(&self.app, bound) {
-                    self.opening.known(number);
+                if bindings::reserve_unseen(&self.app, bound) {
+                    self.opening.listed(number);
                 } else {
                     self.again = now + 1000;
                 }
@@ -305,7 +313,7 @@ impl Replica {
     /// The nodes that pass the filter.
     pub fn filter(&self, pod: &Object, nodes: &[&str]) -> Vec<String> {
         let body = format!(r#"{{"Pod":{},"NodeNames":{nodes:?}}}"#, pod.json());
-        let answer = self.app.filter(body.as_bytes());
+        let answer = self.handlers.filter_now(body.as_bytes());
         if answer.status != 200 {
             return Vec::new();
         }
@@ -319,7 +327,7 @@ impl Replica {
             r#"{{"PodName":"{}","PodNamespace":"{}","PodUID":"{}","Node":"{node}"}}"#,
             pod.name, pod.namespace, pod.uid
         );
-        let answer = Arc::clone(&self.app).bind(Bytes::from(body));
+        let answer = Arc::clone(&self.handlers).bind(Bytes::from(body));
         self.running.push(Running { key: pod.key(), answer });
     }
 
@@ -342,7 +350,7 @@ impl Replica {
 
 pub fn rest(now: u64) -> LeaseStage {
     LeaseStage::Rest {
-        until: now + millis(EVERY),
+        until: now + millis(RETRY_PERIOD),
     }
 }
 
