@@ -70,8 +70,8 @@ e2e: .venv/ready ## Run end-to-end tests on a real control plane
 	$(CARGO) test --locked --test e2e -- --nocapture --test-threads=1
 
 # Takes some minutes. ONLY=filter,memory measures a part. docs/performance.md explains the results.
-bench: ## Measure the cost compared with a minimal server, up to 15,000 nodes
-	$(CARGO) bench --locked --bench scale -- $(if $(ONLY),--only $(ONLY))
+bench: ## Measure the cost compared with a minimal server, or with another build: REFERENCE=FILE
+	$(CARGO) bench --locked --bench scale -- $(if $(ONLY),--only $(ONLY)) $(if $(REFERENCE),--reference $(REFERENCE))
 
 deny: ## Check licenses, duplicate and banned crates (needs cargo-deny)
 	$(CARGO) deny check bans licenses sources

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates certificates for a cluster without cert-manager: an authority, a server certificate for
+# Creates certificates for a cluster without cert-manager: a CA, a server certificate for
 # Apportion, and a client certificate for a kube-scheduler that calls the extender. See README.md in
 # this directory.
 #
@@ -45,7 +45,7 @@ key() {
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"
 }
 
-# sign NAME SUBJECT EXTENSIONS: creates a key and a certificate signed by the authority.
+# sign NAME SUBJECT EXTENSIONS: creates a key and a certificate signed by the CA.
 sign() {
     key "$work/$1.key"
     printf '%s\n' "basicConstraints=critical,CA:FALSE" "keyUsage=critical,digitalSignature" \
@@ -72,7 +72,7 @@ done
 
 cat <<END
 Wrote to $directory, valid for $days days:
-  ca.crt                  the authority: caBundle of the webhook configuration, caFile of the extender
+  ca.crt                  the CA: caBundle of the webhook configuration, caFile of the extender
   ca.key                  its key: move it to a safe place; the cluster does not need it
   tls.crt, tls.key        the server, for $names
   client.crt, client.key  kube-scheduler, for tlsConfig of the extender

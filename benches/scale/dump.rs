@@ -118,8 +118,35 @@ fn row(world: &World, name: &str, nodes: u32, mut verb: Command, json: &Path) ->
     ])
 }
 
+/// A dump in JSON, and policies before and after a change.
+pub(crate) struct Files {
+    directory: tempfile::TempDir,
+}
+
+impl Files {
+    pub(crate) fn write(nodes: u32) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        policies(&directory.path().join("old"), &directory.path().join("new"))?;
+        let cluster = Cluster::new(nodes, nodes * PODS_A_NODE)?;
+        fs::write(directory.path().join("cluster.json"), dump(&cluster))?;
+        Ok(Files { directory })
+    }
+
+    /// The arguments of `replay` or `map` on the dump.
+    pub(crate) fn arguments(&self, command: &mut Command, verb: &str) {
+        let path = |name: &str| self.directory.path().join(name);
+        command.arg(verb).arg("--output=json");
+        command.arg("--cluster").arg(path("cluster.json"));
+        if verb == "replay" {
+            command.arg("--policies").arg(path("new")).arg("--old").arg(path("old"));
+        } else {
+            command.arg("--policies").arg(path("old"));
+        }
+    }
+}
+
 /// Findings (exit status 1) are not a failure.
-fn spent(command: &mut Command) -> anyhow::Result<Spent> {
+pub(crate) fn spent(command: &mut Command) -> anyhow::Result<Spent> {
     let spent = Process::start(command.stdout(Stdio::null()))?.await_end(Duration::from_mins(10))?;
     ensure!(
         matches!(spent.status.code(), Some(0 | 1)),

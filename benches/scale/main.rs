@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, reason = "tables are what this program is for")]
 
 mod api;
+mod builds;
 mod calls;
 mod duel;
 mod dump;
@@ -47,6 +48,9 @@ struct Args {
     /// Measure this build of Apportion instead, to compare two
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_apportion"))]
     binary: PathBuf,
+    /// Compare only with this other build of Apportion, instead of the baseline servers
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
     /// Filters of `cargo test`, which are ignored
     #[arg(hide = true)]
     _filter: Vec<String>,
@@ -128,6 +132,10 @@ fn main() -> anyhow::Result<()> {
     }
     let scale = if args.bench { EARNEST } else { TRIAL };
     let world = World::new(scale, args.binary)?;
+    if let Some(reference) = &args.reference {
+        println!("{}", world.describe());
+        return builds::measure(&world, reference);
+    }
     let asked = |suite| args.only.is_empty() || args.only.contains(&suite);
     println!("{}", world.describe());
     if asked(Suite::Webhook) {

@@ -77,7 +77,7 @@ fn events(world: &World, api: &Api, apportion: &Apportion) -> anyhow::Result<(f6
 }
 
 /// Waits until the process is idle.
-fn settle(process: &Process) -> anyhow::Result<()> {
+pub(crate) fn settle(process: &Process) -> anyhow::Result<()> {
     let mut before = process.cpu()?;
     loop {
         std::thread::sleep(Duration::from_secs(1));

@@ -146,9 +146,14 @@ impl World {
 
     /// Starts Apportion on a cluster and waits until it is ready.
     pub(crate) fn apportion(&self, api: &Api, more: &[&str]) -> anyhow::Result<Apportion> {
+        self.apportion_build(&self.binary, api, more)
+    }
+
+    /// Starts a certain build of Apportion.
+    pub(crate) fn apportion_build(&self, binary: &Path, api: &Api, more: &[&str]) -> anyhow::Result<Apportion> {
         let [webhook, extender, admin] = [free_port()?, free_port()?, free_port()?];
         let log = fs::File::create(self.files.path().join("apportion.log"))?;
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(binary);
         command
             .args(["serve", "--policies", concat!(env!("CARGO_MANIFEST_DIR"), "/policies")])
             .args(["--tls-cert", &self.file("tls.crt"), "--tls-key", &self.file("tls.key")])

@@ -82,7 +82,7 @@ pub(crate) fn row(pod: &Pod, result: &PodResult) {
 
 pub(crate) fn legend() {
     println!(
-        "{DIM}colours: {DIM:#}{GREEN}fits somewhere{GREEN:#}{DIM}, {DIM:#}{YELLOW}waits{YELLOW:#}{DIM}, {DIM:#}{RED}denied{RED:#}"
+        "{DIM}colors: {DIM:#}{GREEN}fits somewhere{GREEN:#}{DIM}, {DIM:#}{YELLOW}waits{YELLOW:#}{DIM}, {DIM:#}{RED}denied{RED:#}"
     );
 }
 

@@ -16,9 +16,9 @@ pub struct Args {
 pub enum Verb {
     /// Serve the admission webhook and the scheduler extender.
     Serve(Box<serve::Args>),
-    /// Explain, step by step, how pods would be decided, and on which nodes they would fit.
+    /// Explain, step by step, which GPUs pods would get, and on which nodes they would fit.
     Explain(explain::Args),
-    /// Find errors and doubtful settings in policies, plans, and the files of NVIDIA's components.
+    /// Find errors and questionable settings in policies, plans, and the files of NVIDIA's components.
     Lint(lint::Args),
     /// Turn a sharing plan into the configuration of NVIDIA's components and the scheduler.
     Render(render::Args),

@@ -63,7 +63,7 @@ pub struct Args {
     /// A file with the password of --username
     #[arg(long, value_name = "FILE", requires = "username")]
     password_file: Option<PathBuf>,
-    /// PEM certificates of trusted authorities for https. Default: those of the system
+    /// PEM certificates of trusted CAs for https. Default: those of the system
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Accept any server certificate. An attacker on the network can then read the credentials and change the numbers
@@ -81,7 +81,7 @@ pub struct Args {
     /// The output format
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-    /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set
+    /// When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
 }

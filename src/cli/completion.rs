@@ -1,9 +1,7 @@
 //! `apportion completion`: completion scripts for shells.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::args;
 use super::exit::Exit;
 use super::output::{self, Color};
 
@@ -15,10 +13,10 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Runs `completion`.
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+/// Runs `completion` for `command`.
+pub fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut args::Args::command(), "apportion", &mut script);
+    clap_complete::generate(args.shell, &mut command, "apportion", &mut script);
     output::print(&String::from_utf8(script)?, Color::Never)?;
     Ok(Exit::Fine)
 }

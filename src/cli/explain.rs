@@ -19,7 +19,7 @@ pub struct Args {
     /// standard input. May be repeated.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Namespace of objects that name none.
+    /// Namespace of objects without one.
     #[arg(short, long)]
     namespace: Option<String>,
     /// Cluster dump: the output of `kubectl get nodes,namespaces,pods -A -o json`. Without it, the

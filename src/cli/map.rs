@@ -33,7 +33,7 @@ pub struct Args {
     /// What to print.
     #[arg(long, value_enum, default_value_t)]
     output: Format,
-    /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set.
+    /// When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set.
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
 }

@@ -57,6 +57,6 @@ fn run(command: &mut clap::Command, words: &[std::ffi::OsString]) -> anyhow::Res
         Verb::Map(args) => map::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Test(args) => test::run(&args),
-        Verb::Completion(args) => completion::run(&args),
+        Verb::Completion(args) => completion::run(&args, invocation::command(None)),
     }
 }

@@ -11,7 +11,7 @@ pub struct Printing {
     /// The output format
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
-    /// When to use colours. `auto`: on a terminal, unless `NO_COLOR` is set
+    /// When to use colors. `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 }
@@ -32,7 +32,7 @@ pub enum Color {
     Auto,
     /// Also to a file or a pipe.
     Always,
-    /// Without colours.
+    /// Without colors.
     Never,
 }
 
@@ -46,7 +46,7 @@ impl Color {
     }
 }
 
-/// Prints text to standard output. Colours are removed if they are not wanted.
+/// Prints text to standard output. Colors are removed if they are not wanted.
 pub fn print(text: &str, color: Color) -> anyhow::Result<()> {
     let mut stream = AutoStream::new(std::io::stdout().lock(), color.choice());
     match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {

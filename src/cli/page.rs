@@ -1,6 +1,6 @@
 //! Text output: labels on the left and wrapped text on the right, within 100 columns.
 //!
-//! The text always contains colours; [`super::output`] removes them if they are not wanted.
+//! The text always contains colors; [`super::output`] removes them if they are not wanted.
 
 use std::ops::Range;
 

@@ -95,7 +95,7 @@ pub struct Args {
     /// How many nodes a filter call returns: the best, at most this many; or `all`
     #[arg(long, value_name = "N", default_value = "20", value_parser = answer_size, help_heading = "Decisions")]
     filter_answer_size: AnswerSize,
-    /// The namespace of this process, whose pods pass untouched
+    /// The namespace of this process, whose pods are never changed
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", help_heading = "Decisions")]
     own_namespace: Option<String>,
 

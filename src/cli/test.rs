@@ -20,7 +20,7 @@ pub struct Args {
     /// Test files, or directories of them.
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Directory of policies for files that name none.
+    /// Directory of policies for test files without `policies`.
     #[arg(long, value_name = "DIR", default_value = "policies", env = "APPORTION_POLICIES")]
     policies: PathBuf,
     #[command(flatten)]

@@ -21,8 +21,8 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoggingError {
-    #[error("`{filter}` is not a log filter ({source}); write info, debug or apportion=debug")]
-    Filter { filter: String, source: ParseError },
+    #[error("`{filter}` is not a log filter ({reason}); write info, debug or apportion=debug")]
+    Filter { filter: String, reason: ParseError },
     #[error(transparent)]
     Init(#[from] TryInitError),
 }
@@ -36,9 +36,9 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
         .iter()
         .filter(|directive| !filter.contains(directive.trim_end_matches("=off")));
     let directives = missing.fold(filter.to_owned(), |all, directive| format!("{all},{directive}"));
-    let filter = EnvFilter::try_new(directives).map_err(|source| LoggingError::Filter {
+    let filter = EnvFilter::try_new(directives).map_err(|reason| LoggingError::Filter {
         filter: filter.to_owned(),
-        source,
+        reason,
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

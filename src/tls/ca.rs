@@ -35,6 +35,8 @@ pub struct Ca {
 pub enum CaError {
     #[error("is not a certificate in PEM ({0})")]
     Certificate(String),
+    #[error("must have one certificate in PEM, but has {0}")]
+    CertificateCount(usize),
     /// Such as a server certificate.
     #[error("is a certificate that may not sign others")]
     NotCa,
@@ -119,7 +121,7 @@ impl Ca {
     pub fn read(cert: &[u8], key: &[u8]) -> Result<Self, (Part, CaError)> {
         let in_cert = |error| (Part::Certificate, error);
         let [cert] = <[CaCertificate; 1]>::try_from(CaCertificate::read_all(cert).map_err(in_cert)?)
-            .map_err(|found| in_cert(CaError::Certificate(format!("{} of them, not 1", found.len()))))?;
+            .map_err(|found| in_cert(CaError::CertificateCount(found.len())))?;
         let key_pem = String::from_utf8_lossy(key).into_owned();
         let key = KeyPair::from_pem(&key_pem).map_err(|error| (Part::Key, CaError::Key(error)))?;
         if cert.public_key() != Some(key.subject_public_key_info()) {

@@ -199,11 +199,11 @@ mod tests {
             ),
             (
                 with("tls.crt", b"x"),
-                "tls.crt is not a certificate in PEM (0 of them, not 1)",
+                "tls.crt must have one certificate in PEM, but has 0",
             ),
             (
                 with("next.crt", &good["ca.crt"]),
-                "next.crt is not a certificate in PEM (3 of them",
+                "next.crt must have one certificate in PEM, but has 3",
             ),
             (
                 with("tls.crt", leaf.cert_pem.as_bytes()),

@@ -39,7 +39,7 @@ class TablesOfTheProgram(unittest.TestCase):
 
 def profiles_of_the_program() -> set[str]:
     """Returns every MIG profile in the geometry tables of the program."""
-    source = (ROOT / "crates/mig/src/geometry.rs").read_text().split("#[cfg(test)]")[0]
+    source = (ROOT / "crates/mig/src/tables.rs").read_text().split("#[cfg(test)]")[0]
     first_of_seven = re.findall(r'seven_slices!\(\s*"([^"]+)"', source)
     return set(re.findall(r'"(\d+g\.\d+gb[^"]*)"', source)) | {f"{profile}+me" for profile in first_of_seven}
 

@@ -74,14 +74,14 @@ pub(crate) async fn whole_gpus_and_partitions(world: &World) {
         .await
         .fine();
     assert!(
-        said.err.contains("is passed over: its isolation can not be seen"),
+        said.err.contains("is not used: its isolation cannot be verified"),
         "{}",
         said.err
     );
     let why = cluster.waits(tenants, "tenant").await;
     println!("      {why}");
     assert!(
-        why.contains("mig-1g.10gb served by DRA: its isolation can not be seen"),
+        why.contains("mig-1g.10gb served by DRA: its isolation cannot be verified"),
         "{why}"
     );
 }

@@ -77,7 +77,7 @@ pub(crate) async fn refusals(world: &World) {
             "isolation",
             pod(namespace, "root", "{securityContext: {privileged: true}}"),
             "spec.containers[0].securityContext.privileged",
-            "add that one alone",
+            "add only that one",
         ),
         (
             "isolation",

@@ -65,7 +65,7 @@ fn whole_gpus_with_labels_are_left_to_dra() {
         Row {
             name: "whole GPUs with labels are left to DRA",
             nodes: vec![dra()],
-            warning: "nvidia.com/gpu is left to DRA (DeviceClass c0); what is free there is not known here",
+            warning: "nvidia.com/gpu is left to DRA (DeviceClass c0); what DRA has free is unknown",
             fit: Ok(vec!["dra"]),
             ..Row::default()
         },
@@ -80,7 +80,7 @@ fn whole_gpus_with_labels_are_left_to_dra() {
         Row {
             name: "a node without GPU labels is left out",
             nodes: vec![bare()],
-            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is taken only on nodes labelled as whole GPUs that fit",
+            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is used only on nodes labeled with matching whole GPUs",
             fit: Err("gpu served by DRA: no GPU labels"),
             ..Row::default()
         },
@@ -94,7 +94,7 @@ fn whole_gpus_with_labels_are_left_to_dra() {
             name: "DRA is used when all GPUs of the device plugin are taken",
             nodes: vec![a100(), dra()],
             others: vec![full()],
-            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is taken only on nodes labelled as whole GPUs that fit",
+            warning: "nvidia.com/gpu by DRA (DeviceClass c0) is used only on nodes labeled with matching whole GPUs",
             fit: Ok(vec!["dra"]),
             ..Row::default()
         },
@@ -104,8 +104,8 @@ fn whole_gpus_with_labels_are_left_to_dra() {
             pod: tenant(),
             nodes: vec![dra()],
             served: vec!["gpu", "mig-1g.10gb"],
-            warning: "nvidia.com/mig-1g.10gb by DRA (DeviceClass c1) is passed over: its isolation can not be seen",
-            fit: Err("mig-1g.10gb served by DRA: its isolation can not be seen"),
+            warning: "nvidia.com/mig-1g.10gb by DRA (DeviceClass c1) is not used: its isolation cannot be verified",
+            fit: Err("mig-1g.10gb served by DRA: its isolation cannot be verified"),
             ..Row::default()
         },
     ] {

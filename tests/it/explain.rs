@@ -136,7 +136,7 @@ fn several_files_documents_and_lists_give_one_report() {
     assert_eq!(names, ["a", "b", "transcode-once"]);
     assert_eq!(
         run.stderr,
-        "apportion: standard input: Service web holds no pod, nor a template of one at spec.template; passed over\n"
+        "apportion: standard input: Service web contains no pod, and no pod template at spec.template; skipped\n"
     );
     assert_eq!(run.status, 0);
     let text = explain_text(two, &[]);
@@ -200,7 +200,7 @@ fn modes_warn_and_audit_show_what_enforcement_would_do() {
         let run = explain(file, &more);
         assert_eq!(run.status, 0, "{mode} {file}");
         assert!(
-            run.stdout.contains(&format!("in mode {mode}: nothing is changed")),
+            run.stdout.contains(&format!("in mode {mode}: the pod is not changed")),
             "{}",
             run.stdout
         );
@@ -215,7 +215,11 @@ fn a_pod_that_fits_no_node_is_a_finding() {
     let pod = "kind: Pod\nmetadata: {name: p, namespace: vision-train}\nspec: {containers: [{name: c, resources: {limits: {nvidia.com/gpu: 9}}}]}\n";
     let run = explain_text(pod, &[]);
     assert_eq!(run.status, 1);
-    assert!(run.stdout.contains("none can ever hold it"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("none can run it, even if no other pod ran"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -239,11 +243,7 @@ fn gpu_bypasses_are_shown() {
     let none = "kind: Pod\nmetadata: {name: p, namespace: acme}\nspec: {containers: [{name: c}]}\n";
     let run = explain_text(none, &[]);
     assert_eq!(run.status, 0);
-    assert!(
-        run.stdout.contains("c: kept from the GPUs of the node"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("c: cannot see the node's GPUs"), "{}", run.stdout);
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn namespaces_labels_and_pods_decide_which_policy_governs() {
     let message = world.admit("typo", &gpu("1")).denial.unwrap().message;
     assert_eq!(
         message,
-        "apportion: namespace typo is labelled with policy trainning, which does not exist; the policies are development, inference, multi-tenant, training"
+        "apportion: namespace typo is labeled with policy trainning, which does not exist; the policies are development, inference, multi-tenant, training"
     );
     world.policies = PolicySet::default();
     assert_eq!(

@@ -126,7 +126,7 @@ fn gpu_bypasses_are_denied_with_field_and_fix() {
                 &json!({"name": "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "value": "100"}),
             ),
             field: "spec.containers[0].env[1]",
-            fix: "remove it; a container with a share under MPS",
+            fix: "remove it; the device plugin sets the daemon and the limits",
         },
         Bypass {
             name: "a privileged container",
@@ -204,7 +204,7 @@ fn gpu_bypasses_are_denied_with_field_and_fix() {
             name: "nodeName",
             change: at("/spec/nodeName", json!("a100-mixed")),
             field: "spec.nodeName",
-            fix: "remove it and choose nodes by",
+            fix: "remove it and select nodes with",
         },
         Bypass {
             name: "an annotation that injects a CDI device",
@@ -234,10 +234,10 @@ fn a_denial_lists_the_first_findings_in_one_message() {
     let denial = world().admit(TENANT, &pod).denial.unwrap();
     assert_eq!(
         denial.message,
-        "apportion (multi-tenant): spec.hostIPC: shares the memory of the node's MPS daemon and of others on it; remove it; an \
-         emptyDir with medium Memory at /dev/shm serves the containers of one pod. Also spec.containers[1].env[0]: sets \
-         NVIDIA_VISIBLE_DEVICES, which names devices whatever the container was given; remove it and ask for nvidia.com/gpu in \
-         resources.limits; what is given is visible by itself"
+        "apportion (multi-tenant): spec.hostIPC: shares memory with the node's MPS daemon and with other pods; remove it; to \
+         share memory within the pod, mount an emptyDir with medium Memory at /dev/shm. Also spec.containers[1].env[0]: sets \
+         NVIDIA_VISIBLE_DEVICES, which can select devices that the container was not allocated; remove it and ask for \
+         nvidia.com/gpu in resources.limits; the container then sees the GPUs it gets"
     );
     // Only the first few findings are listed.
     let many: Vec<Value> = (0..9).map(|_| visible_devices("all")).collect();

@@ -97,7 +97,7 @@ fn unreadable_input_exits_2() {
     let empty = empty.path().display().to_string();
     for (args, words) in [
         (vec!["--policies", "absent"], "cannot read the policies in absent"),
-        (vec!["--policies", &empty], "holds no policies: no file ends in .yaml"),
+        (vec!["--policies", &empty], "has no policies: no file ends in .yaml"),
         (vec!["--cluster", "absent.json"], "cannot read absent.json"),
         (vec!["--cluster", "Cargo.toml"], "not a cluster file"),
     ] {

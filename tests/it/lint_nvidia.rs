@@ -41,7 +41,7 @@ const NAME: &str = "devicePlugin.config.name=nvidia-device-plugin";
 fn each_mistake_is_reported_with_the_right_fix() {
     for (mistake, settings, start, correction) in [
         (
-            "memoryLimit is no field",
+            "memoryLimit is not a field",
             vec![],
             "f.yaml:14:11: warning: data[config.yaml] sharing.mps.resources[0].memoryLimit: ",
             "a process gets at most the GPU's memory divided by replicas; remove it, and choose replicas",
@@ -149,12 +149,12 @@ fn operator_values_are_checked_alone_and_together_with_files() {
         (
             "mig: {}\nmigmanager: {}\n".to_owned(),
             "f.yaml:2:1: warning: migmanager",
-            "helm passes over it without a word; did you mean migManager?",
+            "helm silently ignores this unknown value; did you mean migManager?",
         ),
         (
             "devicePlugin: {mps: {root: /mps}}\n".to_owned(),
             "f.yaml:1:28: warning: devicePlugin.mps.root",
-            "no template of the chart uses it",
+            "the chart ignores this, so the root stays",
         ),
         (
             "devicePlugin: {config: {default: a}}\n".to_owned(),
@@ -164,12 +164,12 @@ fn operator_values_are_checked_alone_and_together_with_files() {
         (
             "devicePlugin: {config: {create: true, name: a}}\n".to_owned(),
             "f.yaml:1:33: error: devicePlugin.config.create",
-            "the chart refuses it without devicePlugin.config.data",
+            "the chart requires devicePlugin.config.data with create: true",
         ),
         (
             "devicePlugin: {config: {name: a, default: b, data: {b: 'version: v1'}}}\n".to_owned(),
             "f.yaml:1:52: warning: devicePlugin.config.data",
-            "only with devicePlugin.config.create: true",
+            "the chart creates a ConfigMap from it only with devicePlugin.config.create: true",
         ),
         (
             format!("{map}devicePlugin: {{config: {{name: share, default: t4}}}}\n"),
@@ -179,7 +179,7 @@ fn operator_values_are_checked_alone_and_together_with_files() {
         (
             format!("{map}devicePlugin: {{config: {{name: shares, default: t44}}}}\n"),
             "f.yaml:9:48: error: devicePlugin.config.default",
-            "`t44` is no key of the ConfigMap",
+            "the ConfigMap has no key `t44`",
         ),
         (
             "kind: ConfigMap\nmetadata: {name: shares}\ndata:\n  a100: |\n    version: v1\n    # all of it\n    flags: {migStrategy: mixed}\n---\ndevicePlugin: {config: {name: shares, default: a100}}\n".to_owned(),
@@ -194,17 +194,17 @@ fn operator_values_are_checked_alone_and_together_with_files() {
         (
             "devicePlugin: {config: {name: shares.v1, default: a}}\n".to_owned(),
             "f.yaml:1:31: error: devicePlugin.config.name",
-            "the operator names a volume `shares.v1`, which takes no dot",
+            "the operator names a volume `shares.v1`, and a volume name has at most 63 characters, no dots",
         ),
         (
             "kind: ConfigMap\nmetadata: {name: m}\ndata:\n  configs: |\n    version: v1\n    mig-configs: {a: [{devices: all, mig-enabled: false}]}\n---\nmigManager: {config: {name: m, default: a}}\n".to_owned(),
             "f.yaml:4:3: error: data[configs]",
-            "looks for the key config.yaml alone",
+            "reads only the key config.yaml; rename this key to config.yaml",
         ),
         (
             "kind: ConfigMap\nmetadata: {name: m}\ndata:\n  config.yaml: |\n    version: v1\n    mig-configs: {a: [{devices: all, mig-enabled: false}]}\n---\nmigManager: {config: {name: m}}\n".to_owned(),
             "f.yaml:4:3: error: migManager.config.default",
-            "`all-disabled`, which nodes without a label get, is no entry",
+            "nodes without a label get `all-disabled`, which mig-configs (f.yaml:4:3) does not have",
         ),
     ] {
         let run = lint(&text, &[]);
@@ -264,9 +264,9 @@ fn no_default_is_required_if_every_node_selects_a_configuration() {
 #[test]
 fn other_files_are_invalid_input() {
     for (text, more, words) in [
-        ("a: b\n", &[][..], "holds nothing that lint knows"),
+        ("a: b\n", &[][..], "contains nothing that lint checks"),
         ("a: [\n", &[], "f.yaml:1:4: error: "),
-        ("mig: {}\n", &["--set", "mig"], "write it as helm takes it"),
+        ("mig: {}\n", &["--set", "mig"], "write KEY=VALUE as for helm --set"),
     ] {
         let run = lint(text, more);
         let told = format!("{}{}", run.stdout, run.stderr);

@@ -301,8 +301,7 @@ async fn a_foreign_secret_is_left_alone_and_an_empty_one_is_filled() {
     let theirs = secret(json!({"tls.crt": STANDARD.encode("theirs"), "tls.key": STANDARD.encode("theirs")}));
     api.change(|objects| objects.secret = Some(objects.stored(theirs)));
     let error = api.replica().check(at(0)).await.unwrap_err().to_string();
-    let said =
-        "the Secret apportion-system/apportion-tls does not hold authorities of ours: tls.crt is not a certificate";
+    let said = "the Secret apportion-system/apportion-tls does not hold CAs of Apportion: tls.crt must have one certificate in PEM, but has 0; ";
     assert!(error.starts_with(said), "{error}");
     assert_eq!(api.writes(), [""; 0]);
     let empty = secret(json!({"note": STANDARD.encode("mine")}));

@@ -100,7 +100,7 @@ fn a_node_that_reconfigures_mig_is_shown() {
             &picked["groups"][0]["title"],
             &picked["groups"][0]["nodes"][0]["closed"]
         ),
-        (&json!("Offered to nobody"), &json!("MIG reconfiguration pending")),
+        (&json!("Not offered"), &json!("MIG reconfiguration pending")),
         "{picked}"
     );
 }

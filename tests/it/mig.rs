@@ -107,7 +107,7 @@ fn every_reason_for_a_misfit_has_a_message() {
     for (args, words) in [
         (
             "A100-80 1g.5gb*7",
-            "A100-80GB has no 1g.5gb: it is one of A100-40GB, A800-40GB",
+            "A100-80GB has no 1g.5gb: it is a profile of A100-40GB, A800-40GB",
         ),
         ("A100-80 1g.5gb*7", "the same on this product: 7 x 1g.10gb"),
         ("A100-80 21", "A100-80GB has no profile with ID 21; it has 1g.10gb (19)"),
@@ -125,7 +125,7 @@ fn every_reason_for_a_misfit_has_a_message() {
         ),
         (
             "A100-80 14:6",
-            "2g.20gb (ID 14) can not start at slot 6; it starts at 0, 2 or 4",
+            "2g.20gb (ID 14) cannot start at slot 6; it starts at 0, 2 or 4",
         ),
         (
             "A100-80 9:4,14:2,14:2",
@@ -137,11 +137,11 @@ fn every_reason_for_a_misfit_has_a_message() {
         ),
         (
             "A100-80 3x2g.20gb,2x1g.10gb",
-            "8 of 8 memory slots can not be had at once",
+            "they need 8 of 8 memory slots, but their allowed start slots conflict:",
         ),
         (
             "A100-80 3g.40gb+3g.40gb+1g.10gb",
-            "together they take 9 of 8 memory slots",
+            "together they need 9 memory slots, but the GPU has 8:",
         ),
         ("A100-80 1000000000000x19", "all of it takes 142857142858 GPUs"),
     ] {
@@ -158,25 +158,31 @@ fn unreadable_input_exits_2() {
     for (args, words) in [
         (
             "check --product A100 9",
-            "`A100` can be A100-40GB, A100-80GB; say which",
+            "`A100` can be A100-40GB, A100-80GB; name one of them",
         ),
-        ("check --product T4 9", "T4 can not be partitioned: it has no MIG"),
-        ("check --product H42 9", "`H42` is not a MIG-capable product known here"),
+        (
+            "check --product T4 9",
+            "T4 does not support MIG, so it cannot be partitioned",
+        ),
+        (
+            "check --product H42 9",
+            "`H42` is not a known MIG-capable product; known products are",
+        ),
         (
             "check --product A30 3c.4g",
             "`3c.4g` is neither a MIG profile nor a profile ID",
         ),
         ("check --product A30 2x14:0", "puts several instances at one slot"),
-        ("plan --demand 9=2", "9 is another profile on each product"),
+        (
+            "plan --demand 9=2",
+            "profile ID 9 differs between products; set --product",
+        ),
         (
             "plan --product A30 --demand 1g.5gb=2",
             "A30-24GB has no 1g.5gb; it has 1g.6gb",
         ),
         ("plan --demand 1g.5gb=1,1g.6gb=1", "no known product has all of"),
-        (
-            "plan --product A30 --demand 1g.6gb=99999999999",
-            "no cluster has the GPUs",
-        ),
+        ("plan --product A30 --demand 1g.6gb=99999999999", "; plan a part of it"),
         ("plan --cluster absent.json", "absent.json"),
     ] {
         let run = mig(args);
@@ -192,7 +198,12 @@ fn unreadable_input_exits_2() {
 fn a_plan_lists_gpus_and_their_geometries() {
     insta::assert_snapshot!(mig("plan --product A100-80 --demand 1g.10gb=9,3g.40gb=2 --gpus-per-node 2").shown());
     let short = mig("plan --product A100-80 --demand 1g.10gb=9,3g.40gb=2 --gpus 2");
-    assert!(short.status == 1 && short.stdout.contains("3 GPUs, and there are 2; fewer can not hold it"));
+    assert!(
+        short.status == 1
+            && short
+                .stdout
+                .contains("3 GPUs, but only 2 are available; fewer cannot hold the demand")
+    );
     assert_eq!(
         mig("plan --product A100-80 --demand 1g.10gb=9,3g.40gb=2 --gpus 3").status,
         0
@@ -213,7 +224,7 @@ fn a_plan_includes_the_requests_of_waiting_pods() {
     );
     let text = mig(&format!("plan --cluster {CLUSTER}")).stdout;
     assert!(
-        text.contains("1 x 1g.10gb, with 1 pod that waits") && text.contains("H100-80GB  1"),
+        text.contains("1 x 1g.10gb, including 1 pending pod") && text.contains("H100-80GB  1"),
         "{text}"
     );
 }

@@ -98,7 +98,8 @@ fn unknown_products_and_groups_that_no_policy_allows_are_reported() {
     let run = apportion(&["node-groups", "--product", "Tesla-T4-SHARED"]);
     assert_eq!(run.status, 2);
     assert!(
-        run.stderr.contains("leave out what sharing or MIG adds"),
+        run.stderr
+            .contains("remove the suffix that sharing or MIG adds to the product's name"),
         "{}",
         run.stderr
     );

@@ -76,7 +76,7 @@ fn one_file_or_all_files_are_printed() {
     let none = apportion(&["render", "-f", plan, "--only", "x.yaml"]);
     assert_eq!((none.status, none.stdout.as_str()), (2, ""));
     assert!(
-        none.stderr.contains("it makes device-plugin-configmap.yaml, "),
+        none.stderr.contains("it renders device-plugin-configmap.yaml, "),
         "{}",
         none.stderr
     );
@@ -158,7 +158,7 @@ fn impossible_plans_are_refused_with_place_and_fix() {
         (
             format!("  operator: {{migStrategy: mixed}}\n{}", pool("strategy: mps, replicas: 4")),
             "-:5:27",
-            "\"using --mig-strategy=mixed is not supported with MPS\"; leave it out",
+            "\"using --mig-strategy=mixed is not supported with MPS\"; remove it, so that each pool uses its own",
         ),
         (
             format!(
@@ -166,85 +166,85 @@ fn impossible_plans_are_refused_with_place_and_fix() {
                 pool("product: A30, strategy: mig, mig: {geometry: {1g.6gb: 4}}")
             ),
             "-:5:27",
-            "over the mixed that pool `a` needs; leave it out",
+            "which overrides the mixed that pool `a` needs; remove it, so that each pool uses its own",
         ),
         (
             pool("strategy: mps, replicas: 4, mig: {strategy: mixed}"),
             "-:6:60",
-            "does not start with MPS where a GPU is partitioned, nor with MIG strategy mixed; remove mig",
+            "does not start with MPS if a GPU is partitioned or the MIG strategy is mixed; remove mig",
         ),
-        (pool("strategy: mps, replicas: 1"), "-:6:52", "refuses less than 2; write 2 or more"),
-        (pool("strategy: time-slicing, replicas: 0"), "-:6:61", "refuses less than 2"),
-        (pool("strategy: time-slicing, replicas: -4"), "-:6:61", "refuses less than 2"),
+        (pool("strategy: mps, replicas: 1"), "-:6:52", "the device plugin requires at least 2; write 2 or more"),
+        (pool("strategy: time-slicing, replicas: 0"), "-:6:61", "0 is too few: the device plugin requires at least 2"),
+        (pool("strategy: time-slicing, replicas: -4"), "-:6:61", "-4 is too few: the device plugin requires at least 2"),
         (pool("strategy: mps, replicas: 49"), "-:6:52", "at most 48 shares of any GPU"),
         (
             pool("product: V100, strategy: mps, replicas: 17"),
             "-:6:67",
-            "at most 16 shares of a V100 and stops at more; write replicas: 16",
+            "at most 16 shares of a V100 and exits if there are more; write replicas: 16",
         ),
         (pool("product: T4, strategy: mps, replicas: 49"), "-:6:65", "at most 48 shares of a T4"),
-        (pool("strategy: mps"), "-:6:37", "mps needs replicas"),
-        (pool("strategy: exclusive, replicas: 2"), "-:6:58", "cuts no GPU into shares"),
+        (pool("strategy: mps"), "-:6:37", "mps requires replicas, the number of shares of each GPU; write it"),
+        (pool("strategy: exclusive, replicas: 2"), "-:6:58", "exclusive does not share GPUs; remove it"),
         (
             pool("product: A100-80GB, strategy: mig, mig: {geometry: {3g.40gb: 2, 1g.10gb: 1}}"),
             "-:6:78",
-            "1 x 1g.10gb take 1, 2 x 3g.40gb take 8 of its 8 memory slots; take one away",
+            "these do not fit on A100-80GB: together they need 9 memory slots, but the GPU has 8: 1 x 1g.10gb take 1, 2 x 3g.40gb take 4 each; remove a device",
         ),
         (
             pool("product: A100-80GB, strategy: mig, mig: {geometry: {1g.10gb: 8}}"),
             "-:6:78",
-            "at most 7; write 1g.10gb: 7",
+            "8 x 1g.10gb (ID 19): at most 7 fit on one GPU; write 1g.10gb: 7",
         ),
         (
             pool("product: A100, strategy: mig, mig: {geometry: {1g.10gb: 7}}"),
             "-:6:73",
-            "write product: A100-80GB if that is what it is; A100 can be another, too: 7 x 1g.10gb do not fit on A100-40GB, which holds at most 4; write 1g.10gb: 4",
+            "A100 can mean a product that cannot hold this: these do not fit on A100-40GB: 7 x 1g.10gb (ID 15): at most 4 fit on one GPU; write 1g.10gb: 4; or write product: A100-80GB if that is what you have",
         ),
         (
             pool("strategy: mig, mig: {geometry: {1g.10gb: 7}}"),
             "-:6:47",
-            "name the pool's product",
+            "set the pool's product",
         ),
         (
             pool("product: T4, strategy: mig, mig: {geometry: {1g.10gb: 7}}"),
             "-:6:71",
-            "T4 has no MIG; write strategy: mps or time-slicing",
+            "T4 does not support MIG; write strategy: mps or time-slicing",
         ),
         (
             pool("product: A30, strategy: mig, mig: {strategy: single, geometry: {1g.6gb: 2, 2g.12gb: 1}}"),
             "-:6:61",
-            "one and the same profile",
+            "all devices of a node must have the same profile",
         ),
         (
             pool("product: A30, strategy: mig, mig: {gpus: [{indices: [0], geometry: {1g.6gb: 4}}, {indices: [0], geometry: {}}]}"),
             "-:6:118",
-            "GPU 0 has a geometry already",
+            "GPU 0 already has a geometry; list each GPU once",
         ),
-        (pool("product: A30, strategy: mig"), "-:6:51", "mig needs a geometry"),
+        (pool("product: A30, strategy: mig"), "-:6:51", "strategy mig requires a geometry; write it"),
         (
             format!("  devicePlugin: {{configMap: {{namespace: kube-system}}}}\n{}", pool("strategy: exclusive")),
             "-:5:41",
-            "the operator's in gpu-operator would hang in ContainerCreating; write gpu-operator",
+            "the operator's pods in gpu-operator would hang in ContainerCreating; write gpu-operator",
         ),
         (
             "  pools: [{name: a, strategy: time-slicing, replicas: 4}]".to_owned(),
             "-:5:18",
-            "neither a label nor is the default",
+            "no node gets this configuration, because the pool has no nodes and is not the default",
         ),
         (
             format!("  devicePlugin: {{default: b}}\n{}", pool("strategy: exclusive")),
             "-:5:27",
-            "`b` is no pool",
+            "no pool is named `b`",
         ),
         (
             "  devicePlugin: {default: a}\n  pools: [{name: a, product: A30, strategy: mig, mig: {geometry: {1g.6gb: 4}}}]".to_owned(),
             "-:6:18",
-            "the MIG manager partitions by a label on the node",
+            "the MIG manager reads a label of the node",
         ),
         (
             format!("{}\n  - {{name: b, nodes: [n], strategy: exclusive}}", pool("strategy: exclusive")),
             "-:7:23",
-            "stands in pool `a` already",
+            "`n` is already in pool `a`",
         ),
         (
             format!("{}\n  - {{name: a, nodes: [m], strategy: exclusive}}", pool("strategy: exclusive")),
@@ -252,22 +252,22 @@ fn impossible_plans_are_refused_with_place_and_fix() {
             "already the name of spec.pools[0]",
         ),
         ("  pools: [{name: unshared, nodes: [n], strategy: exclusive}]".to_owned(), "-:5:18", "choose another name"),
-        ("  pools: [{name: A_, nodes: [n], strategy: exclusive}]".to_owned(), "-:5:18", "can not be a name here"),
+        ("  pools: [{name: A_, nodes: [n], strategy: exclusive}]".to_owned(), "-:5:18", "`A_` is not a valid name; use at most 63"),
         (
             format!("  devicePlugin: {{configMap: {{name: gpu.shares}}}}\n{}", pool("strategy: exclusive")),
             "-:5:36",
-            "the operator names a volume after it, which takes no dot",
+            "the operator names a volume after it, and a volume name has at most 63 characters, no dots",
         ),
         (
             "  pools: [{name: a, nodes: [n_1], strategy: exclusive}]".to_owned(),
             "-:5:29",
-            "can not be the name of a node",
+            "is not a valid node name; write it as kubectl get nodes shows it",
         ),
         ("  pools: []".to_owned(), "-:5:10", "list at least one"),
         (
             "  pools: [{name: a, nodeSelector: {}, strategy: exclusive}]".to_owned(),
             "-:5:35",
-            "an empty selector is every node",
+            "an empty selector matches every node, including nodes without GPUs",
         ),
         (pool("strategy: exclusive, memoryLimit: 8Gi"), "-:6:48", "unknown field `memoryLimit`"),
         (pool("strategy: slices"), "-:6:37", "use exclusive, mig, mps or time-slicing"),
@@ -296,15 +296,15 @@ fn doubtful_plans_are_rendered_with_a_warning() {
     for (text, words) in [
         (
             plan("nodes: [n], strategy: mps, replicas: 17"),
-            "on V100 and older the MPS daemon stops at more than 16; name the pool's product",
+            "17 is too many for V100 and older GPUs: their MPS daemon exits at more than 16 shares; set the pool's product",
         ),
         (
             plan("nodeSelector: {matchLabels: {nvidia.com/gpu.product: Tesla-T4}}, strategy: mps, replicas: 4"),
-            "can change when the GPUs are shared or partitioned",
+            "GPU feature discovery can change nvidia.com/gpu.product when GPUs are shared or partitioned",
         ),
         (
             plan("nodes: [n], product: R200, strategy: mig, mig: {geometry: {1g.99gb: 7}}"),
-            "R200 is not known here, so nobody checked that this fits on it",
+            "R200 is not a known product, so it is not checked whether this fits",
         ),
     ] {
         let run = apportion_reading(&text, &["render", "-f", "-"]);

@@ -180,7 +180,7 @@ fn the_text_output_has_one_line_per_change() {
     assert_eq!(run.status, 1, "{}", run.stderr);
     let line = "n/api (3 pods): time-slicing gpu.shared 1 -> exclusive gpu 1";
     assert!(
-        run.stdout.contains(line) && run.stdout.contains("no place for 1 of them"),
+        run.stdout.contains(line) && run.stdout.contains("1 of them would fit on no node"),
         "{}",
         run.stdout
     );

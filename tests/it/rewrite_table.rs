@@ -88,7 +88,7 @@ fn denials_name_field_reason_and_fix() {
             message: format!(
                 "{memory}: no MIG profile that the policy allows has 1024Gi of memory; it allows 1g.10gb, \
                      2g.10gb, 1g.12gb, 2g.12gb, 1g.18gb, 2g.20gb, 1g.23gb, 1g.24gb, 2g.24gb, 1g.34gb, \
-                     1g.35gb, 2g.35gb, 3g.40gb; declare less, or ask for a policy that allows more"
+                     1g.35gb, 2g.35gb, 3g.40gb; declare less memory, or ask for a policy that allows larger profiles"
             ),
         },
         Denial {
@@ -96,8 +96,8 @@ fn denials_name_field_reason_and_fix() {
             policy: "multi-tenant",
             pod: declaring_memory(pod(&[("mig-1g.10gb", "1")]), "12Gi"),
             message: "spec.containers[0].resources.limits: asks for MIG profile 1g.10gb, which has 9728Mi of \
-                     memory, while the pod declares 12Gi; ask for a larger profile, or for nvidia.com/gpu and \
-                     let the policy choose"
+                     memory, while the pod declares 12Gi; ask for a larger profile, or ask for \
+                     nvidia.com/gpu and let the policy choose"
                 .into(),
         },
         Denial {

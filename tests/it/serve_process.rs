@@ -95,7 +95,7 @@ fn invalid_settings_exit_2_with_one_message() {
         ),
         (
             vec!["--cluster", CLUSTER, "--tls-self-signed", "--log", "=="],
-            "is no log filter",
+            "`==` is not a log filter (invalid filter directive); write info, debug or apportion=debug\n",
         ),
     ] {
         let text = fails(&[&["serve"], &any[..], &args[..]].concat());
@@ -414,7 +414,8 @@ async fn ephemeral_containers_are_checked_over_tls() {
     let message = response["status"]["message"].as_str().unwrap();
     let start = "apportion (multi-tenant): spec.ephemeralContainers[0].env[0]: sets NVIDIA_VISIBLE_DEVICES, ";
     assert!(
-        message.starts_with(start) && message.contains("; remove it; GPUs are given to the containers"),
+        message.starts_with(start)
+            && message.contains("; remove it; only containers that a pod is created with can get GPUs"),
         "{message}"
     );
     assert!(response.get("patch").is_none());

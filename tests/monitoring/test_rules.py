@@ -60,7 +60,7 @@ def queries() -> list[str]:
 
 
 # Metrics that have series only on a live cluster, with the file that registers them.
-LIVE = {"breaches": "src/service/stock_metrics.rs"}
+LIVE = {"breaches": "src/service/state_metrics.rs"}
 
 
 def provoke(ports: dict[str, str]) -> None:

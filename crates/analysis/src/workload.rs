@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_nested_lists_and_several_documents() {
+    fn nested_lists_and_several_documents_are_read() {
         let pod = |name: &str| format!("{{kind: Pod, metadata: {{name: {name}}}}}");
         let text = format!(
             "kind: List\nitems: [{}, {{kind: List, items: [{}]}}]\n---\nkind: PodList\nitems: [{{metadata: {{name: c}}}}]\n---\n",
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn namespace_comes_from_the_object_or_the_flag() {
+    fn the_namespace_comes_from_the_object_or_the_flag() {
         let text = "kind: Pod\nmetadata: {name: p, namespace: n}";
         assert_eq!(pods(text, Some("n")), ["Pod n/p ?"]);
         assert_eq!(pods("kind: Pod\nmetadata: {name: p}", Some("m")), ["Pod m/p ?"]);

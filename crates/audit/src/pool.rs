@@ -12,8 +12,8 @@ use apportion_core::gpu::Strategy;
 use apportion_core::gpu::names::gpu_label;
 use apportion_core::inventory::{Inventory, NodeEntry, Offer};
 use apportion_core::k8s::LabelSource as _;
+use apportion_mig::lookup;
 use apportion_mig::memory::MiB;
-use apportion_mig::model;
 use apportion_mig::product::Product;
 use apportion_mig::profile::MigProfile;
 
@@ -64,7 +64,7 @@ impl<'a> Pool<'a> {
             (true, Some(profile)) => {
                 let model = product
                     .as_ref()
-                    .and_then(|product| model::model_of(product, whole_memory(product, entry)));
+                    .and_then(|product| lookup::model_of(product, whole_memory(product, entry)));
                 model.and_then(|model| model.gpu_fraction(profile))
             }
             (true, None) => None,

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::window::real;
 use apportion_core::gpu::Strategy;
 use apportion_core::policy::{Mode, Policy, PolicySet, SharingRule};
+use apportion_mig::lookup;
 use apportion_mig::memory::MiB;
-use apportion_mig::model;
 use apportion_mig::product::Product;
 use apportion_mig::profile::{MigProfile, Variant};
 
@@ -216,7 +216,7 @@ impl WorkloadUsage<'_> {
     fn mig(&self, policy: Option<&Policy>) -> Option<SharingOption> {
         let (product, peak) = (self.product?, self.memory_peak?);
         let memory = self.memory_total.and_then(model_memory);
-        let model = model::model_of(product, memory)?;
+        let model = lookup::model_of(product, memory)?;
         let allowed = |profile: &MigProfile| {
             policy.is_none_or(|policy| {
                 let mut rules = policy.sharing_rules();
@@ -300,182 +300,176 @@ mod tests {
         PolicySet::new(parse_all(texts.iter().map(|(name, text)| (*name, text.as_str()))).unwrap())
     }
 
+    /// A workload without a policy on A100 80GB GPUs, and what is recommended for it.
+    struct Row {
+        case: &'static str,
+        policy: Option<&'static str>,
+        product: &'static str,
+        total_gib: f64,
+        gpus_per_pod: u64,
+        /// Mean utilization in percent.
+        mean: f64,
+        /// The part of the time at which the GPU is idle.
+        idle: f64,
+        peak_gib: f64,
+        strategy: &'static str,
+        profile: &'static str,
+        /// 0 if nothing changes.
+        pods_per_gpu: u64,
+        set_policy: &'static str,
+    }
+
+    impl Default for Row {
+        fn default() -> Self {
+            Row {
+                case: "",
+                policy: None,
+                product: "NVIDIA-A100-SXM4-80GB",
+                total_gib: 80.0,
+                gpus_per_pod: 1,
+                mean: 5.0,
+                idle: 0.9,
+                peak_gib: 4.0,
+                strategy: "exclusive",
+                profile: "",
+                pods_per_gpu: 0,
+                set_policy: "",
+            }
+        }
+    }
+
     #[test]
-    fn recommends_the_expected_sharing() {
-        // Case; policy, product, total GiB; GPUs per pod, mean, idle fraction, peak GiB -> strategy,
-        // profile, pods per GPU, policy to set.
-        type Row<'r> = (
-            &'r str,
-            Option<&'r str>,
-            &'r str,
-            f64,
-            u64,
-            f64,
-            f64,
-            f64,
-            (&'r str, &'r str, u64, &'r str),
-        );
+    fn the_recommendation_follows_from_policy_utilization_and_memory() {
         let policies = shipped();
-        let a100 = "NVIDIA-A100-SXM4-80GB";
-        let rows: &[Row<'_>] = &[
-            (
-                "training stays whole",
-                Some("training"),
-                a100,
-                80.0,
-                1,
-                5.0,
-                0.9,
-                4.0,
-                ("exclusive", "", 0, ""),
-            ),
-            (
-                "several GPUs stay whole",
-                None,
-                a100,
-                80.0,
-                4,
-                5.0,
-                0.9,
-                4.0,
-                ("exclusive", "", 0, ""),
-            ),
-            (
-                "a busy workload stays whole",
-                None,
-                a100,
-                80.0,
-                1,
-                60.0,
-                0.1,
-                4.0,
-                ("exclusive", "", 0, ""),
-            ),
-            (
-                "memory is full",
-                None,
-                a100,
-                80.0,
-                1,
-                5.0,
-                0.1,
-                70.0,
-                ("exclusive", "", 0, ""),
-            ),
-            (
-                "a notebook",
-                None,
-                a100,
-                80.0,
-                1,
-                5.0,
-                0.8,
-                12.0,
-                ("time-slicing", "", 4, "development"),
-            ),
-            (
-                "a notebook with high memory use",
-                None,
-                a100,
-                80.0,
-                1,
-                5.0,
-                0.8,
-                30.0,
-                ("time-slicing", "", 2, "development"),
-            ),
-            (
-                "inference on MIG",
-                None,
-                a100,
-                80.0,
-                1,
-                6.0,
-                0.2,
-                6.0,
-                ("mig", "1g.10gb", 7, "inference"),
-            ),
-            (
-                "a profile with enough compute",
-                None,
-                a100,
-                80.0,
-                1,
-                12.0,
-                0.2,
-                6.0,
-                ("mig", "2g.20gb", 3, "inference"),
-            ),
-            (
-                "inference on T4",
-                None,
-                "Tesla-T4",
-                15.0,
-                1,
-                12.0,
-                0.2,
-                3.0,
-                ("mps", "", 4, "inference"),
-            ),
-            (
-                "MPS that no policy allows",
-                None,
-                "NVIDIA-L4",
-                23.0,
-                1,
-                30.0,
-                0.2,
-                3.0,
-                ("mps", "", 2, ""),
-            ),
-            (
-                "a tenant gets MIG, however bursty",
-                Some("multi-tenant"),
-                a100,
-                80.0,
-                1,
-                5.0,
-                0.9,
-                6.0,
-                ("mig", "1g.10gb", 7, ""),
-            ),
-            (
-                "a tenant on T4 has no option",
-                Some("multi-tenant"),
-                "Tesla-T4",
-                15.0,
-                1,
-                5.0,
-                0.9,
-                6.0,
-                ("exclusive", "", 0, ""),
-            ),
-            (
-                "development with several GPUs",
-                Some("development"),
-                a100,
-                80.0,
-                4,
-                9.0,
-                0.6,
-                6.0,
-                ("time-slicing", "", 4, ""),
-            ),
-        ];
-        for (case, policy, product, total, devices, mean, idle, peak, expected) in rows {
-            let product = Product::from(*product);
+        for row in [
+            Row {
+                case: "training stays whole",
+                policy: Some("training"),
+                ..Row::default()
+            },
+            Row {
+                case: "several GPUs stay whole",
+                gpus_per_pod: 4,
+                ..Row::default()
+            },
+            Row {
+                case: "a busy workload stays whole",
+                mean: 60.0,
+                idle: 0.1,
+                ..Row::default()
+            },
+            Row {
+                case: "memory is full",
+                idle: 0.1,
+                peak_gib: 70.0,
+                ..Row::default()
+            },
+            Row {
+                case: "a notebook",
+                idle: 0.8,
+                peak_gib: 12.0,
+                strategy: "time-slicing",
+                pods_per_gpu: 4,
+                set_policy: "development",
+                ..Row::default()
+            },
+            Row {
+                case: "a notebook with high memory use",
+                idle: 0.8,
+                peak_gib: 30.0,
+                strategy: "time-slicing",
+                pods_per_gpu: 2,
+                set_policy: "development",
+                ..Row::default()
+            },
+            Row {
+                case: "inference on MIG",
+                mean: 6.0,
+                idle: 0.2,
+                peak_gib: 6.0,
+                strategy: "mig",
+                profile: "1g.10gb",
+                pods_per_gpu: 7,
+                set_policy: "inference",
+                ..Row::default()
+            },
+            Row {
+                case: "a profile with enough compute",
+                mean: 12.0,
+                idle: 0.2,
+                peak_gib: 6.0,
+                strategy: "mig",
+                profile: "2g.20gb",
+                pods_per_gpu: 3,
+                set_policy: "inference",
+                ..Row::default()
+            },
+            Row {
+                case: "inference on T4",
+                product: "Tesla-T4",
+                total_gib: 15.0,
+                mean: 12.0,
+                idle: 0.2,
+                peak_gib: 3.0,
+                strategy: "mps",
+                pods_per_gpu: 4,
+                set_policy: "inference",
+                ..Row::default()
+            },
+            Row {
+                case: "MPS that no policy allows",
+                product: "NVIDIA-L4",
+                total_gib: 23.0,
+                mean: 30.0,
+                idle: 0.2,
+                peak_gib: 3.0,
+                strategy: "mps",
+                pods_per_gpu: 2,
+                ..Row::default()
+            },
+            Row {
+                case: "a tenant gets MIG, however bursty",
+                policy: Some("multi-tenant"),
+                peak_gib: 6.0,
+                strategy: "mig",
+                profile: "1g.10gb",
+                pods_per_gpu: 7,
+                ..Row::default()
+            },
+            Row {
+                case: "a tenant on T4 has no option",
+                policy: Some("multi-tenant"),
+                product: "Tesla-T4",
+                total_gib: 15.0,
+                peak_gib: 6.0,
+                ..Row::default()
+            },
+            Row {
+                case: "development with several GPUs",
+                policy: Some("development"),
+                gpus_per_pod: 4,
+                mean: 9.0,
+                idle: 0.6,
+                peak_gib: 6.0,
+                strategy: "time-slicing",
+                pods_per_gpu: 4,
+                ..Row::default()
+            },
+        ] {
+            let case = row.case;
+            let product = Product::from(row.product);
             let recommendation = WorkloadUsage {
-                policy: policy.map(|name| policies.get(name).unwrap()),
+                policy: row.policy.map(|name| policies.get(name).unwrap()),
                 policies: &policies,
                 hours: 100.0,
                 whole_hours: 100.0,
                 whole_cost: Some(200.0),
                 shared: false,
-                devices_per_pod: *devices,
-                mean: *mean,
-                idle_fraction: *idle,
-                memory_peak: Some(peak * 1024.0),
-                memory_total: Some(total * 1024.0),
+                devices_per_pod: row.gpus_per_pod,
+                mean: row.mean,
+                idle_fraction: row.idle,
+                memory_peak: Some(row.peak_gib * 1024.0),
+                memory_total: Some(row.total_gib * 1024.0),
                 product: Some(&product),
             }
             .recommendation();
@@ -485,13 +479,17 @@ mod tests {
                 recommendation.pods_per_gpu.unwrap_or(0),
                 recommendation.set_policy.as_deref().unwrap_or_default(),
             );
-            assert_eq!(got, *expected, "{case}: {}", recommendation.reason);
-            let kept = if expected.2 == 0 { 1.0 } else { 1.0 / real(expected.2) };
+            let expected = (row.strategy, row.profile, row.pods_per_gpu, row.set_policy);
+            assert_eq!(got, expected, "{case}: {}", recommendation.reason);
+            let kept = match row.pods_per_gpu {
+                0 => 1.0,
+                pods => 1.0 / real(pods),
+            };
             assert!(
                 (recommendation.saving_hours - 100.0 * (1.0 - kept)).abs() < 1e-9,
                 "{case}"
             );
-            assert_eq!(recommendation.change, expected.2 > 0, "{case}");
+            assert_eq!(recommendation.change, row.pods_per_gpu > 0, "{case}");
         }
     }
 }

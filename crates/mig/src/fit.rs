@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::instances::{InstanceSpec, ProfileRef};
-use super::model::{Model, ProfileInfo, joined_names, models_with_profile};
+use super::lookup::{joined_names, models_with_profile};
+use super::model::{Model, ProfileInfo};
 use super::placement::{InstanceRequest, Placement, PlacementError};
 use super::profile::MigProfile;
 

@@ -24,6 +24,7 @@
 pub mod alternatives;
 pub mod fit;
 pub mod instances;
+pub mod lookup;
 pub mod memory;
 pub mod model;
 pub mod packing;
@@ -34,8 +35,9 @@ pub mod tables;
 
 pub use fit::{Alternative, AlternativeKind, FitError, FitReport};
 pub use instances::{InstanceSpec, ParseInstancesError, ProfileRef, parse as parse_instances};
+pub use lookup::{FindModelError, find as find_model};
 pub use memory::MiB;
-pub use model::{FindModelError, Model, ProfileInfo, find as find_model};
+pub use model::{Model, ProfileInfo};
 pub use packing::Batch;
 pub use placement::{Instance, InstanceRequest, Placement, PlacementError};
 pub use product::{ParseProductError, Product, ProductLabel, ProductPattern};

@@ -50,7 +50,7 @@ pub enum PlacementError {
     #[error("together they need {needed} memory slots, but the GPU has {slots}: {parts}")]
     TooFewSlots { needed: u64, slots: u8, parts: String },
     /// There are enough slots, but not where the instances can start. `parts` says where each can.
-    #[error("their allowed starts conflict, although they need only {needed} of {slots} memory slots: {parts}")]
+    #[error("they need {needed} of {slots} memory slots, but their allowed start slots conflict: {parts}")]
     StartConflict { needed: u64, slots: u8, parts: String },
 }
 
@@ -274,8 +274,8 @@ mod tests {
                 "A100-80GB",
                 "4g.40gb,9:0",
                 vec![
-                    "their allowed starts conflict, although they need only 8 of 8 memory slots: 4g.40gb takes 4 from \
-                     0, 3g.40gb takes 4 from 0 or 4",
+                    "they need 8 of 8 memory slots, but their allowed start slots conflict: 4g.40gb takes 4 from 0, \
+                     3g.40gb takes 4 from 0 or 4",
                 ],
             ),
         ] {

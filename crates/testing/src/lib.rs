@@ -6,10 +6,10 @@
 //! ```
 //! use apportion_testing::{Container, Pod};
 //!
-//! let pod = Pod::new("p").namespace("dev").container(Container::new("c").limit("nvidia.com/gpu",
-//! 2)); let text = pod.to_string(); assert_eq!(
-//!     text,
-//!     r#"{"metadata":{"name":"p","namespace":"dev"},"spec":{"containers":[{"name":"c","resources":{"limits":{"nvidia.com/gpu":2}}}]}}"#
+//! let pod = Pod::new("p").namespace("dev").container(Container::new("c").limit("cpu", 2));
+//! assert_eq!(
+//!     pod.to_string(),
+//!     r#"{"metadata":{"name":"p","namespace":"dev"},"spec":{"containers":[{"name":"c","resources":{"limits":{"cpu":2}}}]}}"#
 //! );
 //! ```
 

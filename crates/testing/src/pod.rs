@@ -63,6 +63,13 @@ impl Pod {
         self
     }
 
+    /// Adds an ephemeral container.
+    #[must_use]
+    pub fn ephemeral_container(mut self, container: Container) -> Self {
+        push(&mut self.0, "/spec/ephemeralContainers", container.0);
+        self
+    }
+
     /// Binds the pod to a node.
     #[must_use]
     pub fn on_node(self, node: &str) -> Self {
@@ -77,8 +84,37 @@ impl Pod {
 
     /// Adds an alternative (`nodeSelectorTerm`) to the required node affinity. See [`requirement`].
     #[must_use]
-    pub fn node_affinity_term(mut self, expressions: &[Value]) -> Self {
-        push(&mut self.0, REQUIRED_TERMS, json!({"matchExpressions": expressions}));
+    pub fn node_affinity_term(self, expressions: &[Value]) -> Self {
+        self.node_affinity_json(json!({"matchExpressions": expressions}))
+    }
+
+    /// Adds an alternative to the required node affinity as JSON, for terms that are empty or have
+    /// `matchFields`.
+    #[must_use]
+    pub fn node_affinity_json(mut self, term: Value) -> Self {
+        push(&mut self.0, REQUIRED_TERMS, term);
+        self
+    }
+
+    /// Adds a toleration of every taint with this key.
+    #[must_use]
+    pub fn tolerate(mut self, key: &str) -> Self {
+        push(
+            &mut self.0,
+            "/spec/tolerations",
+            json!({"key": key, "operator": "Exists"}),
+        );
+        self
+    }
+
+    /// Mounts a path of the node, as volume `v`.
+    #[must_use]
+    pub fn host_path(mut self, path: &str) -> Self {
+        push(
+            &mut self.0,
+            "/spec/volumes",
+            json!({"name": "v", "hostPath": {"path": path}}),
+        );
         self
     }
 
@@ -190,9 +226,12 @@ mod tests {
             .gpu_memory("8Gi")
             .init_container(Container::new("s").sidecar().env("A", "b"))
             .container(Container::new("c").resource("nvidia.com/gpu", "1"))
+            .ephemeral_container(Container::new("e"))
             .node_selector("zone", "a")
             .node_affinity_term(&[requirement("zone", "In", &["a", "b"])])
-            .node_affinity_term(&[])
+            .node_affinity_json(json!({}))
+            .tolerate("team")
+            .host_path("/dev")
             .on_node("n")
             .priority(7)
             .phase("Running");
@@ -211,11 +250,14 @@ mod tests {
                     "containers": [
                         {"name": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}, "requests": {"nvidia.com/gpu": "1"}}},
                     ],
+                    "ephemeralContainers": [{"name": "e"}],
                     "nodeSelector": {"zone": "a"},
                     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
                         {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]},
-                        {"matchExpressions": []},
+                        {},
                     ]}}},
+                    "tolerations": [{"key": "team", "operator": "Exists"}],
+                    "volumes": [{"name": "v", "hostPath": {"path": "/dev"}}],
                     "nodeName": "n",
                     "priority": 7,
                 },

@@ -34,7 +34,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- .Values.image.repository }}{{ ternary "@" ":" (hasPrefix "sha256:" $tag) }}{{ $tag }}
 {{- end }}
 
-{{- /* The Secret with the authority or the certificate. */}}
+{{- /* The Secret with the CA or the certificate. */}}
 {{- define "apportion.tlsSecret" -}}
 {{- if eq .Values.tls.mode "secret" -}}
 {{ required "tls.mode secret needs tls.secret.name" .Values.tls.secret.name }}

@@ -15,7 +15,7 @@ const SPARKLINE_WIDTH: usize = 24;
 const WIDTH: usize = 110;
 const BOLD: Style = Style::new().bold();
 
-/// The report as text, with colours.
+/// The report as text, with colors.
 pub(super) fn text(report: &Report) -> String {
     let mut lines = summary(report);
     tables(report, &mut lines);

@@ -128,7 +128,7 @@ fn status(candidate: &Candidate) -> String {
         CandidateStatus::Refused => format!("no: {}", candidate.reason.as_deref().unwrap_or_default()),
     };
     if candidate.taken {
-        format!("{status}  <- taken")
+        format!("{status}  <- chosen")
     } else {
         status
     }

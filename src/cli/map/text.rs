@@ -1,6 +1,6 @@
 //! The map for a terminal: a letter for each share that a tenant holds, a dot for each free one.
 //!
-//! Colours are always written; [`crate::cli::output`] removes them where they are not wanted.
+//! Colors are always written; [`crate::cli::output`] removes them where they are not wanted.
 
 use apportion_core::diagnostics::counted;
 use std::collections::BTreeMap;

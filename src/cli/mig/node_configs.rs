@@ -98,11 +98,11 @@ mod tests {
         let demand = [("3g.20gb".parse().unwrap(), 9), ("7g.40gb".parse().unwrap(), 3)];
         let batches = find_model("A100-40GB").unwrap().pack(&demand).unwrap();
         let configs = by_node(&batches, 2);
-        let shown: Vec<(&str, Option<&str>, Vec<&[u64]>)> = configs
+        let shown: Vec<_> = configs
             .iter()
             .map(|config| {
                 let devices = config.gpu_groups.iter().map(|part| &*part.devices);
-                (&*config.name, config.comment.as_deref(), devices.collect())
+                (&*config.name, config.comment.as_deref(), devices.collect::<Vec<_>>())
             })
             .collect();
         let all: &[u64] = &[];

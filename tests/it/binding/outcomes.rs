@@ -62,10 +62,10 @@ async fn repeating_a_binding_changes_nothing() {
         assert_eq!(replica.bind("p", "a").await, "", "{again}");
         assert_eq!(replica.reserved(), 1, "{again}");
     }
-    assert_eq!(replica.bind("p", "b").await, "apportion: the pod is on node a already");
+    assert_eq!(replica.bind("p", "b").await, "apportion: the pod is already on node a");
     replica.deliver("p");
     assert_eq!(replica.bind("p", "a").await, "", "after the watch");
-    assert_eq!(replica.bind("p", "b").await, "apportion: the pod is on node a already");
+    assert_eq!(replica.bind("p", "b").await, "apportion: the pod is already on node a");
     assert_eq!((replica.node_of("p"), replica.reserved()), (json!("a"), 0));
     assert_eq!(replica.free("a").await, 0);
     assert_eq!(replica.free("b").await, 8);
@@ -132,7 +132,7 @@ async fn a_binding_without_a_reply_keeps_its_reservation_until_the_watch_settles
         // The scheduler tries again on another node.
         let elsewhere = replica.bind("p", "b").await;
         if on_a {
-            assert_eq!(elsewhere, "apportion: the pod is on node a already");
+            assert_eq!(elsewhere, "apportion: the pod is already on node a");
             assert_eq!((replica.node_of("p"), replica.free("b").await), (json!("a"), 8));
         } else {
             assert_eq!((&*elsewhere, replica.node_of("p")), ("", json!("b")));
@@ -168,7 +168,7 @@ async fn a_conflict_with_another_binder_is_resolved() {
     let replica = Replica::new();
     replica.create("p");
     replica.replies(&[Reply::Conflict("b")]);
-    assert_eq!(replica.bind("p", "a").await, "apportion: the pod is on node b already");
+    assert_eq!(replica.bind("p", "a").await, "apportion: the pod is already on node b");
     assert_eq!(replica.reserved(), 0, "the reservation on a is released");
     replica.create("q");
     replica.replies(&[Reply::Conflict("a")]);

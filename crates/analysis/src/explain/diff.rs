@@ -44,7 +44,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn shows_changed_lines_with_three_lines_of_context() {
+    fn changed_lines_are_shown_with_three_lines_of_context() {
         let pod = |count: &str| {
             json!({"spec": {
                 "containers": [{"name": "c", "resources": {"limits": {"cpu": "1", "nvidia.com/gpu": count}}}],

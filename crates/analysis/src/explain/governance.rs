@@ -46,7 +46,7 @@ pub fn governance(
             },
         ),
         Governed::ByUnknownPolicy(name) => {
-            let label = format!("namespace {namespace} is labelled {POLICY_LABEL}={name}, which names no policy");
+            let label = format!("namespace {namespace} is labeled {POLICY_LABEL}={name}, which names no policy");
             let nearest = spelling::nearest(name, policies.iter().map(|policy| policy.name.as_str()));
             Governance {
                 policy: Some(name.to_owned()),
@@ -84,7 +84,7 @@ fn why_no_policy(pod: &Pod<'_>, namespace: &str, policies: &PolicySet, inventory
     }
     match labels.label(POLICY_LABEL).filter(|name| !name.is_empty()) {
         Some(name) => format!(
-            "namespace {namespace} is labelled {POLICY_LABEL}={name}, and that policy's namespaceSelector does not match it"
+            "namespace {namespace} is labeled {POLICY_LABEL}={name}, and that policy's namespaceSelector does not match it"
         ),
         None => {
             format!("namespace {namespace} has no label {POLICY_LABEL}, and no policy's namespaceSelector matches it")
@@ -94,7 +94,7 @@ fn why_no_policy(pod: &Pod<'_>, namespace: &str, policies: &PolicySet, inventory
 
 fn why_policy(pod: &Pod<'_>, namespace: &str, policy: &Policy, policies: &PolicySet, inventory: &Inventory) -> String {
     let by_namespace = if policy.namespaces == Policy::default_namespaces(&policy.name) {
-        format!("namespace {namespace} is labelled {POLICY_LABEL}={}", policy.name)
+        format!("namespace {namespace} is labeled {POLICY_LABEL}={}", policy.name)
     } else {
         let selector = requirements(&policy.namespaces);
         format!("its namespaceSelector ({selector}) matches namespace {namespace}")

@@ -133,45 +133,51 @@ mod tests {
     use super::*;
     use apportion_core::inventory::dump;
     use apportion_core::policy::parse::parse;
+    use apportion_testing::{Namespace, Naming, Node, Policy, set};
+    use serde_json::{Value, json};
 
-    fn found(policies: &[(&str, &str)], items: &str) -> Vec<String> {
-        let texts: Vec<String> = policies
+    fn found(policies: &[(&str, &str)], nodes: &[Node], namespaces: &[Namespace]) -> Vec<String> {
+        let policies = PolicySet::new(parse("p.yaml", &Policy::stream(policies.iter().copied())).unwrap());
+        let empty = Node::new("empty", "", "");
+        let nodes = nodes
             .iter()
-            .map(|(name, spec)| {
-                format!("apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
-            })
-            .collect();
-        let set = PolicySet::new(parse("p.yaml", &texts.join("---\n")).unwrap());
-        let dump = format!("kind: List\nitems:\n- {{kind: Node, metadata: {{name: empty}}}}\n{items}");
-        lint_cluster(&set, dump::read(&dump).unwrap().inventory(), "c.json")
+            .chain([&empty])
+            .map(|node| set(node.to_json(), "/kind", "Node"));
+        let namespaces = namespaces.iter().cloned().map(Value::from);
+        let items: Vec<Value> = nodes.chain(namespaces).collect();
+        let dump = json!({"kind": "List", "items": items}).to_string();
+        lint_cluster(&policies, dump::read(&dump).unwrap().inventory(), "c.json")
             .iter()
             .map(ToString::to_string)
             .collect()
     }
 
-    const T4: &str = "- kind: Node\n  metadata:\n    name: t4\n    labels: {nvidia.com/gpu.product: Tesla-T4, nvidia.com/gpu.sharing-strategy: mps, nvidia.com/gpu.replicas: '4', nvidia.com/gpu.count: '1', nvidia.com/gpu.memory: '15360'}\n  status: {allocatable: {nvidia.com/gpu.shared: 4}}\n";
-    const MPS: &str = "strategies: [{strategy: mps, products: [T4]}]";
+    const MPS: &str = "{strategies: [{strategy: mps, products: [T4]}]}";
 
-    fn namespace(name: &str, labels: &str) -> String {
-        format!("- {{kind: Namespace, metadata: {{name: {name}, labels: {{{labels}}}}}}}\n")
+    /// A node with one T4 and four shares.
+    fn t4(strategy: &str) -> Node {
+        Node::shared("Tesla-T4", (1, 4), 15360, strategy, Naming::Renamed).named("t4")
+    }
+
+    fn serving() -> Namespace {
+        Namespace::new("n").policy("serving")
     }
 
     #[test]
     fn a_cluster_that_matches_its_policies_has_no_findings() {
-        let items = format!("{T4}{}", namespace("n", "apportion.dev/policy: serving"));
-        assert_eq!(found(&[("serving", MPS)], &items), Vec::<String>::new());
+        let found = found(&[("serving", MPS)], &[t4("mps")], &[serving()]);
+        assert_eq!(found, Vec::<String>::new());
     }
 
     #[test]
     fn namespaces_and_policies_without_each_other_are_found() {
-        let items = format!(
-            "{T4}{}{}{}",
-            namespace("kube-system", "apportion.dev/policy: serving"),
-            namespace("a", "apportion.dev/policy: servin"),
-            namespace("b", "apportion.dev/policy: team"),
-        );
-        let team = format!("namespaceSelector: {{matchLabels: {{team: x}}}}, {MPS}");
-        let found = found(&[("serving", MPS), ("team", &team)], &items);
+        let namespaces = [
+            Namespace::new("kube-system").policy("serving"),
+            Namespace::new("a").policy("servin"),
+            Namespace::new("b").policy("team"),
+        ];
+        let team = "{namespaceSelector: {matchLabels: {team: x}}, strategies: [{strategy: mps, products: [T4]}]}";
+        let found = found(&[("serving", MPS), ("team", team)], &[t4("mps")], &namespaces);
         let expected = [
             "p.yaml:3:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label a namespace with apportion.dev/policy=serving",
             "p.yaml:8:18: warning: spec.namespaceSelector: matches none of the cluster's 3 namespaces; label a namespace to match, or widen the selector",
@@ -184,12 +190,8 @@ mod tests {
 
     #[test]
     fn ineffective_and_excessive_limits_are_found() {
-        let sliced = T4.replace("mps", "time-slicing");
-        let items = format!(
-            "{sliced}{}{}",
-            namespace("n", "apportion.dev/policy: serving"),
-            namespace("kube-system", "team: x"),
-        );
+        let nodes = [t4("time-slicing")];
+        let namespaces = [serving(), Namespace::new("kube-system").label("team", "x")];
         for (limits, expected) in [
             ("sharesPerGPU: 3", None),
             (
@@ -220,8 +222,8 @@ mod tests {
             ),
         ] {
             let spec =
-                format!("namespaceSelector: {{}}, limits: {{{limits}}}, strategies: [{{strategy: time-slicing}}]");
-            let found = found(&[("serving", &spec)], &items);
+                format!("{{namespaceSelector: {{}}, limits: {{{limits}}}, strategies: [{{strategy: time-slicing}}]}}");
+            let found = found(&[("serving", &spec)], &nodes, &namespaces);
             assert_eq!(found.len(), usize::from(expected.is_some()), "{limits}: {found:#?}");
             for (finding, expected) in found.iter().zip(expected) {
                 assert!(finding.contains(expected), "{limits}: {finding}");
@@ -231,13 +233,9 @@ mod tests {
 
     #[test]
     fn unserved_rules_and_unusable_nodes_are_found() {
-        let items = format!(
-            "{T4}{}{}",
-            namespace("n", "apportion.dev/policy: serving"),
-            "- kind: Node\n  metadata: {name: bare, labels: {nvidia.com/mig.config.state: failed}}\n  status: {allocatable: {nvidia.com/gpu: 4}}\n",
-        );
-        let spec = "strategies: [{strategy: exclusive}, {strategy: mps, products: [T4]}]";
-        let found = found(&[("serving", spec)], &items);
+        let bare = Node::new("bare", "mig.config.state=failed", "gpu=4");
+        let spec = "{strategies: [{strategy: exclusive}, {strategy: mps, products: [T4]}]}";
+        let found = found(&[("serving", spec)], &[t4("mps"), bare], &[serving()]);
         assert_eq!(found.len(), 3, "{found:#?}");
         assert!(
             found[0]

@@ -160,26 +160,35 @@ fn is_empty(term: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use apportion_testing::{Container, Pod, requirement};
     use serde_json::json;
 
-    fn pod(count: &str) -> Value {
-        json!({
-            "metadata": {"name": "p", "annotations": {"apportion.dev/decision":
-                r#"{"policy":"d","strategy":"time-slicing","before":{"c":{"nvidia.com/gpu":2}},"after":{"c":{"nvidia.com/gpu.shared":1}}}"#}},
-            "spec": {
-                "nodeName": "n",
-                "containers": [{"name": "c", "resources": {"limits": {"cpu": "1", "nvidia.com/gpu.shared": count}}}],
-                "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-                    {"matchExpressions": [{"key": "nvidia.com/gpu.sharing-strategy", "operator": "In", "values": ["time-slicing"]}]}]}}}
-            },
-            "status": {"phase": "Running"}
-        })
+    use super::*;
+
+    const SHARED: &str = "nvidia.com/gpu.shared";
+
+    /// A running pod that admission changed from 2 GPUs to one share, and that now has `count`.
+    fn pod(count: &str) -> Pod {
+        let decision = r#"{"policy":"d","strategy":"time-slicing","before":{"c":{"nvidia.com/gpu":2}},"after":{"c":{"nvidia.com/gpu.shared":1}}}"#;
+        Pod::new("p")
+            .annotation("apportion.dev/decision", decision)
+            .on_node("n")
+            .container(Container::new("c").limit("cpu", "1").limit(SHARED, count))
+            .phase("Running")
+    }
+
+    /// The requirement that admission added.
+    fn time_slicing() -> Value {
+        requirement("nvidia.com/gpu.sharing-strategy", "In", &["time-slicing"])
+    }
+
+    fn rewritten(count: &str) -> Value {
+        pod(count).node_affinity_term(&[time_slicing()]).into()
     }
 
     #[test]
-    fn removes_what_admission_added() {
-        let mut restored = pod("1");
+    fn restore_removes_what_admission_added() {
+        let mut restored = rewritten("1");
         assert!(restore(&mut restored));
         assert_eq!(
             restored,
@@ -191,17 +200,17 @@ mod tests {
 
     #[test]
     fn read_skips_status_and_managed_fields() {
-        let mut document = pod("1");
+        let mut document = rewritten("1");
         document["metadata"]["managedFields"] = json!([{"manager": "kubelet"}]);
-        let mut expected = pod("1");
+        let mut expected = rewritten("1");
         expected.as_object_mut().unwrap().remove("status");
         assert_eq!(read(&document.to_string()).unwrap(), expected);
         assert!(read(r#"{"metadata":7}"#).is_err());
     }
 
     #[test]
-    fn ignores_an_annotation_that_disagrees_with_the_pod() {
-        let mut other = pod("3");
+    fn restore_ignores_an_annotation_that_disagrees_with_the_pod() {
+        let mut other = rewritten("3");
         assert!(!restore(&mut other));
         assert_eq!(
             other["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu.shared"],
@@ -215,19 +224,15 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_owners_own_affinity() {
-        let mut restored = pod("1");
-        let terms = restored
-            .pointer_mut("/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchExpressions")
-            .and_then(Value::as_array_mut)
-            .unwrap();
-        terms.push(json!({"key": "zone", "operator": "Exists"}));
+    fn restore_keeps_the_affinity_of_the_owner() {
+        let zone = requirement("zone", "Exists", &[]);
+        let mut restored = Value::from(pod("1").node_affinity_term(&[time_slicing(), zone.clone()]));
         assert!(restore(&mut restored));
         assert_eq!(
             restored.pointer(
                 "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms"
             ),
-            Some(&json!([{"matchExpressions": [{"key": "zone", "operator": "Exists"}]}]))
+            Some(&json!([{"matchExpressions": [zone]}]))
         );
     }
 }

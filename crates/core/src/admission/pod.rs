@@ -134,7 +134,7 @@ fn governing_policy<'c>(
         ),
         Governed::ByUnknownPolicy(name) => {
             let message = format!(
-                "namespace {namespace} is labelled with policy {name}, which does not exist; the policies are {}",
+                "namespace {namespace} is labeled with policy {name}, which does not exist; the policies are {}",
                 context.policies.names()
             );
             admit_unknown(context, message)

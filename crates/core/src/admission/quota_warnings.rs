@@ -66,6 +66,8 @@ pub(super) fn quota_warnings(inventory: &Inventory, namespace: &str, grant: &Gra
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::decision::ContainerRewrite;
     use crate::gpu::{ContainerDemand, Counts, Strategy};
@@ -94,122 +96,135 @@ mod tests {
         }
     }
 
+    const GPU: &str = "nvidia.com/gpu";
+    const MIG: &str = "nvidia.com/mig-1g.10gb";
+
+    /// The plural of a kind, and an object of it.
+    type Object = (&'static str, Value);
+
+    fn quota(hard: &Value) -> Object {
+        let hard = json!({"hard": hard});
+        ("resourcequotas", json!({"metadata": {"name": "q"}, "spec": hard}))
+    }
+
+    fn range(field: &str, quantities: &Value) -> Object {
+        let limits = json!([{"type": "Container", field: quantities}]);
+        (
+            "limitranges",
+            json!({"metadata": {"name": "l"}, "spec": {"limits": limits}}),
+        )
+    }
+
+    struct Row {
+        case: &'static str,
+        objects: Vec<Object>,
+        /// The resource that the pod requests.
+        before: &'static str,
+        /// The resource that it gets.
+        after: &'static str,
+        expected: Vec<&'static str>,
+    }
+
+    impl Default for Row {
+        fn default() -> Self {
+            Row {
+                case: "",
+                objects: Vec::new(),
+                before: GPU,
+                after: MIG,
+                expected: Vec::new(),
+            }
+        }
+    }
+
     #[test]
     fn each_warning_names_the_object_and_the_fix() {
-        const GPU: &str = "nvidia.com/gpu";
-        const MIG: &str = "nvidia.com/mig-1g.10gb";
-        let quota = |hard: &str| {
-            (
-                "resourcequotas",
-                format!(r#"{{"metadata":{{"name":"q"}},"spec":{{"hard":{{{hard}}}}}}}"#),
-            )
-        };
-        let range = |item: &str| {
-            (
-                "limitranges",
-                format!(r#"{{"metadata":{{"name":"l"}},"spec":{{"limits":[{{"type":"Container",{item}}}]}}}}"#),
-            )
-        };
         let not_counted =
             "quota q counts nvidia.com/gpu, not nvidia.com/mig-1g.10gb: add requests.nvidia.com/mig-1g.10gb";
         let gives = "limit range l gives nvidia.com/gpu to containers that ask for none: remove it there";
         let refuses = "limit range l refuses containers without nvidia.com/gpu: remove its max and min";
-        for (case, objects, before, after, expected) in [
-            (
-                "the granted resource is not counted",
-                vec![quota(r#""requests.nvidia.com/gpu":"4""#)],
-                GPU,
-                MIG,
-                vec![not_counted],
-            ),
-            (
-                "both resources are counted",
-                vec![quota(
-                    r#""requests.nvidia.com/gpu":4,"requests.nvidia.com/mig-1g.10gb":7"#,
+        for row in [
+            Row {
+                case: "the granted resource is not counted",
+                objects: vec![quota(&json!({"requests.nvidia.com/gpu": "4"}))],
+                expected: vec![not_counted],
+                ..Row::default()
+            },
+            Row {
+                case: "both resources are counted",
+                objects: vec![quota(
+                    &json!({"requests.nvidia.com/gpu": 4, "requests.nvidia.com/mig-1g.10gb": 7}),
                 )],
-                GPU,
-                MIG,
-                vec![],
-            ),
-            (
-                "the resource is not rewritten",
-                vec![quota(r#""requests.nvidia.com/gpu":"4""#)],
-                GPU,
-                GPU,
-                vec![],
-            ),
-            (
-                "requested by the pod itself",
-                vec![quota(r#""requests.nvidia.com/gpu":"4""#)],
-                MIG,
-                MIG,
-                vec![],
-            ),
-            (
-                "a quota without GPUs",
-                vec![quota(r#""requests.cpu":"4","pods":"9""#)],
-                GPU,
-                MIG,
-                vec![],
-            ),
-            (
-                "hard is null",
-                vec![("resourcequotas", r#"{"spec":{"hard":null}}"#.to_owned())],
-                GPU,
-                MIG,
-                vec![],
-            ),
-            (
-                "a default",
-                vec![range(r#""default":{"nvidia.com/gpu":1,"cpu":"1"}"#)],
-                GPU,
-                MIG,
-                vec![gives],
-            ),
-            (
-                "a default request",
-                vec![range(r#""defaultRequest":{"nvidia.com/gpu":"1"}"#)],
-                GPU,
-                GPU,
-                vec![gives],
-            ),
-            (
-                "a maximum",
-                vec![range(r#""max":{"nvidia.com/gpu":"2"}"#)],
-                GPU,
-                MIG,
-                vec![refuses],
-            ),
-            (
-                "a maximum on a resource that is not rewritten",
-                vec![range(r#""max":{"nvidia.com/gpu":"2"}"#)],
-                GPU,
-                GPU,
-                vec![],
-            ),
-            (
-                "a default for CPU",
-                vec![range(r#""default":{"cpu":"1"}"#)],
-                GPU,
-                MIG,
-                vec![],
-            ),
-            (
-                "a default and a quota",
-                vec![
-                    range(r#""default":{"nvidia.com/gpu":1}"#),
-                    quota(r#""requests.nvidia.com/gpu":"4""#),
+                ..Row::default()
+            },
+            Row {
+                case: "the resource is not rewritten",
+                objects: vec![quota(&json!({"requests.nvidia.com/gpu": "4"}))],
+                after: GPU,
+                ..Row::default()
+            },
+            Row {
+                case: "requested by the pod itself",
+                objects: vec![quota(&json!({"requests.nvidia.com/gpu": "4"}))],
+                before: MIG,
+                ..Row::default()
+            },
+            Row {
+                case: "a quota without GPUs",
+                objects: vec![quota(&json!({"requests.cpu": "4", "pods": "9"}))],
+                ..Row::default()
+            },
+            Row {
+                case: "hard is null",
+                objects: vec![quota(&Value::Null)],
+                ..Row::default()
+            },
+            Row {
+                case: "a default",
+                objects: vec![range("default", &json!({"nvidia.com/gpu": 1, "cpu": "1"}))],
+                expected: vec![gives],
+                ..Row::default()
+            },
+            Row {
+                case: "a default request",
+                objects: vec![range("defaultRequest", &json!({"nvidia.com/gpu": "1"}))],
+                after: GPU,
+                expected: vec![gives],
+                ..Row::default()
+            },
+            Row {
+                case: "a maximum",
+                objects: vec![range("max", &json!({"nvidia.com/gpu": "2"}))],
+                expected: vec![refuses],
+                ..Row::default()
+            },
+            Row {
+                case: "a maximum on a resource that is not rewritten",
+                objects: vec![range("max", &json!({"nvidia.com/gpu": "2"}))],
+                after: GPU,
+                ..Row::default()
+            },
+            Row {
+                case: "a default for CPU",
+                objects: vec![range("default", &json!({"cpu": "1"}))],
+                ..Row::default()
+            },
+            Row {
+                case: "a default and a quota",
+                objects: vec![
+                    range("default", &json!({"nvidia.com/gpu": 1})),
+                    quota(&json!({"requests.nvidia.com/gpu": "4"})),
                 ],
-                GPU,
-                MIG,
-                vec![gives, not_counted],
-            ),
+                expected: vec![gives, not_counted],
+                ..Row::default()
+            },
         ] {
             let mut ledger = Ledger::default();
-            for (plural, json) in &objects {
+            for (plural, object) in &row.objects {
+                let json = object.to_string();
                 let quota = match *plural {
-                    "limitranges" => NamespaceQuota::of_limit_range(&serde_json::from_str(json).unwrap()),
-                    _ => NamespaceQuota::of_quota(&serde_json::from_str(json).unwrap()),
+                    "limitranges" => NamespaceQuota::of_limit_range(&serde_json::from_str(&json).unwrap()),
+                    _ => NamespaceQuota::of_quota(&serde_json::from_str(&json).unwrap()),
                 };
                 // Namespaces with similar names must not be affected.
                 for namespace in ["n", "n-1", "m"] {
@@ -219,13 +234,15 @@ mod tests {
             for namespace in ["n-1", "m"] {
                 ledger.put_quota("limitranges", &format!("{namespace}/x"), None);
             }
-            let found = quota_warnings(ledger.inventory(), "n", &grant(before, after));
-            assert_eq!(found, expected, "{case}");
+            let grant = grant(row.before, row.after);
+            let found = quota_warnings(ledger.inventory(), "n", &grant);
+            assert_eq!(found, row.expected, "{}", row.case);
             assert!(
                 found.iter().all(|text| text.len() <= 120 - "apportion (dev): ".len()),
-                "{case}"
+                "{}",
+                row.case
             );
-            assert!(quota_warnings(ledger.inventory(), "other", &grant(before, after)).is_empty());
+            assert!(quota_warnings(ledger.inventory(), "other", &grant).is_empty());
         }
     }
 }

@@ -79,6 +79,8 @@ fn is_controlled(object: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Pod};
+
     use super::super::review;
     use super::*;
     use crate::admission::admit;
@@ -89,8 +91,8 @@ mod tests {
     use serde_json::json;
 
     fn warnings(kind: &str, operation: &str, object: &Value) -> Vec<String> {
-        let policy = "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {name: dev}\nspec: {strategies: [{strategy: time-slicing}]}\n";
-        let policies = PolicySet::new(parse::parse("p", policy).unwrap());
+        let policy = apportion_testing::Policy::new("dev", "{strategies: [{strategy: time-slicing}]}").to_string();
+        let policies = PolicySet::new(parse::parse("p", &policy).unwrap());
         let mut ledger = Ledger::default();
         ledger.put_namespace("n", Labels::from_iter([("apportion.dev/policy", "dev")]));
         let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
@@ -117,9 +119,10 @@ mod tests {
         admission.response.warnings
     }
 
+    /// A deployment whose pods request GPUs.
     fn deployment(gpus: &str) -> Value {
-        json!({"metadata": {"name": "web"}, "spec": {"template": {"spec": {"containers": [
-            {"name": "c", "resources": {"limits": {"nvidia.com/gpu": gpus}}}]}}}})
+        let pod = Pod::new("p").container(Container::new("c").limit("nvidia.com/gpu", gpus));
+        json!({"metadata": {"name": "web"}, "spec": {"template": Value::from(pod)}})
     }
 
     #[test]

@@ -162,186 +162,186 @@ fn forbidden_selection(demand: &PodDemand, affinity: &NormalizedAffinity<'_>, po
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Pod, requirement};
+    use serde_json::Value;
+
     use super::*;
     use crate::decision::ViolationKind;
-    use crate::k8s::Pod;
     use crate::policy::parse;
 
-    fn policy(name: &str, strategies: &str) -> Policy {
-        let text = format!(
-            "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {{name: {name}}}\nspec: {{strategies: [{strategies}]}}\n"
-        );
+    const GPU: &str = "nvidia.com/gpu";
+    const SHARED: &str = "nvidia.com/gpu.shared";
+    const MIG: &str = "nvidia.com/mig-1g.10gb";
+
+    fn policy(name: &str, spec: &str) -> Policy {
+        let text = apportion_testing::Policy::new(name, spec).to_string();
         parse::parse("t.yaml", &text).unwrap().remove(0)
     }
 
     fn policies(name: &str) -> Policy {
-        match name {
-            "training" => policy(name, "{strategy: exclusive}"),
-            "multi-tenant" => policy(name, "{strategy: mig, profiles: [1g.10gb, 2g.20gb]}"),
-            "development" => policy(name, "{strategy: time-slicing}"),
-            _ => policy(
-                name,
-                "{strategy: mig, profiles: [1g.10gb], products: [A100]}, {strategy: mps, products: [T4]}",
-            ),
-        }
-    }
-
-    /// A pod with one container for each of `limits`, and a node affinity term with these
-    /// expressions.
-    fn pod(limits: &[&str], expressions: &str) -> String {
-        let containers: Vec<String> = limits
-            .iter()
-            .map(|limits| format!(r#"{{"name":"c","resources":{{"limits":{{{limits}}}}}}}"#))
-            .collect();
-        let affinity = match expressions {
-            "" => "{}".to_owned(),
-            expressions => format!(
-                r#"{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":[{{"matchExpressions":[{expressions}]}}]}}}}}}"#
-            ),
+        let strategies = match name {
+            "training" => "{strategy: exclusive}",
+            "multi-tenant" => "{strategy: mig, profiles: [1g.10gb, 2g.20gb]}",
+            "development" => "{strategy: time-slicing}",
+            _ => "{strategy: mig, profiles: [1g.10gb], products: [A100]}, {strategy: mps, products: [T4]}",
         };
-        format!(
-            r#"{{"spec":{{"nodeName":"n","affinity":{affinity},"containers":[{}]}}}}"#,
-            containers.join(",")
-        )
+        policy(name, &format!("{{strategies: [{strategies}]}}"))
     }
 
-    fn violation_of(policy: &Policy, pod: &str) -> Option<Violation> {
-        let pod: Pod<'_> = serde_json::from_str(pod).unwrap();
+    /// A pod on a node, with a container that has this limit.
+    fn pod(resource: &str, count: u64) -> Pod {
+        Pod::new("p")
+            .on_node("n")
+            .container(Container::new("c").limit(resource, count))
+    }
+
+    fn violation_of(policy: &Policy, pod: &Pod) -> Option<Violation> {
+        let json = pod.to_string();
+        let pod: crate::k8s::Pod<'_> = serde_json::from_str(&json).unwrap();
         find_violation(&PodSummary::from_pod(&pod), policy)
     }
 
-    const SHARING: &str = "nvidia.com/gpu.sharing-strategy";
+    fn sharing(strategy: &str) -> Value {
+        requirement("nvidia.com/gpu.sharing-strategy", "In", &[strategy])
+    }
 
-    fn expression(operator: &str, key: &str, values: &[&str]) -> String {
-        format!(r#"{{"key":"{key}","operator":"{operator}","values":{values:?}}}"#)
+    fn product(products: &[&str]) -> Value {
+        requirement(gpu_label::PRODUCT, "In", products)
+    }
+
+    /// Excludes time-sliced MIG devices.
+    fn not_sliced() -> Value {
+        requirement("nvidia.com/mig-1g.10gb.sharing-strategy", "NotIn", &["time-slicing"])
     }
 
     #[test]
     fn pods_that_bypassed_the_webhook_are_found() {
         use ViolationKind::{ForbiddenStrategy, NotRewritten, Refused, TooManyShares};
-        let slices = expression("In", SHARING, &["time-slicing"]);
-        let t4 = expression("In", gpu_label::PRODUCT, &["Tesla-T4"]);
-        for (case, policy, limits, expressions, kind, field, reason) in [
-            (
-                "the webhook did not run",
-                "multi-tenant",
-                r#""nvidia.com/gpu":1"#,
-                "",
-                NotRewritten,
-                "spec.containers[0].resources.limits",
-                "asks for nvidia.com/gpu 1, but policy multi-tenant gives nvidia.com/mig-1g.10gb 1 (mig)",
-            ),
-            (
-                "the webhook did not run, but the resource is right",
-                "training",
-                r#""nvidia.com/gpu":8"#,
-                "",
-                NotRewritten,
-                "spec.affinity.nodeAffinity",
-                "nothing restricts the pod to nodes that serve nvidia.com/gpu by exclusive: nvidia.com/gpu.sharing-strategy=none is missing",
-            ),
-            (
-                "a partition that may be time-sliced",
-                "multi-tenant",
-                r#""nvidia.com/mig-1g.10gb":1"#,
-                "",
-                NotRewritten,
-                "spec.affinity.nodeAffinity",
-                "nvidia.com/mig-1g.10gb.sharing-strategy!=time-slicing is missing",
-            ),
-            (
-                "a time slice by name",
-                "training",
-                r#""nvidia.com/gpu.shared":1"#,
-                &slices,
-                ForbiddenStrategy,
-                "spec.containers[0].resources.limits",
-                "asks for nvidia.com/gpu.shared, but policy training only allows exclusive",
-            ),
-            (
-                "a time slice by selection",
-                "training",
-                r#""nvidia.com/gpu":1"#,
-                &slices,
-                ForbiddenStrategy,
-                "spec.nodeSelector and spec.affinity",
-                "select nvidia.com/gpu.sharing-strategy=time-slicing, but policy training only allows exclusive",
-            ),
-            (
-                "a time slice instead of MIG or MPS",
-                "inference",
-                r#""nvidia.com/gpu.shared":1"#,
-                &slices,
-                ForbiddenStrategy,
-                "spec.nodeSelector and spec.affinity",
-                "only allows mig, mps",
-            ),
-            (
-                "four shares",
-                "development",
-                r#""nvidia.com/gpu.shared":4"#,
-                &slices,
-                TooManyShares,
-                "spec.containers[0].resources.limits",
-                "asks for nvidia.com/gpu.shared 4, but the policy gives one share",
-            ),
-            (
-                "four shares under the plain name",
-                "development",
-                r#""nvidia.com/gpu":4"#,
-                &slices,
-                TooManyShares,
-                "spec.containers[0].resources.limits",
-                "asks for nvidia.com/gpu 4",
-            ),
-            (
-                "four GPUs",
-                "development",
-                r#""nvidia.com/gpu":4"#,
-                "",
-                NotRewritten,
-                "spec.containers[0].resources.limits",
-                "gives nvidia.com/gpu.shared 1 (time-slicing)",
-            ),
-            (
-                "a larger profile",
-                "multi-tenant",
-                r#""nvidia.com/mig-3g.40gb":1"#,
-                "",
-                Refused,
-                "spec.containers[0].resources.limits",
-                "more than the policy allows",
-            ),
-            (
-                "an invalid profile",
-                "multi-tenant",
-                r#""nvidia.com/mig-huge":1"#,
-                "",
-                Refused,
-                "spec.containers[0].resources.limits[nvidia.com/mig-huge]",
-                "no MIG profile",
-            ),
-            (
-                "MIG on a product without MIG",
-                "multi-tenant",
-                r#""nvidia.com/mig-1g.10gb":1"#,
-                &t4,
-                Refused,
-                "spec.nodeSelector and spec.affinity",
-                "rules out every node with nvidia.com/mig-1g.10gb (mig)",
-            ),
-            (
-                "a partition instead of a time slice",
-                "development",
-                r#""nvidia.com/mig-1g.10gb":1"#,
-                "",
-                ForbiddenStrategy,
-                "spec.containers[0].resources.limits",
-                "only allows time-slicing",
-            ),
+        const SELECTION: &str = "spec.nodeSelector and spec.affinity";
+        struct Row {
+            case: &'static str,
+            policy: &'static str,
+            pod: Pod,
+            kind: ViolationKind,
+            field: &'static str,
+            reason: &'static str,
+        }
+        let row = || Row {
+            case: "",
+            policy: "multi-tenant",
+            pod: pod(MIG, 1),
+            kind: NotRewritten,
+            field: "spec.containers[0].resources.limits",
+            reason: "",
+        };
+        let sliced = |resource, count| pod(resource, count).node_affinity_term(&[sharing("time-slicing")]);
+        for Row {
+            case,
+            policy,
+            pod,
+            kind,
+            field,
+            reason,
+        } in [
+            Row {
+                case: "the webhook did not run",
+                pod: pod(GPU, 1),
+                reason: "asks for nvidia.com/gpu 1, but policy multi-tenant gives nvidia.com/mig-1g.10gb 1 (mig)",
+                ..row()
+            },
+            Row {
+                case: "the webhook did not run, but the resource is right",
+                policy: "training",
+                pod: pod(GPU, 8),
+                field: "spec.affinity.nodeAffinity",
+                reason: "nothing restricts the pod to nodes that serve nvidia.com/gpu by exclusive: nvidia.com/gpu.sharing-strategy=none is missing",
+                ..row()
+            },
+            Row {
+                case: "a partition that may be time-sliced",
+                field: "spec.affinity.nodeAffinity",
+                reason: "nvidia.com/mig-1g.10gb.sharing-strategy!=time-slicing is missing",
+                ..row()
+            },
+            Row {
+                case: "a time slice by name",
+                policy: "training",
+                pod: sliced(SHARED, 1),
+                kind: ForbiddenStrategy,
+                reason: "asks for nvidia.com/gpu.shared, but policy training only allows exclusive",
+                ..row()
+            },
+            Row {
+                case: "a time slice by selection",
+                policy: "training",
+                pod: sliced(GPU, 1),
+                kind: ForbiddenStrategy,
+                field: SELECTION,
+                reason: "select nvidia.com/gpu.sharing-strategy=time-slicing, but policy training only allows exclusive",
+            },
+            Row {
+                case: "a time slice instead of MIG or MPS",
+                policy: "inference",
+                pod: sliced(SHARED, 1),
+                kind: ForbiddenStrategy,
+                field: SELECTION,
+                reason: "only allows mig, mps",
+            },
+            Row {
+                case: "four shares",
+                policy: "development",
+                pod: sliced(SHARED, 4),
+                kind: TooManyShares,
+                reason: "asks for nvidia.com/gpu.shared 4, but the policy gives one share",
+                ..row()
+            },
+            Row {
+                case: "four shares under the plain name",
+                policy: "development",
+                pod: sliced(GPU, 4),
+                kind: TooManyShares,
+                reason: "asks for nvidia.com/gpu 4",
+                ..row()
+            },
+            Row {
+                case: "four GPUs",
+                policy: "development",
+                pod: pod(GPU, 4),
+                reason: "gives nvidia.com/gpu.shared 1 (time-slicing)",
+                ..row()
+            },
+            Row {
+                case: "a larger profile",
+                pod: pod("nvidia.com/mig-3g.40gb", 1),
+                kind: Refused,
+                reason: "more than the policy allows",
+                ..row()
+            },
+            Row {
+                case: "an invalid profile",
+                pod: pod("nvidia.com/mig-huge", 1),
+                kind: Refused,
+                field: "spec.containers[0].resources.limits[nvidia.com/mig-huge]",
+                reason: "no MIG profile",
+                ..row()
+            },
+            Row {
+                case: "MIG on a product without MIG",
+                pod: pod(MIG, 1).node_affinity_term(&[product(&["Tesla-T4"])]),
+                kind: Refused,
+                field: SELECTION,
+                reason: "rules out every node with nvidia.com/mig-1g.10gb (mig)",
+                ..row()
+            },
+            Row {
+                case: "a partition instead of a time slice",
+                policy: "development",
+                kind: ForbiddenStrategy,
+                reason: "only allows time-slicing",
+                ..row()
+            },
         ] {
-            let violation = violation_of(&policies(policy), &pod(&[limits], expressions))
-                .unwrap_or_else(|| panic!("{case}: no violation"));
+            let violation = violation_of(&policies(policy), &pod).unwrap_or_else(|| panic!("{case}: no violation"));
             assert_eq!(
                 (violation.kind, violation.field.as_str()),
                 (kind, field),
@@ -354,108 +354,91 @@ mod tests {
 
     #[test]
     fn compliant_pods_have_no_violation() {
-        let sharing = |value| expression("In", SHARING, &[value]);
-        let whole = format!(
-            "{},{}",
-            sharing("none"),
-            expression("DoesNotExist", gpu_label::MIG_SLICES, &[])
-        );
-        let no_slice = expression("NotIn", "nvidia.com/mig-1g.10gb.sharing-strategy", &["time-slicing"]);
-        let single =
-            |products: &[&str]| format!("{},{}", sharing("none"), expression("In", gpu_label::PRODUCT, products));
-        let gpu = r#""nvidia.com/gpu":1"#;
-        for (policy, limits, expressions) in [
-            ("training", vec![r#""nvidia.com/gpu":8"#], whole.clone()),
-            ("training", vec![gpu, r#""cpu":1"#, r#""nvidia.com/gpu":2"#], whole),
-            ("multi-tenant", vec![r#""nvidia.com/mig-1g.10gb":2"#], no_slice.clone()),
-            // MIG single, whether such a node exists or not.
-            (
-                "multi-tenant",
-                vec![gpu],
-                single(&["NVIDIA-A100-SXM4-80GB-MIG-1g.10gb"]),
-            ),
+        let whole = [sharing("none"), requirement(gpu_label::MIG_SLICES, "DoesNotExist", &[])];
+        // MIG single, whether such a node exists or not.
+        let single = |products: &[&str]| pod(GPU, 1).node_affinity_term(&[sharing("none"), product(products)]);
+        let several = pod(GPU, 1)
+            .container(Container::new("d").limit("cpu", 1))
+            .container(Container::new("e").limit(GPU, 2));
+        for (policy, pod) in [
+            ("training", pod(GPU, 8).node_affinity_term(&whole)),
+            ("training", several.node_affinity_term(&whole)),
+            ("multi-tenant", pod(MIG, 2).node_affinity_term(&[not_sliced()])),
+            ("multi-tenant", single(&["NVIDIA-A100-SXM4-80GB-MIG-1g.10gb"])),
             (
                 "inference",
-                vec![gpu],
                 single(&["NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", "NVIDIA-A100-PCIE-80GB-MIG-1g.10gb"]),
             ),
-            ("inference", vec![r#""nvidia.com/mig-1g.10gb":1"#], no_slice),
-            ("inference", vec![r#""nvidia.com/gpu.shared":1"#], sharing("mps")),
+            ("inference", pod(MIG, 1).node_affinity_term(&[not_sliced()])),
+            ("inference", pod(SHARED, 1).node_affinity_term(&[sharing("mps")])),
             (
                 "development",
-                vec![r#""nvidia.com/gpu.shared":1"#],
-                sharing("time-slicing"),
+                pod(SHARED, 1).node_affinity_term(&[sharing("time-slicing")]),
             ),
-            ("development", vec![gpu], sharing("time-slicing")),
             (
                 "development",
-                vec![r#""nvidia.com/mig-1g.10gb.shared":1"#],
-                String::new(),
+                pod(GPU, 1).node_affinity_term(&[sharing("time-slicing")]),
             ),
+            ("development", pod("nvidia.com/mig-1g.10gb.shared", 1)),
         ] {
-            assert_eq!(
-                violation_of(&policies(policy), &pod(&limits, &expressions)),
-                None,
-                "{policy} {limits:?}"
-            );
+            assert_eq!(violation_of(&policies(policy), &pod), None, "{policy} {pod}");
         }
-        for (limits, products) in [
-            (gpu, ["NVIDIA-A100-SXM4-80GB-MIG-3g.40gb"]),
-            (gpu, ["NVIDIA-A100-SXM4-80GB"]),
-        ] {
-            assert!(violation_of(&policies("multi-tenant"), &pod(&[limits], &single(&products))).is_some());
+        for product in ["NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", "NVIDIA-A100-SXM4-80GB"] {
+            let pod = single(&[product]);
+            assert!(violation_of(&policies("multi-tenant"), &pod).is_some(), "{pod}");
         }
     }
 
     #[test]
     fn policies_that_do_not_enforce_and_mirror_pods_have_no_violations() {
-        let not_rewritten = pod(&[r#""nvidia.com/gpu":1"#], "");
         for mode in [Mode::Warn, Mode::Audit] {
             let lenient = Policy {
                 mode,
                 ..policies("multi-tenant")
             };
-            assert_eq!(violation_of(&lenient, &not_rewritten), None);
+            assert_eq!(violation_of(&lenient, &pod(GPU, 1)), None);
         }
-        let mirror = not_rewritten.replacen(
-            '{',
-            r#"{"metadata":{"annotations":{"kubernetes.io/config.mirror":"x"}},"#,
-            1,
-        );
+        let mirror = pod(GPU, 1).annotation("kubernetes.io/config.mirror", "x");
         assert_eq!(violation_of(&policies("multi-tenant"), &mirror), None);
         // Anyone can write the annotation, so it proves nothing.
-        let forged = not_rewritten.replacen(
-            '{',
-            r#"{"metadata":{"annotations":{"apportion.dev/decision":"{\"policy\":\"multi-tenant\"}"}},"#,
-            1,
-        );
+        let forged = pod(GPU, 1).annotation("apportion.dev/decision", r#"{"policy":"multi-tenant"}"#);
         assert!(violation_of(&policies("multi-tenant"), &forged).is_some());
     }
 
     #[test]
     fn gpu_bypasses_are_violations_if_the_policy_denies_them() {
-        let text = "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {name: tenants}\nspec: {isolation: {nodeName: Deny}, strategies: [{strategy: mig, profiles: [1g.10gb]}]}\n";
-        let tenants = parse::parse("t.yaml", text).unwrap().remove(0);
-        let no_slice = expression("NotIn", "nvidia.com/mig-1g.10gb.sharing-strategy", &["time-slicing"]);
-        let compliant = pod(&[r#""nvidia.com/mig-1g.10gb":1"#], &no_slice);
+        let tenants = policy(
+            "tenants",
+            "{isolation: {nodeName: Deny}, strategies: [{strategy: mig, profiles: [1g.10gb]}]}",
+        );
+        let compliant = || pod(MIG, 1).node_affinity_term(&[not_sliced()]);
+        let with_log = |log: Container| compliant().container(log);
+        let log = || Container::new("log");
         // The scheduler may have set nodeName, so it is no violation in a running pod.
-        assert_eq!(violation_of(&tenants, &compliant), None);
-        let sidecar =
-            |env: &str| compliant.replace(r#""containers":["#, &format!(r#""containers":[{{"name":"log"{env}}},"#));
-        let hidden = r#","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"void"}]"#;
-        assert_eq!(violation_of(&tenants, &sidecar(hidden)), None);
+        assert_eq!(violation_of(&tenants, &compliant()), None);
+        let hidden = with_log(log().env("NVIDIA_VISIBLE_DEVICES", "void"));
+        assert_eq!(violation_of(&tenants, &hidden), None);
+        let debugger = Container::new("d").env("NVIDIA_VISIBLE_DEVICES", "all");
         for (case, pod, field) in [
-            ("the image", sidecar(""), "spec.containers[0].env"),
-            ("the pod", compliant.replace(r#""spec":{"#, r#""spec":{"hostIPC":true,"#), "spec.hostIPC"),
+            ("the image", with_log(log()), "spec.containers[1].env"),
+            ("the pod", compliant().set("/spec/hostIPC", true), "spec.hostIPC"),
             (
                 "added later",
-                compliant.replace(r#""spec":{"#, r#""spec":{"ephemeralContainers":[{"name":"d","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"all"}]}],"#),
+                compliant().ephemeral_container(debugger),
                 "spec.ephemeralContainers[0].env[0]",
             ),
         ] {
             let violation = violation_of(&tenants, &pod).unwrap();
-            assert_eq!((violation.kind, &*violation.field), (ViolationKind::NotIsolated, field), "{case}");
-            assert_eq!(violation_of(&policies("multi-tenant"), &pod), None, "{case}: the policy has no isolation");
+            assert_eq!(
+                (violation.kind, &*violation.field),
+                (ViolationKind::NotIsolated, field),
+                "{case}"
+            );
+            assert_eq!(
+                violation_of(&policies("multi-tenant"), &pod),
+                None,
+                "{case}: the policy has no isolation"
+            );
         }
     }
 

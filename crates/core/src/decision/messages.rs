@@ -116,7 +116,7 @@ pub fn served_by_dra(resource: GpuResource, strategy: Strategy, availability: Av
             format!("{resource} is left to DRA (DeviceClass {class}); what DRA has free is unknown")
         }
         (_, Strategy::Exclusive) => {
-            format!("{resource} by DRA (DeviceClass {class}) is used only on nodes labelled with matching whole GPUs")
+            format!("{resource} by DRA (DeviceClass {class}) is used only on nodes labeled with matching whole GPUs")
         }
         _ => format!("{resource} by DRA (DeviceClass {class}) is not used: its isolation cannot be verified"),
     }

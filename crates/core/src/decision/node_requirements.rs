@@ -9,8 +9,8 @@ use crate::gpu::{GpuResource, Strategy};
 use crate::inventory::{Inventory, OfferClass};
 use crate::k8s::{NormalizedAffinity, Operator, Requirement};
 use crate::policy::SharingRule;
+use apportion_mig::lookup;
 use apportion_mig::memory::MiB;
-use apportion_mig::model;
 use apportion_mig::product::{MigSuffix, Product, ProductLabel, ProductPattern, WITHOUT_MIG};
 use apportion_mig::profile::MigProfile;
 
@@ -168,10 +168,10 @@ pub fn product_conflict(candidate: &Candidate<'_>, affinity: &NormalizedAffinity
 /// Whether a product can support all these MIG profiles. Unknown products can, unless they are
 /// known to lack MIG.
 pub(super) fn may_support<I: Iterator<Item = MigProfile>>(product: &Product, profiles: impl Fn() -> I) -> bool {
-    match model::model_of(product, None) {
+    match lookup::model_of(product, None) {
         // A name can stand for several models with different memory. Any of them will do.
         Some(_) => {
-            model::models_matching(product).any(|model| profiles().all(|profile| model.profile(profile).is_some()))
+            lookup::models_matching(product).any(|model| profiles().all(|profile| model.profile(profile).is_some()))
         }
         None => !WITHOUT_MIG
             .iter()

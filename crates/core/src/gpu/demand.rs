@@ -222,74 +222,77 @@ pub fn parse_memory(text: &str) -> Result<MiB, QuantityError> {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Pod};
+    use serde_json::json;
+
     use super::*;
 
-    fn demand(json: &str) -> Result<PodDemand, DemandError> {
-        PodDemand::from_pod(&serde_json::from_str(json).unwrap())
+    fn demand(pod: &Pod) -> Result<PodDemand, DemandError> {
+        PodDemand::from_pod(&serde_json::from_str(&pod.to_string()).unwrap())
     }
+
+    fn container() -> Container {
+        Container::new("c")
+    }
+
+    const GPU: &str = "nvidia.com/gpu";
+    const MIG: &str = "nvidia.com/mig-1g.10gb";
 
     #[test]
     fn limits_and_requests_count_once() {
-        for resources in [
-            r#"{"limits":{"nvidia.com/gpu":"2"},"requests":{"nvidia.com/gpu":"2"}}"#,
-            r#"{"limits":{"nvidia.com/gpu":2,"cpu":"1"}}"#,
-            r#"{"requests":{"nvidia.com/gpu":"2000m"}}"#,
-            r#"{"limits":{"nvidia.com/gpu":"2","nvidia.com/mig-1g.10gb":"0","nvidia.com/gpumem":"x"}}"#,
+        for container in [
+            container().resource(GPU, "2"),
+            container().limit(GPU, 2).limit("cpu", "1"),
+            container().request(GPU, "2000m"),
+            container()
+                .limit(GPU, "2")
+                .limit(MIG, "0")
+                .limit("nvidia.com/gpumem", "x"),
         ] {
-            let read = demand(&format!(
-                r#"{{"spec":{{"containers":[{{"name":"c","resources":{resources}}}]}}}}"#
-            ))
-            .unwrap();
-            assert_eq!(read.total(), Counts::one(GpuResource::Gpu, 2), "{resources}");
+            let pod = Pod::new("p").container(container);
+            let read = demand(&pod).unwrap();
+            assert_eq!(read.total(), Counts::one(GpuResource::Gpu, 2), "{pod}");
         }
     }
 
     #[test]
     fn invalid_requests_are_reported_with_their_field() {
-        for (resources, field, reason) in [
+        for (container, field, reason) in [
+            (container().limit(GPU, "0.5"), "limits[nvidia.com/gpu]", "whole number"),
             (
-                r#"{"limits":{"nvidia.com/gpu":"0.5"}}"#,
-                "spec.containers[0].resources.limits[nvidia.com/gpu]",
-                "whole number",
-            ),
-            (
-                r#"{"limits":{"nvidia.com/gpu":"one"}}"#,
-                "spec.containers[0].resources.limits[nvidia.com/gpu]",
+                container().limit(GPU, "one"),
+                "limits[nvidia.com/gpu]",
                 "is not a quantity",
             ),
             (
-                r#"{"limits":{"nvidia.com/mig-big":"1"}}"#,
-                "spec.containers[0].resources.limits[nvidia.com/mig-big]",
+                container().limit("nvidia.com/mig-big", "1"),
+                "limits[nvidia.com/mig-big]",
                 "no MIG profile",
             ),
             (
-                r#"{"limits":{"nvidia.com/gpu":"2"},"requests":{"nvidia.com/gpu":"1"}}"#,
-                "spec.containers[0].resources.requests[nvidia.com/gpu]",
+                container().limit(GPU, "2").request(GPU, "1"),
+                "requests[nvidia.com/gpu]",
                 "equal requests and limits",
             ),
         ] {
-            let error = demand(&format!(
-                r#"{{"spec":{{"containers":[{{"name":"c","resources":{resources}}}]}}}}"#
-            ))
-            .unwrap_err();
-            assert_eq!(error.field, field);
+            let error = demand(&Pod::new("p").container(container)).unwrap_err();
+            assert_eq!(error.field, format!("spec.containers[0].resources.{field}"));
             assert!(error.reason.contains(reason), "{error}");
         }
-        let error = demand(r#"{"metadata":{"annotations":{"apportion.dev/gpu-memory":"8 GB"}}}"#).unwrap_err();
+        let error = demand(&Pod::new("p").gpu_memory("8 GB")).unwrap_err();
         assert_eq!(error.field, "metadata.annotations[apportion.dev/gpu-memory]");
     }
 
     #[test]
     fn effective_demand_is_the_peak_of_each_resource() {
-        let json = r#"{"spec":{
-            "initContainers":[
-                {"name":"warm","resources":{"limits":{"nvidia.com/gpu":"4"}}},
-                {"name":"side","restartPolicy":"Always","resources":{"limits":{"nvidia.com/gpu":"1"}}}],
-            "containers":[
-                {"name":"a","resources":{"limits":{"nvidia.com/gpu":"1","nvidia.com/mig-1g.10gb":"2"}}},
-                {"name":"b"}],
-            "overhead":{"nvidia.com/gpu":"1","cpu":"250m"}}}"#;
-        let pod = serde_json::from_str(json).unwrap();
+        let json = Pod::new("p")
+            .init_container(Container::new("warm").limit(GPU, "4"))
+            .init_container(Container::new("side").sidecar().limit(GPU, "1"))
+            .container(Container::new("a").limit(GPU, "1").limit(MIG, "2"))
+            .container(Container::new("b"))
+            .set("/spec/overhead", json!({GPU: "1", "cpu": "250m"}))
+            .to_string();
+        let pod = serde_json::from_str(&json).unwrap();
         let demand = effective_demand(&pod);
         assert_eq!(demand.to_string(), "nvidia.com/gpu 5 + nvidia.com/mig-1g.10gb 2");
     }

@@ -187,82 +187,97 @@ fn exposes_devices(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Pod};
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn found(spec: &str) -> Vec<String> {
-        let pod: Pod<'_> = serde_json::from_str(spec).unwrap();
+    fn found(pod: &Pod) -> Vec<String> {
+        let json = pod.to_string();
+        let pod: super::Pod<'_> = serde_json::from_str(&json).unwrap();
         let bypasses = gpu_bypasses(&pod).into_iter().chain(node_name(&pod));
         bypasses
             .map(|bypass| format!("{:?} {}", bypass.kind, bypass.field()))
             .collect()
     }
 
-    /// A pod with one container that requests a GPU and has these fields.
-    fn with_gpu(fields: &str) -> String {
-        format!(
-            r#"{{"spec":{{"containers":[{{"name":"c","resources":{{"limits":{{"nvidia.com/gpu":1}}}}{fields}}}]}}}}"#
-        )
+    fn pod() -> Pod {
+        Pod::new("p")
+    }
+
+    /// A container that requests a GPU.
+    fn gpu() -> Container {
+        Container::new("c").limit("nvidia.com/gpu", 1)
     }
 
     #[test]
     fn variables_that_select_devices_are_bypasses() {
-        for (fields, bypasses) in [
-            (
-                r#","env":[{"name":"A","value":"b"},{"name":"NVIDIA_VISIBLE_DEVICES","value":"all"}]"#,
-                vec!["EnvVar spec.containers[0].env[1]"],
-            ),
-            (
-                r#","env":[{"name":"NVIDIA_VISIBLE_DEVICES","valueFrom":{"configMapKeyRef":{"name":"c","key":"k"}}}]"#,
-                vec!["EnvVar spec.containers[0].env[0]"],
-            ),
-            (
-                r#","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"$(A)"}]"#,
-                vec!["EnvVar spec.containers[0].env[0]"],
-            ),
+        const DEVICES: &str = "NVIDIA_VISIBLE_DEVICES";
+        let first = "EnvVar spec.containers[0].env[0]";
+        let second = "EnvVar spec.containers[0].env[1]";
+        let config_map_key = json!([{"name": DEVICES, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]);
+        for (container, bypasses) in [
+            (gpu().env("A", "b").env(DEVICES, "all"), vec![second]),
+            (gpu().set("/env", config_map_key), vec![first]),
+            (gpu().env(DEVICES, "$(A)"), vec![first]),
             // The later of two variables with the same name wins, but no pod needs both.
+            (gpu().env(DEVICES, "all").env(DEVICES, "void"), vec![first]),
             (
-                r#","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"all"},{"name":"NVIDIA_VISIBLE_DEVICES","value":"void"}]"#,
-                vec!["EnvVar spec.containers[0].env[0]"],
+                gpu()
+                    .env("CUDA_MPS_PIPE_DIRECTORY", "/x")
+                    .env("NVIDIA_IMEX_CHANNELS", "0"),
+                vec![first, second],
             ),
-            (
-                r#","env":[{"name":"CUDA_MPS_PIPE_DIRECTORY","value":"/x"},{"name":"NVIDIA_IMEX_CHANNELS","value":"0"}]"#,
-                vec!["EnvVar spec.containers[0].env[0]", "EnvVar spec.containers[0].env[1]"],
-            ),
-            (
-                r#","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"void"},{"name":"NVIDIA_VISIBLE_DEVICES","value":"none"},{"name":"NVIDIA_VISIBLE_DEVICES"}]"#,
-                vec![],
-            ),
+            (gpu().env(DEVICES, "void").env(DEVICES, "none"), vec![]),
+            (gpu().set("/env", json!([{"name": DEVICES}])), vec![]),
             // These only narrow the selection, or select libraries.
             (
-                r#","env":[{"name":"CUDA_VISIBLE_DEVICES","value":"0"},{"name":"NVIDIA_DRIVER_CAPABILITIES","value":"all"},{"name":"nvidia_visible_devices","value":"all"}]"#,
+                gpu()
+                    .env("CUDA_VISIBLE_DEVICES", "0")
+                    .env("NVIDIA_DRIVER_CAPABILITIES", "all")
+                    .env("nvidia_visible_devices", "all"),
                 vec![],
             ),
+        ] {
+            let pod = pod().container(container);
+            assert_eq!(found(&pod), bypasses, "{pod}");
+        }
+    }
+
+    #[test]
+    fn sources_of_variables_are_bypasses_unless_their_prefix_excludes_devices() {
+        let prefixes = |prefixes: &[&str]| prefixes.iter().map(|prefix| json!({"prefix": prefix})).collect();
+        for (sources, bypasses) in [
             (
-                r#","envFrom":[{"prefix":"APP_","configMapRef":{"name":"a"}},{"secretRef":{"name":"b"}}]"#,
+                json!([{"prefix": "APP_", "configMapRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]),
                 vec!["EnvFrom spec.containers[0].envFrom[1]"],
             ),
             (
-                r#","envFrom":[{"prefix":"NVIDIA_"},{"prefix":"CUDA_MPS_PIPE_"},{"prefix":"C"}]"#,
+                prefixes(&["NVIDIA_", "CUDA_MPS_PIPE_", "C"]),
                 vec![
                     "EnvFrom spec.containers[0].envFrom[0]",
                     "EnvFrom spec.containers[0].envFrom[1]",
                     "EnvFrom spec.containers[0].envFrom[2]",
                 ],
             ),
-            (
-                r#","envFrom":[{"prefix":"NVIDIA_VISIBLE_DEVICES_"},{"prefix":"CUDA_HOME"}]"#,
-                vec![],
-            ),
+            (prefixes(&["NVIDIA_VISIBLE_DEVICES_", "CUDA_HOME"]), vec![]),
         ] {
-            assert_eq!(found(&with_gpu(fields)), bypasses, "{fields}");
+            let pod = pod().container(gpu().set("/envFrom", sources));
+            assert_eq!(found(&pod), bypasses, "{pod}");
         }
     }
 
     #[test]
     fn containers_without_gpus_must_not_leave_the_variable_to_their_image() {
-        let spec = r#"{"spec":{"initContainers":[{"name":"i"}],"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"a"}}]},{"name":"d","env":[{"name":"NVIDIA_VISIBLE_DEVICES","value":"void"}]},{"name":"e","resources":{"limits":{"nvidia.com/gpu":"0"}}}],"ephemeralContainers":[{"name":"debug"}]}}"#;
+        let from_config_map = json!([{"configMapRef": {"name": "a"}}]);
+        let pod = pod()
+            .init_container(Container::new("i"))
+            .container(Container::new("c").set("/envFrom", from_config_map))
+            .container(Container::new("d").env("NVIDIA_VISIBLE_DEVICES", "void"))
+            .container(Container::new("e").limit("nvidia.com/gpu", "0"))
+            .ephemeral_container(Container::new("debug"));
         assert_eq!(
-            found(spec),
+            found(&pod),
             [
                 "Image spec.initContainers[0].env",
                 "Image spec.containers[0].env",
@@ -303,32 +318,86 @@ mod tests {
             ("/mnt/dev", false),
             ("/run/user", false),
         ] {
-            let volumes = format!(
-                r#"{{"spec":{{"volumes":[{{"name":"e","emptyDir":{{}}}},{{"name":"v","hostPath":{{"path":"{path}"}}}}]}}}}"#
-            );
             let expected: &[&str] = if exposes {
                 &["HostPath spec.volumes[1].hostPath.path"]
             } else {
                 &[]
             };
-            assert_eq!(found(&volumes), expected, "{path}");
+            let pod = pod()
+                .set("/spec/volumes", json!([{"name": "e", "emptyDir": {}}]))
+                .host_path(path);
+            assert_eq!(found(&pod), expected, "{path}");
         }
     }
 
     #[test]
-    fn other_fields_are_bypasses() {
-        for (json, bypasses) in [
-            (with_gpu(r#","securityContext":{"privileged":true}"#), vec!["Privileged spec.containers[0].securityContext.privileged"]),
-            (with_gpu(r#","securityContext":{"privileged":false,"capabilities":{"add":["NET_ADMIN","SYS_PTRACE","IPC_LOCK"],"drop":["ALL"]}}"#), vec![]),
-            (with_gpu(r#","securityContext":{"capabilities":{"add":["NET_ADMIN","CAP_SYS_ADMIN"]}}"#), vec!["Privileged spec.containers[0].securityContext.capabilities.add[1]"]),
-            (with_gpu(r#","volumeMounts":[{"name":"n","mountPath":"/data"},{"name":"n","mountPath":"/var/run/nvidia-container-devices/all"}]"#), vec!["DeviceMount spec.containers[0].volumeMounts[1].mountPath"]),
-            (r#"{"spec":{"hostPID":true,"hostIPC":true,"hostNetwork":true}}"#.to_owned(), vec!["HostNamespace spec.hostPID", "HostNamespace spec.hostIPC"]),
-            (r#"{"metadata":{"annotations":{"nvidia.cdi.k8s.io/container.c":"nvidia.com/gpu=all","cdi.k8s.io/x":"y","prometheus.io/scrape":"true"}}}"#.to_owned(), vec!["Annotation metadata.annotations[nvidia.cdi.k8s.io/container.c]", "Annotation metadata.annotations[cdi.k8s.io/x]"]),
-            (with_gpu("").replace(r#""spec":{"#, r#""spec":{"nodeName":"n","#), vec!["NodeName spec.nodeName"]),
-            (r#"{"spec":{"nodeName":"n","containers":[]}}"#.to_owned(), vec![]),
-            (r#"{"spec":{"volumes":null,"ephemeralContainers":null,"containers":[{"env":null,"envFrom":null,"volumeMounts":null,"securityContext":null,"resources":{"limits":{"nvidia.com/gpu":1}}}]}}"#.to_owned(), vec![]),
+    fn security_contexts_that_grant_devices_are_bypasses() {
+        let add = |capabilities: &[&str]| json!({"capabilities": {"add": capabilities, "drop": ["ALL"]}});
+        for (context, bypasses) in [
+            (
+                json!({"privileged": true}),
+                vec!["Privileged spec.containers[0].securityContext.privileged"],
+            ),
+            (json!({"privileged": false}), vec![]),
+            (add(&["NET_ADMIN", "SYS_PTRACE", "IPC_LOCK"]), vec![]),
+            (
+                add(&["NET_ADMIN", "CAP_SYS_ADMIN"]),
+                vec!["Privileged spec.containers[0].securityContext.capabilities.add[1]"],
+            ),
         ] {
-            assert_eq!(found(&json), bypasses, "{json}");
+            let pod = pod().container(gpu().set("/securityContext", context));
+            assert_eq!(found(&pod), bypasses, "{pod}");
         }
+    }
+
+    #[test]
+    fn host_namespaces_device_mounts_and_device_annotations_are_bypasses() {
+        let mounts = json!([
+            {"name": "n", "mountPath": "/data"},
+            {"name": "n", "mountPath": "/var/run/nvidia-container-devices/all"},
+        ]);
+        for (pod, bypasses) in [
+            (
+                pod().container(gpu().set("/volumeMounts", mounts)),
+                vec!["DeviceMount spec.containers[0].volumeMounts[1].mountPath"],
+            ),
+            (
+                pod()
+                    .set("/spec/hostPID", true)
+                    .set("/spec/hostIPC", true)
+                    .set("/spec/hostNetwork", true),
+                vec!["HostNamespace spec.hostPID", "HostNamespace spec.hostIPC"],
+            ),
+            (
+                pod()
+                    .annotation("nvidia.cdi.k8s.io/container.c", "nvidia.com/gpu=all")
+                    .annotation("cdi.k8s.io/x", "y")
+                    .annotation("prometheus.io/scrape", "true"),
+                vec![
+                    "Annotation metadata.annotations[cdi.k8s.io/x]",
+                    "Annotation metadata.annotations[nvidia.cdi.k8s.io/container.c]",
+                ],
+            ),
+        ] {
+            assert_eq!(found(&pod), bypasses, "{pod}");
+        }
+    }
+
+    #[test]
+    fn a_node_name_is_a_bypass_only_in_a_pod_with_gpus() {
+        assert_eq!(found(&pod().on_node("n").container(gpu())), ["NodeName spec.nodeName"]);
+        assert!(found(&pod().on_node("n")).is_empty());
+    }
+
+    #[test]
+    fn null_fields_are_no_bypasses() {
+        let container = ["/env", "/envFrom", "/volumeMounts", "/securityContext"]
+            .iter()
+            .fold(gpu(), |container, field| container.set(field, Value::Null));
+        let pod = pod()
+            .container(container)
+            .set("/spec/volumes", Value::Null)
+            .set("/spec/ephemeralContainers", Value::Null);
+        assert!(found(&pod).is_empty());
     }
 }

@@ -137,6 +137,8 @@ impl Inventory {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Node, Pod};
+
     use super::*;
     use crate::gpu::{Counts, GpuResource, Strategy};
     use crate::inventory::{Ledger, NodeEntry, PendingAdmission, PodRecord};
@@ -146,17 +148,18 @@ mod tests {
     use std::time::Duration;
 
     fn node(name: &str, gpus: u64) -> NodeEntry {
-        let json = format!(
-            r#"{{"metadata":{{"name":"{name}","labels":{{"zone":"{name}","nvidia.com/gpu.product":"NVIDIA-A100-SXM4-80GB","nvidia.com/gpu.count":"{gpus}","nvidia.com/gpu.replicas":"1","nvidia.com/gpu.sharing-strategy":"none","nvidia.com/gpu.memory":"81920"}}}},"status":{{"allocatable":{{"nvidia.com/gpu":"{gpus}"}}}}}}"#
-        );
-        NodeEntry::new(serde_json::from_str(&json).unwrap())
+        let node = Node::whole("NVIDIA-A100-SXM4-80GB", gpus, 81920)
+            .named(name)
+            .label("zone", name);
+        NodeEntry::new(serde_json::from_str(&node.to_string()).unwrap())
     }
 
-    fn pod(gpus: u64, rest: &str) -> PodRecord {
-        let json = format!(
-            r#"{{"metadata":{{"name":"p"}},"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/gpu":{gpus}}}}}}}]{rest}}}}}"#
-        );
-        PodRecord::from_pod(&serde_json::from_str(&json).unwrap()).unwrap()
+    fn pod(gpus: u64) -> Pod {
+        Pod::new("p").container(Container::new("c").limit("nvidia.com/gpu", gpus))
+    }
+
+    fn record(pod: &Pod) -> PodRecord {
+        PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap()).unwrap()
     }
 
     fn availability(mut ledger: Ledger, gpus: u64, memory: Option<u64>, pending: &PendingAdmissions) -> Availability {
@@ -175,90 +178,119 @@ mod tests {
         )
     }
 
+    struct Row {
+        case: &'static str,
+        pods: Vec<Pod>,
+        /// GPUs of a pod that was admitted and does not exist yet.
+        admitted: u64,
+        /// GPUs that the query asks for.
+        gpus: u64,
+        /// In MiB.
+        memory: Option<u64>,
+        expected: Availability,
+    }
+
+    impl Default for Row {
+        fn default() -> Self {
+            Row {
+                case: "",
+                pods: Vec::new(),
+                admitted: 0,
+                gpus: 8,
+                memory: None,
+                expected: Availability::Free,
+            }
+        }
+    }
+
     #[test]
     fn free_means_that_one_node_has_it_after_all_waiting_pods_are_served() {
-        let none = PendingAdmissions::default();
-        let mut admitted = PendingAdmissions::default();
-        admitted.add(
-            Duration::ZERO,
-            PendingAdmission {
-                namespace: "n".into(),
-                strategy: Strategy::Exclusive,
-                demand: Counts::one(GpuResource::Gpu, 6),
+        for row in [
+            Row {
+                case: "an empty cluster",
+                ..Row::default()
             },
-        );
-        let on_a = r#","nodeName":"a""#;
-        let pinned = r#","nodeSelector":{"zone":"a"}"#;
-        let nowhere = r#","nodeSelector":{"zone":"x"}"#;
-        for (case, pods, gpus, memory, pending, expected) in [
-            ("an empty cluster", vec![], 8, None, &none, Availability::Free),
-            ("more than any node has", vec![], 9, None, &none, Availability::None),
-            (
-                "8 free in total, 4 on each node",
-                vec![(4, on_a), (4, r#","nodeName":"b""#)],
-                8,
-                None,
-                &none,
-                Availability::Taken,
-            ),
-            (
-                "a waiting pod counts as taken",
-                vec![(8, on_a), (1, "")],
-                8,
-                None,
-                &none,
-                Availability::Taken,
-            ),
-            (
-                "a waiting pod that fits nowhere is not counted",
-                vec![(8, on_a), (9, "")],
-                8,
-                None,
-                &none,
-                Availability::Free,
-            ),
-            (
-                "a waiting pod whose only node is full is not counted",
-                vec![(8, on_a), (1, pinned)],
-                8,
-                None,
-                &none,
-                Availability::Free,
-            ),
-            (
-                "a waiting pod that no node admits is not counted",
-                vec![(1, nowhere)],
-                8,
-                None,
-                &none,
-                Availability::Free,
-            ),
-            (
-                "a pending admission counts as taken",
-                vec![(8, on_a)],
-                3,
-                None,
-                &admitted,
-                Availability::Taken,
-            ),
-            (
-                "what the pending admission leaves is free",
-                vec![(8, on_a)],
-                2,
-                None,
-                &admitted,
-                Availability::Free,
-            ),
-            ("too little memory", vec![], 1, Some(90_000), &none, Availability::None),
-            ("enough memory", vec![], 1, Some(81_920), &none, Availability::Free),
+            Row {
+                case: "more than any node has",
+                gpus: 9,
+                expected: Availability::None,
+                ..Row::default()
+            },
+            Row {
+                case: "8 free in total, 4 on each node",
+                pods: vec![pod(4).on_node("a"), pod(4).on_node("b")],
+                expected: Availability::Taken,
+                ..Row::default()
+            },
+            Row {
+                case: "a waiting pod counts as taken",
+                pods: vec![pod(8).on_node("a"), pod(1)],
+                expected: Availability::Taken,
+                ..Row::default()
+            },
+            Row {
+                case: "a waiting pod that fits nowhere is not counted",
+                pods: vec![pod(8).on_node("a"), pod(9)],
+                ..Row::default()
+            },
+            Row {
+                case: "a waiting pod whose only node is full is not counted",
+                pods: vec![pod(8).on_node("a"), pod(1).node_selector("zone", "a")],
+                ..Row::default()
+            },
+            Row {
+                case: "a waiting pod that no node admits is not counted",
+                pods: vec![pod(1).node_selector("zone", "x")],
+                ..Row::default()
+            },
+            Row {
+                case: "a pending admission counts as taken",
+                pods: vec![pod(8).on_node("a")],
+                admitted: 6,
+                gpus: 3,
+                expected: Availability::Taken,
+                ..Row::default()
+            },
+            Row {
+                case: "what the pending admission leaves is free",
+                pods: vec![pod(8).on_node("a")],
+                admitted: 6,
+                gpus: 2,
+                ..Row::default()
+            },
+            Row {
+                case: "too little memory",
+                gpus: 1,
+                memory: Some(90_000),
+                expected: Availability::None,
+                ..Row::default()
+            },
+            Row {
+                case: "enough memory",
+                gpus: 1,
+                memory: Some(81_920),
+                ..Row::default()
+            },
         ] {
             let mut ledger = Ledger::default();
             ledger.put_node(node("a", 8));
             ledger.put_node(node("b", 8));
-            for (at, (count, rest)) in pods.into_iter().enumerate() {
-                ledger.put_pod(&format!("n/{at}"), Some(pod(count, rest)));
+            for (at, pod) in row.pods.iter().enumerate() {
+                ledger.put_pod(&format!("n/{at}"), Some(record(pod)));
             }
-            assert_eq!(availability(ledger, gpus, memory, pending), expected, "{case}");
+            let mut pending = PendingAdmissions::default();
+            if row.admitted > 0 {
+                pending.add(
+                    Duration::ZERO,
+                    PendingAdmission {
+                        namespace: "n".into(),
+                        strategy: Strategy::Exclusive,
+                        demand: Counts::one(GpuResource::Gpu, row.admitted),
+                    },
+                );
+            }
+            let found = availability(ledger, row.gpus, row.memory, &pending);
+            assert_eq!(found, row.expected, "{}", row.case);
         }
     }
 

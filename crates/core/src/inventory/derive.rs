@@ -251,27 +251,15 @@ impl<'l> ResourceLabels<'l> {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::Node;
+
     use super::*;
 
     /// Takes labels and allocatable without `nvidia.com/`. Returns offers as `resource strategy
     /// total/replicas memory`, problems and the reconfiguration state.
     fn offers(labels: &str, allocatable: &str) -> (Vec<String>, Vec<&'static str>, Option<String>) {
-        let object = |pairs: &str| {
-            let pairs: Vec<String> = pairs
-                .split_whitespace()
-                .map(|pair| {
-                    let (key, value) = pair.split_once('=').unwrap();
-                    format!(r#""nvidia.com/{key}":"{value}""#)
-                })
-                .collect();
-            format!("{{{}}}", pairs.join(","))
-        };
-        let json = format!(
-            r#"{{"metadata":{{"labels":{}}},"status":{{"allocatable":{}}}}}"#,
-            object(labels),
-            object(allocatable)
-        );
-        let found = derive(&serde_json::from_str(&json).unwrap());
+        let node = Node::new("n", labels, allocatable).to_string();
+        let found = derive(&serde_json::from_str(&node).unwrap());
         let shown = found
             .offers
             .iter()

@@ -145,239 +145,201 @@ impl NodeEntry {
 mod tests {
     use std::sync::Arc;
 
+    use apportion_testing::Node;
+    use serde_json::json;
+
     use super::*;
     use crate::policy::Guarantees;
     use apportion_mig::memory::MiB;
     use apportion_mig::product::ProductPattern;
 
-    const WHOLE: &str = r#""nvidia.com/gpu.sharing-strategy":"none","nvidia.com/gpu.product":"NVIDIA-A100-SXM4-80GB","nvidia.com/gpu.memory":"81920""#;
+    const WHOLE: &str = "gpu.sharing-strategy=none gpu.product=NVIDIA-A100-SXM4-80GB gpu.memory=81920";
 
+    /// Takes labels and allocatable without `nvidia.com/`.
     fn node(labels: &str, allocatable: &str) -> NodeEntry {
-        let json = format!(
-            r#"{{"metadata":{{"name":"n","labels":{{{labels}}}}},"status":{{"allocatable":{{{allocatable}}}}}}}"#
-        );
-        NodeEntry::new(serde_json::from_str(&json).unwrap())
+        let node = Node::new("n", labels, allocatable).to_string();
+        NodeEntry::new(serde_json::from_str(&node).unwrap())
     }
 
     fn classes(names: &[&str]) -> DeviceClasses {
         let mut classes = DeviceClasses::default();
         for name in names {
-            let json = format!(r#"{{"metadata":{{"name":"c-{name}"}},"spec":{{"extendedResourceName":"{name}"}}}}"#);
+            let class = json!({"metadata": {"name": format!("c-{name}")}, "spec": {"extendedResourceName": name}});
+            let json = class.to_string();
             let class: DeviceClass<'_> = serde_json::from_str(&json).unwrap();
             classes.put(name, resource_served_by(&class));
         }
         classes
     }
 
+    const GPU: &str = "nvidia.com/gpu";
+    const MIG: &str = "nvidia.com/mig-1g.10gb";
+
+    fn exclusive() -> SharingRule {
+        SharingRule::any(Strategy::Exclusive)
+    }
+
+    struct Row {
+        case: &'static str,
+        /// Resources that a device class serves.
+        served: Vec<&'static str>,
+        labels: &'static str,
+        allocatable: &'static str,
+        demand: Vec<(&'static str, u64)>,
+        /// In MiB.
+        memory: Option<u64>,
+        rules: Vec<SharingRule>,
+        /// Why the pod does not fit; empty if it does.
+        expected: &'static str,
+    }
+
+    impl Default for Row {
+        fn default() -> Self {
+            Row {
+                case: "",
+                served: vec![GPU],
+                labels: WHOLE,
+                allocatable: "",
+                demand: vec![(GPU, 1)],
+                memory: None,
+                rules: vec![exclusive()],
+                expected: "",
+            }
+        }
+    }
+
     #[test]
     fn only_whole_gpus_by_their_labels_are_left_to_dra() {
-        const MIG: &str = "nvidia.com/mig-1g.10gb";
-        let exclusive = || SharingRule::any(Strategy::Exclusive);
         let on_h100 = || SharingRule {
             products: vec![ProductPattern::parse("H100").unwrap()],
             ..exclusive()
         };
-        for (case, served, labels, allocatable, demand, memory, rules, expected) in [
-            (
-                "left to DRA",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 9)],
-                None,
-                vec![exclusive()],
-                "",
-            ),
-            (
-                "a resource that its plugin left behind with the value 0",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                r#""nvidia.com/gpu":"0""#,
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "",
-            ),
-            (
-                "no class",
-                vec![],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "no gpu",
-            ),
-            (
-                "a class for another resource",
-                vec![MIG],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "no gpu",
-            ),
-            (
-                "a class for a resource that is not a GPU",
-                vec!["example.com/gpu"],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "no gpu",
-            ),
-            (
-                "the plugin has too few",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                r#""nvidia.com/gpu":"8""#,
-                vec![("nvidia.com/gpu", 9)],
-                None,
-                vec![exclusive()],
-                "8 gpu in all, 9 needed",
-            ),
-            (
-                "the plugin has it, but there are no labels",
-                vec!["nvidia.com/gpu"],
-                "",
-                r#""nvidia.com/gpu":"8""#,
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "gpu not usable: no GPU labels",
-            ),
-            (
-                "no labels",
-                vec!["nvidia.com/gpu"],
-                "",
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "gpu served by DRA: no GPU labels",
-            ),
-            (
-                "labels of shares",
-                vec!["nvidia.com/gpu"],
-                r#""nvidia.com/gpu.sharing-strategy":"mps","nvidia.com/gpu.replicas":"4""#,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "gpu is shared by mps",
-            ),
-            (
-                "labels of MIG single",
-                vec!["nvidia.com/gpu"],
-                r#""nvidia.com/gpu.sharing-strategy":"none","nvidia.com/gpu.product":"NVIDIA-A100-SXM4-80GB-MIG-1g.10gb""#,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "gpu is a MIG device",
-            ),
-            (
-                "another product",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![on_h100()],
-                "GPU product not allowed",
-            ),
-            (
-                "enough memory",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                Some(81_920),
-                vec![exclusive()],
-                "",
-            ),
-            (
-                "too little memory",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                Some(81_921),
-                vec![exclusive()],
-                "80Gi GPU memory a share, 81921Mi needed",
-            ),
-            (
-                "a MIG device",
-                vec![MIG],
-                WHOLE,
-                "",
-                vec![(MIG, 1)],
-                None,
-                vec![SharingRule::any(Strategy::Mig)],
-                "mig-1g.10gb served by DRA: its isolation cannot be verified",
-            ),
-            (
-                "a share",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![SharingRule::any(Strategy::TimeSlicing)],
-                "gpu served by DRA: its isolation cannot be verified",
-            ),
-            (
-                "one rule of two",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![SharingRule::any(Strategy::Mig), exclusive()],
-                "",
-            ),
-            (
-                "a plugin serves MIG devices on the node",
-                vec!["nvidia.com/gpu"],
-                WHOLE,
-                r#""nvidia.com/gpu":"0","nvidia.com/mig-1g.10gb":"7""#,
-                vec![("nvidia.com/gpu", 1)],
-                None,
-                vec![exclusive()],
-                "gpu served by DRA: a device plugin serves other GPU resources",
-            ),
-            (
-                "two resources",
-                vec!["nvidia.com/gpu", MIG],
-                WHOLE,
-                "",
-                vec![("nvidia.com/gpu", 1), (MIG, 1)],
-                None,
-                vec![exclusive()],
-                "gpu served by DRA: the pod requests other GPU resources too",
-            ),
+        for row in [
+            Row {
+                case: "left to DRA",
+                demand: vec![(GPU, 9)],
+                ..Row::default()
+            },
+            Row {
+                case: "a resource that its plugin left behind with the value 0",
+                allocatable: "gpu=0",
+                ..Row::default()
+            },
+            Row {
+                case: "no class",
+                served: vec![],
+                expected: "no gpu",
+                ..Row::default()
+            },
+            Row {
+                case: "a class for another resource",
+                served: vec![MIG],
+                expected: "no gpu",
+                ..Row::default()
+            },
+            Row {
+                case: "a class for a resource that is not a GPU",
+                served: vec!["example.com/gpu"],
+                expected: "no gpu",
+                ..Row::default()
+            },
+            Row {
+                case: "the plugin has too few",
+                allocatable: "gpu=8",
+                demand: vec![(GPU, 9)],
+                expected: "8 gpu in all, 9 needed",
+                ..Row::default()
+            },
+            Row {
+                case: "the plugin has it, but there are no labels",
+                labels: "",
+                allocatable: "gpu=8",
+                expected: "gpu not usable: no GPU labels",
+                ..Row::default()
+            },
+            Row {
+                case: "no labels",
+                labels: "",
+                expected: "gpu served by DRA: no GPU labels",
+                ..Row::default()
+            },
+            Row {
+                case: "labels of shares",
+                labels: "gpu.sharing-strategy=mps gpu.replicas=4",
+                expected: "gpu is shared by mps",
+                ..Row::default()
+            },
+            Row {
+                case: "labels of MIG single",
+                labels: "gpu.sharing-strategy=none gpu.product=NVIDIA-A100-SXM4-80GB-MIG-1g.10gb",
+                expected: "gpu is a MIG device",
+                ..Row::default()
+            },
+            Row {
+                case: "another product",
+                rules: vec![on_h100()],
+                expected: "GPU product not allowed",
+                ..Row::default()
+            },
+            Row {
+                case: "enough memory",
+                memory: Some(81_920),
+                ..Row::default()
+            },
+            Row {
+                case: "too little memory",
+                memory: Some(81_921),
+                expected: "80Gi GPU memory a share, 81921Mi needed",
+                ..Row::default()
+            },
+            Row {
+                case: "a MIG device",
+                served: vec![MIG],
+                demand: vec![(MIG, 1)],
+                rules: vec![SharingRule::any(Strategy::Mig)],
+                expected: "mig-1g.10gb served by DRA: its isolation cannot be verified",
+                ..Row::default()
+            },
+            Row {
+                case: "a share",
+                rules: vec![SharingRule::any(Strategy::TimeSlicing)],
+                expected: "gpu served by DRA: its isolation cannot be verified",
+                ..Row::default()
+            },
+            Row {
+                case: "one rule of two",
+                rules: vec![SharingRule::any(Strategy::Mig), exclusive()],
+                ..Row::default()
+            },
+            Row {
+                case: "a plugin serves MIG devices on the node",
+                allocatable: "gpu=0 mig-1g.10gb=7",
+                expected: "gpu served by DRA: a device plugin serves other GPU resources",
+                ..Row::default()
+            },
+            Row {
+                case: "two resources",
+                served: vec![GPU, MIG],
+                demand: vec![(GPU, 1), (MIG, 1)],
+                expected: "gpu served by DRA: the pod requests other GPU resources too",
+                ..Row::default()
+            },
         ] {
-            let demand: Counts = demand
+            let demand: Counts = row
+                .demand
                 .iter()
                 .map(|(name, count)| (name.parse().unwrap(), *count))
                 .collect();
             let guarantees = Arc::new(Guarantees::without_limits("n"));
             let pod_request = PodRequestRef {
                 demand: &demand,
-                memory: memory.map(MiB),
+                memory: row.memory.map(MiB),
                 guarantees: &guarantees,
             };
-            let result = node(labels, allocatable).check_fit_or_dra(&pod_request, &rules, &classes(&served));
-            assert_eq!(
-                result
-                    .err()
-                    .map(|unfit_reason| unfit_reason.to_string())
-                    .unwrap_or_default(),
-                expected,
-                "{case}"
-            );
+            let node = node(row.labels, row.allocatable);
+            let result = node.check_fit_or_dra(&pod_request, &row.rules, &classes(&row.served));
+            let reason = result.err().map(|reason| reason.to_string()).unwrap_or_default();
+            assert_eq!(reason, row.expected, "{}", row.case);
         }
     }
 

@@ -313,6 +313,7 @@ impl<T: Eq + Hash> Interned<T> {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Naming, Node, Pod, Policy};
     use proptest::prelude::*;
     use proptest::sample::select;
     use proptest::strategy::Strategy;
@@ -325,16 +326,12 @@ mod tests {
     type NodeShape = (&'static str, bool, u64, u64);
 
     fn node(name: &str, (strategy, renamed, gpus, replicas): NodeShape) -> NodeEntry {
-        let (suffix, resource) = match (strategy, renamed) {
-            ("none", _) => ("", "gpu"),
-            (_, true) => ("", "gpu.shared"),
-            (_, false) => ("-SHARED", "gpu"),
+        let node = match (strategy, renamed) {
+            ("none", _) => Node::whole("Tesla-T4", gpus, 15360),
+            (_, true) => Node::shared("Tesla-T4", (gpus, replicas), 15360, strategy, Naming::Renamed),
+            (_, false) => Node::shared("Tesla-T4", (gpus, replicas), 15360, strategy, Naming::Same),
         };
-        let shares = gpus * replicas;
-        let json = format!(
-            r#"{{"metadata":{{"name":"{name}","labels":{{"nvidia.com/gpu.product":"Tesla-T4{suffix}","nvidia.com/gpu.count":"8","nvidia.com/gpu.memory":"15360","nvidia.com/gpu.replicas":"{replicas}","nvidia.com/gpu.sharing-strategy":"{strategy}"}}}},"status":{{"allocatable":{{"nvidia.com/{resource}":"{shares}"}}}}}}"#
-        );
-        NodeEntry::new(serde_json::from_str(&json).unwrap())
+        NodeEntry::new(serde_json::from_str(&node.named(name).to_string()).unwrap())
     }
 
     /// A pod: resource, count, declared memory, node.
@@ -342,13 +339,15 @@ mod tests {
 
     fn pod(key: &str, (resource, count, memory, on): PodShape) -> PodRecord {
         let (namespace, name) = key.split_once('/').unwrap();
-        let on = on.map(|node| format!(r#","nodeName":"{node}""#)).unwrap_or_default();
-        let memory = memory.map(|memory| format!(r#","annotations":{{"apportion.dev/gpu-memory":"{memory}"}}"#));
-        let memory = memory.unwrap_or_default();
-        let json = format!(
-            r#"{{"metadata":{{"namespace":"{namespace}","name":"{name}"{memory}}},"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/{resource}":{count}}}}}}}]{on}}}}}"#
-        );
-        PodRecord::from_pod(&serde_json::from_str(&json).unwrap()).unwrap()
+        let container = Container::new("c").limit(&format!("nvidia.com/{resource}"), count);
+        let mut pod = Pod::new(name).namespace(namespace).container(container);
+        if let Some(memory) = memory {
+            pod = pod.gpu_memory(memory);
+        }
+        if let Some(node) = on {
+            pod = pod.on_node(node);
+        }
+        PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap()).unwrap()
     }
 
     /// Two policies, selected by the namespace label `policy`. The limits of `strict` differ
@@ -368,10 +367,11 @@ mod tests {
                 ""
             };
             let apart = if strict && version == 2 { "Apart" } else { "Together" };
-            format!(
-                "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {{name: {name}}}\nspec:\n  namespaceSelector: {{matchLabels: {{policy: {name}}}}}\n  limits: {{{shares}memory: {}, {undeclared}tenants: {apart}, tenantLabel: team}}\n  strategies: [{{strategy: time-slicing}}]\n",
+            let spec = format!(
+                "{{namespaceSelector: {{matchLabels: {{policy: {name}}}}}, limits: {{{shares}memory: {}, {undeclared}tenants: {apart}, tenantLabel: team}}, strategies: [{{strategy: time-slicing}}]}}",
                 memory.as_str()
-            )
+            );
+            Policy::new(name, &spec).to_string()
         };
         let text = ["strict", "loose"].map(policy).join("---\n");
         Arc::new(PolicySet::new(parse("p.yaml", &text).unwrap()))

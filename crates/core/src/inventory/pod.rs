@@ -173,48 +173,27 @@ impl PodSummary {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use apportion_testing::{Container, Pod};
 
-    fn record(json: &str) -> Option<PodRecord> {
-        PodRecord::from_pod(&serde_json::from_str(json).unwrap())
-    }
+    use super::*;
 
     #[test]
     fn bound_pods_hold_gpus_until_they_finish() {
-        let pod = |rest: &str| {
-            format!(
-                r#"{{"metadata":{{"namespace":"n","name":"p"}},"spec":{{"containers":[{{"resources":{{"limits":{{"nvidia.com/gpu":"2"}}}}}}]{rest}}}}}"#
-            )
-        };
-        let with_status = |rest: &str, status: &str| {
-            pod(rest).replace(r#""spec""#, &format!(r#""status":{{"phase":"{status}"}},"spec""#))
-        };
-        let deleted = |rest: &str| {
-            pod(rest).replace(
-                r#""name":"p""#,
-                r#""name":"p","deletionTimestamp":"2026-01-01T00:00:00Z""#,
-            )
-        };
-        let on_node = r#","nodeName":"a""#;
-        for (case, json, placement) in [
-            (
-                "running",
-                with_status(on_node, "Running"),
-                Some(PodPlacement::Node("a".into())),
-            ),
-            (
-                "bound and still pending",
-                with_status(on_node, "Pending"),
-                Some(PodPlacement::Node("a".into())),
-            ),
-            ("terminating", deleted(on_node), Some(PodPlacement::Node("a".into()))),
-            ("succeeded", with_status(on_node, "Succeeded"), None),
-            ("failed", with_status(on_node, "Failed"), None),
-            ("unscheduled", pod(""), Some(PodPlacement::Unscheduled)),
-            ("deleted before it was scheduled", deleted(""), None),
-            ("no GPU", r#"{"spec":{"nodeName":"a"}}"#.to_owned(), None),
+        let unbound = || Pod::new("p").container(Container::new("c").limit("nvidia.com/gpu", "2"));
+        let bound = || unbound().on_node("a");
+        let on_a = Some(PodPlacement::Node("a".into()));
+        for (case, pod, placement) in [
+            ("running", bound().phase("Running"), on_a.clone()),
+            ("bound and still pending", bound().phase("Pending"), on_a.clone()),
+            ("terminating", bound().terminating(), on_a),
+            ("succeeded", bound().phase("Succeeded"), None),
+            ("failed", bound().phase("Failed"), None),
+            ("unscheduled", unbound(), Some(PodPlacement::Unscheduled)),
+            ("deleted before it was scheduled", unbound().terminating(), None),
+            ("no GPU", Pod::new("p").on_node("a"), None),
         ] {
-            assert_eq!(record(&json).map(|r| r.placement), placement, "{case}");
+            let record = PodRecord::from_pod(&serde_json::from_str(&pod.to_string()).unwrap());
+            assert_eq!(record.map(|record| record.placement), placement, "{case}");
         }
     }
 }

@@ -56,10 +56,11 @@ mod tests {
 
     #[test]
     fn nodes_are_admitted_by_taints_and_by_labels() {
-        let pod: Pod<'_> = serde_json::from_str(
-            r#"{"spec":{"nodeSelector":{"zone":"a"},"tolerations":[{"key":"team","operator":"Exists"}]}}"#,
-        )
-        .unwrap();
+        let json = apportion_testing::Pod::new("p")
+            .node_selector("zone", "a")
+            .tolerate("team")
+            .to_string();
+        let pod: Pod<'_> = serde_json::from_str(&json).unwrap();
         let scheduling = SchedulingConstraints::from_pod(&pod);
         let taint = |key: &'static str| Taint {
             key: key.into(),

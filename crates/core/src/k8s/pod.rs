@@ -163,6 +163,9 @@ impl Pod<'_> {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Pod};
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -174,7 +177,7 @@ mod tests {
             r#"{"spec":{"affinity":{"nodeAffinity":null}}}"#,
             r#"{"spec":{"containers":[{"name":"c","resources":null},{"name":"d","resources":{"limits":null,"requests":null}}]}}"#,
         ] {
-            let pod: Pod<'_> = serde_json::from_str(json).unwrap();
+            let pod: super::Pod<'_> = serde_json::from_str(json).unwrap();
             assert_eq!(pod.spec.required_node_terms().map(<[_]>::len), None, "{json}");
             assert!(
                 !pod.is_mirror() && !pod.is_finished() && pod.spec.assigned_node().is_none(),
@@ -185,10 +188,13 @@ mod tests {
 
     #[test]
     fn container_kinds_follow_the_list_and_restart_policy() {
-        let pod: Pod<'_> = serde_json::from_str(
-            r#"{"spec":{"initContainers":[{"name":"a"},{"name":"b","restartPolicy":"Always"},{"name":"c","restartPolicy":"Never"}],"containers":[{"name":"d","restartPolicy":"Always"}]}}"#,
-        )
-        .unwrap();
+        let json = Pod::new("p")
+            .init_container(Container::new("a"))
+            .init_container(Container::new("b").sidecar())
+            .init_container(Container::new("c").set("/restartPolicy", "Never"))
+            .container(Container::new("d").sidecar())
+            .to_string();
+        let pod: super::Pod<'_> = serde_json::from_str(&json).unwrap();
         let kinds: Vec<_> = pod
             .spec
             .containers()
@@ -207,29 +213,32 @@ mod tests {
 
     #[test]
     fn preferred_terms_and_schedule_anyway_are_preferences() {
-        let preferred = r#""preferredDuringSchedulingIgnoredDuringExecution":[{"weight":1,"preference":{}}]"#;
-        let required = r#""requiredDuringSchedulingIgnoredDuringExecution":[{"topologyKey":"zone"}]"#;
-        for (spec, prefers) in [
-            ("{}".to_owned(), false),
-            (format!(r#"{{"affinity":{{"nodeAffinity":{{{preferred}}}}}}}"#), true),
-            (format!(r#"{{"affinity":{{"podAffinity":{{{preferred}}}}}}}"#), true),
-            (format!(r#"{{"affinity":{{"podAntiAffinity":{{{preferred}}}}}}}"#), true),
-            (format!(r#"{{"affinity":{{"podAntiAffinity":{{{required}}}}}}}"#), false),
+        let preferred = json!({"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {}}]});
+        let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]});
+        let with = |pointer: &str, value: &Value| Pod::new("p").set(pointer, value.clone());
+        let spread = |policies: &[&str]| {
+            let constraints: Vec<Value> = policies.iter().map(|p| json!({"whenUnsatisfiable": p})).collect();
+            Pod::new("p").set("/spec/topologySpreadConstraints", constraints)
+        };
+        for (pod, prefers) in [
+            (Pod::new("p"), false),
+            (with("/spec/affinity/nodeAffinity", &preferred), true),
+            (with("/spec/affinity/podAffinity", &preferred), true),
+            (with("/spec/affinity/podAntiAffinity", &preferred), true),
+            (with("/spec/affinity/podAntiAffinity", &required), false),
+            (with("/spec/affinity/podAffinity", &Value::Null), false),
             (
-                r#"{"affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":null},"podAffinity":null}}"#.to_owned(),
+                with(
+                    "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution",
+                    &Value::Null,
+                ),
                 false,
             ),
-            (
-                r#"{"topologySpreadConstraints":[{"whenUnsatisfiable":"DoNotSchedule"},{"maxSkew":1,"whenUnsatisfiable":"ScheduleAnyway"}]}"#.to_owned(),
-                true,
-            ),
-            (
-                r#"{"topologySpreadConstraints":[{"whenUnsatisfiable":"DoNotSchedule"}]}"#.to_owned(),
-                false,
-            ),
+            (spread(&["DoNotSchedule", "ScheduleAnyway"]), true),
+            (spread(&["DoNotSchedule"]), false),
         ] {
-            let json = format!(r#"{{"spec":{spec}}}"#);
-            let pod: Pod<'_> = serde_json::from_str(&json).unwrap();
+            let json = pod.to_string();
+            let pod: super::Pod<'_> = serde_json::from_str(&json).unwrap();
             assert_eq!(pod.spec.has_preferences(), prefers, "{json}");
         }
     }

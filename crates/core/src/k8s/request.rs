@@ -41,71 +41,71 @@ impl EffectiveRequest {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Pod};
+
     use super::*;
-    use crate::k8s::pod::PodSpec;
+
+    /// A container that is named for the count that it requests.
+    fn requesting(count: u64) -> Container {
+        Container::new(&count.to_string())
+    }
 
     #[test]
     fn the_effective_request_is_the_peak_over_all_phases_of_a_pod() {
-        for (name, init, main, overhead, expected) in [
-            ("main containers add up", vec![], vec![1, 2], 0, 3),
+        let pod = || Pod::new("p");
+        let main = |counts: &[u64]| {
+            counts
+                .iter()
+                .map(|count| requesting(*count))
+                .fold(pod(), Pod::container)
+        };
+        for (case, pod, overhead, expected) in [
+            ("main containers add up", main(&[1, 2]), 0, 3),
             (
                 "init containers take turns",
-                vec![("init", 4), ("init", 2)],
-                vec![1],
+                main(&[1]).init_container(requesting(4)).init_container(requesting(2)),
                 0,
                 4,
             ),
             (
                 "main containers can need more than init",
-                vec![("init", 2)],
-                vec![3],
+                main(&[3]).init_container(requesting(2)),
                 0,
                 3,
             ),
-            ("a sidecar runs together with main", vec![("side", 1)], vec![2], 0, 3),
+            (
+                "a sidecar runs together with main",
+                main(&[2]).init_container(requesting(1).sidecar()),
+                0,
+                3,
+            ),
             (
                 "an init container runs together with earlier sidecars",
-                vec![("side", 1), ("init", 4)],
-                vec![1],
+                main(&[1])
+                    .init_container(requesting(1).sidecar())
+                    .init_container(requesting(4)),
                 0,
                 5,
             ),
-            ("and not with later ones", vec![("init", 4), ("side", 1)], vec![1], 0, 4),
-            ("overhead comes on top", vec![("init", 4)], vec![1], 1, 5),
-            ("no request", vec![], vec![0], 0, 0),
-            ("sums saturate", vec![], vec![u64::MAX, 2], 7, u64::MAX),
+            (
+                "and not with later ones",
+                main(&[1])
+                    .init_container(requesting(4))
+                    .init_container(requesting(1).sidecar()),
+                0,
+                4,
+            ),
+            ("overhead comes on top", main(&[1]).init_container(requesting(4)), 1, 5),
+            ("no request", main(&[0]), 0, 0),
+            ("sums saturate", main(&[u64::MAX, 2]), 7, u64::MAX),
         ] {
-            let mut counts = Vec::new();
-            let inits: Vec<String> = init
-                .iter()
-                .map(|(kind, count)| {
-                    counts.push(*count);
-                    let policy = if *kind == "side" {
-                        r#","restartPolicy":"Always""#
-                    } else {
-                        ""
-                    };
-                    format!(r#"{{"name":"{}"{policy}}}"#, counts.len() - 1)
-                })
-                .collect();
-            let mains: Vec<String> = main
-                .iter()
-                .map(|count| {
-                    counts.push(*count);
-                    format!(r#"{{"name":"{}"}}"#, counts.len() - 1)
-                })
-                .collect();
-            let json = format!(
-                r#"{{"initContainers":[{}],"containers":[{}]}}"#,
-                inits.join(","),
-                mains.join(",")
-            );
-            let spec: PodSpec<'_> = serde_json::from_str(&json).unwrap();
+            let json = pod.to_string();
+            let pod: crate::k8s::Pod<'_> = serde_json::from_str(&json).unwrap();
             let mut request = EffectiveRequest::default();
-            for (kind, _, container) in spec.containers() {
-                request.add(kind, counts[container.name.parse::<usize>().unwrap()]);
+            for (kind, _, container) in pod.spec.containers() {
+                request.add(kind, container.name.parse().unwrap());
             }
-            assert_eq!(request.total(overhead), expected, "{name}");
+            assert_eq!(request.total(overhead), expected, "{case}");
         }
     }
 }

@@ -157,6 +157,9 @@ fn term_matches(term: &NodeSelectorTerm<'_>, name: &str, labels: &impl LabelSour
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Pod, requirement};
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::k8s::Labels;
     use Operator::In;
@@ -165,41 +168,43 @@ mod tests {
         Requirement::new(key, operator, values.iter().copied())
     }
 
-    fn pod(json: &str) -> Pod<'_> {
+    fn view(json: &str) -> super::Pod<'_> {
         serde_json::from_str(json).unwrap()
+    }
+
+    /// A pod that requires the field of a node.
+    fn pinned(field: &str, value: &str) -> Value {
+        json!({"matchFields": [requirement(field, "In", &[value])]})
     }
 
     #[test]
     fn a_node_mismatch_names_field_and_requirement() {
-        let zone =
-            |zone: &str| format!(r#"{{"matchExpressions":[{{"key":"zone","operator":"In","values":["{zone}"]}}]}}"#);
-        let node = r#"{"matchFields":[{"key":"metadata.name","operator":"In","values":["n2"]}]}"#;
-        let (a, b) = (zone("a"), zone("b"));
-        for (selector, terms, unmet) in [
-            (r#"{"team":"x"}"#, a.clone(), Some("spec.nodeSelector: team=x")),
-            ("{}", a.clone(), None),
-            ("{}", b.clone(), Some("spec.affinity.nodeAffinity: zone=b")),
+        let in_zone = |pod: Pod, zone: &str| pod.node_affinity_term(&[requirement("zone", "In", &[zone])]);
+        let pod = || Pod::new("p");
+        let n2 = pinned("metadata.name", "n2");
+        for (pod, unmet) in [
             (
-                "{}",
-                node.to_owned(),
+                in_zone(pod(), "a").node_selector("team", "x"),
+                Some("spec.nodeSelector: team=x"),
+            ),
+            (in_zone(pod(), "a"), None),
+            (in_zone(pod(), "b"), Some("spec.affinity.nodeAffinity: zone=b")),
+            (
+                pod().node_affinity_json(n2.clone()),
                 Some("spec.affinity.nodeAffinity: metadata.name=n2"),
             ),
-            ("{}", format!("{a},{b}"), None),
+            (in_zone(in_zone(pod(), "a"), "b"), None),
             (
-                "{}",
-                format!("{b},{node}"),
+                in_zone(pod(), "b").node_affinity_json(n2),
                 Some("spec.affinity.nodeAffinity: none of its 2 terms"),
             ),
             (
-                "{}",
-                "{}".to_owned(),
+                pod().node_affinity_json(json!({})),
                 Some("spec.affinity.nodeAffinity: none of its 1 terms"),
             ),
         ] {
-            let json = format!(
-                r#"{{"spec":{{"nodeSelector":{selector},"affinity":{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":[{terms}]}}}}}}}}}}"#
-            );
-            let pod = pod(&json);
+            let json = pod.to_string();
+            let pod = view(&json);
             let affinity = RequiredNodeAffinity::from_pod(&pod);
             let found = affinity.node_mismatch("n1", &Labels::from_iter([("zone", "a")]));
             assert_eq!(found.map(|found| found.to_string()).as_deref(), unmet, "{json}");
@@ -209,53 +214,38 @@ mod tests {
     #[test]
     fn one_term_must_match_and_an_empty_term_matches_no_node() {
         let labels = Labels::from_iter([("zone", "a")]);
+        let zone =
+            |operator: &str, values: &[&str]| json!({"matchExpressions": [requirement("zone", operator, values)]});
         for (terms, matched) in [
-            (
-                r#"[{"matchExpressions":[{"key":"zone","operator":"In","values":["a"]}]}]"#,
-                true,
-            ),
-            (
-                r#"[{"matchExpressions":[{"key":"zone","operator":"In","values":["b"]}]}]"#,
-                false,
-            ),
-            (
-                r#"[{"matchExpressions":[{"key":"zone","operator":"In","values":["b"]}]},{"matchExpressions":[{"key":"zone","operator":"Exists"}]}]"#,
-                true,
-            ),
-            (r"[{}]", false),
-            (r#"[{"matchExpressions":null,"matchFields":[]}]"#, false),
-            (
-                r#"[{"matchFields":[{"key":"metadata.name","operator":"In","values":["n1"]}]}]"#,
-                true,
-            ),
-            (
-                r#"[{"matchFields":[{"key":"metadata.name","operator":"In","values":["n2"]}]}]"#,
-                false,
-            ),
-            (
-                r#"[{"matchFields":[{"key":"metadata.uid","operator":"In","values":["n1"]}]}]"#,
-                false,
-            ),
+            (vec![zone("In", &["a"])], true),
+            (vec![zone("In", &["b"])], false),
+            (vec![zone("In", &["b"]), zone("Exists", &[])], true),
+            (vec![json!({})], false),
+            (vec![json!({"matchExpressions": null, "matchFields": []})], false),
+            (vec![pinned("metadata.name", "n1")], true),
+            (vec![pinned("metadata.name", "n2")], false),
+            (vec![pinned("metadata.uid", "n1")], false),
         ] {
-            let json = format!(
-                r#"{{"spec":{{"affinity":{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{"nodeSelectorTerms":{terms}}}}}}}}}}}"#
-            );
-            let pod = pod(&json);
+            let json = terms
+                .into_iter()
+                .fold(Pod::new("p"), Pod::node_affinity_json)
+                .to_string();
+            let pod = view(&json);
             assert_eq!(
                 RequiredNodeAffinity::from_pod(&pod).matches_node("n1", &labels),
                 matched,
-                "{terms}"
+                "{json}"
             );
         }
     }
 
     #[test]
     fn a_requirement_is_implied_only_if_every_term_implies_it() {
-        let both = pod(
-            r#"{"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[
-            {"matchExpressions":[{"key":"k","operator":"In","values":["a"]}]},
-            {"matchExpressions":[{"key":"k","operator":"In","values":["b"]}]}]}}}}}"#,
-        );
+        let json = Pod::new("p")
+            .node_affinity_term(&[requirement("k", "In", &["a"])])
+            .node_affinity_term(&[requirement("k", "In", &["b"])])
+            .to_string();
+        let both = view(&json);
         let affinity = RequiredNodeAffinity::from_pod(&both);
         let normalized = affinity.normalize();
         assert!(normalized.implies(&require("k", In, &["a", "b"])));

@@ -175,6 +175,8 @@ fn expression(requirement: &Requirement<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use apportion_testing::{Container, Pod};
+
     use super::*;
 
     fn patched(pod: &str, edits: &[Edit]) -> Value {
@@ -197,32 +199,33 @@ mod tests {
     fn resources_of_every_shape_are_rewritten() {
         for (resources, expected) in [
             (
-                r#"{"limits":{"nvidia.com/gpu":"4","cpu":"1"},"requests":{"nvidia.com/gpu":"4","cpu":"500m"}}"#,
+                json!({"limits":{"nvidia.com/gpu":"4","cpu":"1"},"requests":{"nvidia.com/gpu":"4","cpu":"500m"}}),
                 json!({"limits":{"nvidia.com/gpu.shared":"1","cpu":"1"},"requests":{"nvidia.com/gpu.shared":"1","cpu":"500m"}}),
             ),
             (
-                r#"{"limits":{"nvidia.com/gpu":4}}"#,
+                json!({"limits":{"nvidia.com/gpu":4}}),
                 json!({"limits":{"nvidia.com/gpu.shared":"1"}}),
             ),
             (
-                r#"{"limits":null,"requests":{"nvidia.com/gpu":"4"}}"#,
+                json!({"limits":null,"requests":{"nvidia.com/gpu":"4"}}),
                 json!({"limits":{"nvidia.com/gpu.shared":"1"},"requests":{"nvidia.com/gpu.shared":"1"}}),
             ),
             (
-                r#"{"limits":{"nvidia.com/gpu":"1","nvidia.com/mig-1g.10gb":"0","nvidia.com/gpu.shared":"2"},"requests":{"cpu":"1"}}"#,
+                json!({"limits":{"nvidia.com/gpu":"1","nvidia.com/mig-1g.10gb":"0","nvidia.com/gpu.shared":"2"},"requests":{"cpu":"1"}}),
                 json!({"limits":{"nvidia.com/gpu.shared":"1"},"requests":{"cpu":"1"}}),
             ),
             // The right count stays as the user spells it.
             (
-                r#"{"limits":{"nvidia.com/gpu.shared":"1000m"}}"#,
+                json!({"limits":{"nvidia.com/gpu.shared":"1000m"}}),
                 json!({"limits":{"nvidia.com/gpu.shared":"1000m"}}),
             ),
         ] {
-            let pod = format!(r#"{{"spec":{{"containers":[{{"name":"c","resources":{resources}}}]}}}}"#);
+            let container = Container::new("c").set("/resources", resources);
+            let pod = Pod::new("p").container(container).to_string();
             assert_eq!(
                 patched(&pod, &[resource(1)])["spec"]["containers"][0]["resources"],
                 expected,
-                "{resources}"
+                "{pod}"
             );
         }
     }
@@ -335,7 +338,10 @@ mod tests {
     /// The API server decodes these bytes, and the pointers escape `/` and `~`.
     #[test]
     fn operations_serialize_as_in_rfc_6902() {
-        let pod = r#"{"metadata":{"annotations":{"a":"b"}},"spec":{"containers":[{"name":"c","resources":{"limits":{"nvidia.com/gpu":"4","nvidia.com/mig-1g.10gb":"0"}}}]}}"#;
+        let container = Container::new("c")
+            .limit("nvidia.com/gpu", "4")
+            .limit("nvidia.com/mig-1g.10gb", "0");
+        let pod = Pod::new("p").annotation("a", "b").container(container).to_string();
         let edits = [
             resource(1),
             Edit::NodeRequirements(vec![Requirement::new("k", Operator::NotIn, ["v"])]),
@@ -344,7 +350,7 @@ mod tests {
                 value: "{}".to_owned(),
             },
         ];
-        let patch = build_patch(&serde_json::from_str(pod).unwrap(), &edits);
+        let patch = build_patch(&serde_json::from_str(&pod).unwrap(), &edits);
         let expected = [
             r#"{"op":"remove","path":"/spec/containers/0/resources/limits/nvidia.com~1gpu"}"#,
             r#"{"op":"remove","path":"/spec/containers/0/resources/limits/nvidia.com~1mig-1g.10gb"}"#,

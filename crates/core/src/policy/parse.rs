@@ -14,7 +14,7 @@ use crate::gpu::Strategy;
 use crate::policy::SharingRule;
 use apportion_mig::product::ProductPattern;
 use apportion_mig::profile::MigProfile;
-use apportion_mig::{MODELS, model, product};
+use apportion_mig::{MODELS, lookup, product};
 
 /// Parses every policy of one file, which may hold several documents.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Policy>, Vec<Finding>> {
@@ -260,7 +260,7 @@ fn existing(models: &str) -> String {
 /// Products that are missing from the tables pass, since they may have profiles that are missing
 /// too. So users can name a GPU that is newer than this program in `products`.
 fn check_profile(profile: MigProfile, products: &[ProductPattern]) -> Result<(), ProfileError> {
-    let models = model::models_with_profile(profile)
+    let models = lookup::models_with_profile(profile)
         .map(|model| model.name)
         .collect::<Vec<_>>()
         .join(", ");
@@ -380,7 +380,7 @@ mod tests {
             (
                 "spec:\n  strategies:\n  - strategy: mps\n    products: ['A 100']\n",
                 "p.yaml:7:16",
-                "be a GPU product",
+                "`A 100` is not a valid GPU product name; use letters, digits and dashes",
             ),
             (
                 "spec:\n  strategies:\n  - strategy: mps\n  - strategy: mps\n    products: [T4]\n",

@@ -123,17 +123,12 @@ mod tests {
     use crate::policy::parse::parse;
 
     fn set(specs: &[(&str, &str)]) -> PolicySet {
-        PolicySet::new(
-            specs
-                .iter()
-                .map(|(name, spec)| {
-                    let text = format!(
-                        "apiVersion: apportion.dev/v1alpha1\nkind: GpuSharingPolicy\nmetadata: {{name: {name}}}\nspec: {{strategies: [{{strategy: mps}}]{spec}}}\n"
-                    );
-                    parse("t.yaml", &text).unwrap().remove(0)
-                })
-                .collect(),
-        )
+        let policy = |(name, spec): &(&str, &str)| {
+            let spec = format!("{{strategies: [{{strategy: mps}}]{spec}}}");
+            let text = apportion_testing::Policy::new(name, &spec).to_string();
+            parse("t.yaml", &text).unwrap().remove(0)
+        };
+        PolicySet::new(specs.iter().map(policy).collect())
     }
 
     #[test]

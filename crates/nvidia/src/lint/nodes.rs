@@ -16,8 +16,8 @@ use apportion_core::gpu::{GpuResource, Strategy};
 use apportion_core::inventory::Inventory;
 use apportion_core::inventory::node::NodeEntry;
 use apportion_core::k8s::LabelSource as _;
+use apportion_mig::lookup::model_of;
 use apportion_mig::memory::MiB;
-use apportion_mig::model::model_of;
 use apportion_mig::product::ProductLabel;
 
 /// Checks every GPU node of a cluster that was read from `file`.

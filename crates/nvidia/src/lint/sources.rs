@@ -79,7 +79,7 @@ impl Sources {
             }
         }
         if recognized == 0 && findings.is_empty() {
-            let message = "contains nothing that lint checks: a configuration of NVIDIA's device plugin or mig-parted, alone or in a ConfigMap, values of the GPU Operator, or a GpuSharingPlan";
+            let message = "contains nothing that lint checks; lint checks configurations of NVIDIA's device plugin and mig-parted, alone or in a ConfigMap, values of the GPU Operator, and sharing plans (GpuSharingPlan)";
             findings.push(Finding::error(Location::file(file), "", message));
         }
         if findings.is_empty() { Ok(()) } else { Err(findings) }

@@ -110,7 +110,9 @@ mod tests {
             ("1x1g.5gb", Some("has no profile 1g.5gb; it has 1g.10gb, ")),
             (
                 "2x3g.40gb 1x1g.10gb",
-                Some("9 of 8 memory slots: 2 x 3g.40gb take 4 each, 1 x 1g.10gb take 1; remove a device"),
+                Some(
+                    "they need 9 memory slots, but the GPU has 8: 2 x 3g.40gb take 4 each, 1 x 1g.10gb take 1; remove a device",
+                ),
             ),
             ("1x4g.40gb 2x2g.20gb", Some("4g.40gb takes 4 from 0")),
         ] {

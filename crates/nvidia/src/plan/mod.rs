@@ -2,7 +2,7 @@
 //! components accordingly.
 //!
 //! [`parse`] turns a `GpuSharingPlan` into a [`Plan`] that NVIDIA's components accept and apply, or
-//! into findings. [`render`] turns a plan into files. Neither reads or writes files.
+//! into findings. [`render()`] turns a plan into files. Neither reads or writes files.
 
 mod check;
 mod document;

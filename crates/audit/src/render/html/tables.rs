@@ -166,7 +166,7 @@ pub(super) fn gpus(report: &Report) -> Markup {
     let rows: Vec<Markup> = shown.iter().map(row).collect();
     table(
         "GPUs",
-        "The stronger the colour of a strip, the busier the device. Parts without samples are plain.",
+        "The stronger the color of a strip, the busier the device. Parts without samples are plain.",
         &[
             ("Device", false),
             ("Sharing", false),
