@@ -119,8 +119,9 @@ class Manifests(unittest.TestCase):
         components = sorted(p["metadata"]["labels"]["app.kubernetes.io/component"] for p in found)
         self.assertEqual(components, ["scheduler", "scheduler", "webhook", "webhook"])
         events = self.cluster.get("events", "-n", NAMESPACE)["items"]
-        # Without a node of theirs the pods stay pending, which is not what this test is about.
-        warnings = [e["message"] for e in events if e["type"] != "Normal" and e["reason"] != "FailedScheduling"]
+        # Without a node of theirs the pods stay pending, which is not what this test is about. Nor are Services: the API server
+        # starts with a check of cluster IPs, which can miss one that was allocated a moment ago and then reports its repair.
+        warnings = [e["message"] for e in events if e["type"] != "Normal" and e["reason"] != "FailedScheduling" and e["involvedObject"]["kind"] != "Service"]
         self.assertEqual(warnings, [])
         print(f"\n{self.kubectl('-n', NAMESPACE, 'get', 'deployments,pdb').stdout}")
 
