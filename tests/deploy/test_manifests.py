@@ -107,6 +107,7 @@ class Manifests(unittest.TestCase):
     def test_pod_security_restricted_admits_the_pods(self):
         namespace = self.cluster.get("namespace", NAMESPACE)
         self.assertEqual(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
+        self.cluster.wait_for("the default service account", lambda: not self.kubectl("-n", NAMESPACE, "get", "sa", "default", check=False).returncode)
         # Check that the level is enforced: a pod that violates it is rejected.
         bad = self.kubectl("-n", NAMESPACE, "create", "--dry-run=server", "-f", "-", input=json.dumps(pod("bad")), check=False)
         self.assertIn('violates PodSecurity "restricted:latest"', bad.stderr)
