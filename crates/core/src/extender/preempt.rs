@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::context::ExtenderContext;
 use super::pod_query::PodQuery;
-use super::victims::{awaits_kept_room, select_victims};
+use super::victims::{awaits_kept_room, has_kept_room, select_victims};
 use super::wire::{MetaPod, MetaVictims, PreemptionArgs, PreemptionResult};
 use crate::inventory::{NodeEntry, PodEntry};
 
@@ -28,11 +28,15 @@ pub fn preempt<'q>(args: &'q PreemptionArgs<'_>, context: &ExtenderContext<'_>) 
     let uid = args.pod.metadata.uid.as_deref().unwrap_or_default();
     let priority = args.pod.spec.priority.unwrap_or(0);
     let mut result = PreemptionResult::default();
+    let candidates = candidates(args);
     // No eviction helps a rejected pod, and a pod that waits for terminating pods needs no others.
-    if matches!(query, PodQuery::Reject(_)) || awaits_kept_room(&query, uid, priority, context) {
+    if matches!(query, PodQuery::Reject(_))
+        || awaits_kept_room(&query, uid, priority, context)
+        || has_kept_room(&query, uid, priority, context, |node| candidates.contains_key(node))
+    {
         return result;
     }
-    for (name, candidate) in candidates(args) {
+    for (name, candidate) in candidates {
         let node = context.node(name, uid, priority);
         let Some(pods) = all_victims(&query, node.as_deref(), priority, &candidate.uids) else {
             continue;

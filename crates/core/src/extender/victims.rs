@@ -61,6 +61,22 @@ pub(super) fn awaits_kept_room(query: &PodQuery<'_>, uid: &str, priority: i32, c
     })
 }
 
+/// Whether a node that keeps room for the pod has it by now. The filter call may have missed that the
+/// last victim is gone, because our watch was behind the scheduler's. Nodes that need evictions for
+/// in-tree filters do not count.
+pub(super) fn has_kept_room(
+    query: &PodQuery<'_>,
+    uid: &str,
+    priority: i32,
+    context: &ExtenderContext<'_>,
+    needs_evictions: impl Fn(&str) -> bool,
+) -> bool {
+    context.reserved.nominated_nodes(uid).any(|name| {
+        let node = context.node(name, uid, priority);
+        !needs_evictions(name) && node.is_some_and(|node| node.schedulable && query.check(Some(&node)).is_ok())
+    })
+}
+
 fn without(node: &NodeEntry, gone: impl Fn(&PodEntry) -> bool) -> NodeEntry {
     let mut remaining = node.clone();
     for pod in node.pods.iter().filter(|pod| gone(pod)) {
