@@ -10,7 +10,7 @@ use crate::dump;
 use crate::memory::settle;
 use crate::synthetic::{self, Cluster};
 use crate::table;
-use crate::world::{Apportion, World};
+use crate::world::{Api, Apportion, World};
 
 /// Names in a typical filter call at 5,000 nodes.
 const SAMPLE: u32 = 500;
@@ -54,8 +54,8 @@ pub(crate) fn measure(world: &World, reference: &Path) -> anyhow::Result<()> {
                 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
                 rows.push(ratio(what, a as f64 / 1024.0, b as f64 / 1024.0));
             }
-            let seconds = |build: &Apportion| build.ready_after.as_secs_f64();
-            rows.push(ratio("ready after, s", seconds(&ours), seconds(&theirs)));
+            drop((ours, theirs));
+            rows.push(ready(world, reference, &api)?);
         }
     }
     for verb in ["replay", "map"] {
@@ -103,6 +103,28 @@ fn ratio(what: &str, ours: f64, theirs: f64) -> Vec<String> {
     ]
 }
 
+/// Seconds from the start to ready, both builds in turns.
+fn ready(world: &World, reference: &Path, api: &Api) -> anyhow::Result<Vec<String>> {
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..world.scale.rounds {
+        let a = world.apportion(api, &[])?.ready_after.as_secs_f64();
+        let b = world.apportion_build(reference, api, &[])?.ready_after.as_secs_f64();
+        ratios.push(a / b);
+        ours.push(a);
+        theirs.push(b);
+    }
+    Ok(medians("ready after, s", &mut ratios, &mut ours, &mut theirs))
+}
+
+fn medians(what: &str, ratios: &mut [f64], ours: &mut [f64], theirs: &mut [f64]) -> Vec<String> {
+    vec![
+        what.to_owned(),
+        format!("{:.2}", quantile(ratios, 0.5)),
+        format!("{:.2}", quantile(ours, 0.5)),
+        format!("{:.2}", quantile(theirs, 0.5)),
+    ]
+}
+
 /// CPU seconds of a command that reads a dump.
 fn read_a_dump(world: &World, reference: &Path, verb: &str) -> anyhow::Result<Vec<String>> {
     let nodes = world.scale.dumps.get(1).copied().unwrap_or(world.scale.nodes);
@@ -120,10 +142,6 @@ fn read_a_dump(world: &World, reference: &Path, verb: &str) -> anyhow::Result<Ve
         ours.push(a);
         theirs.push(b);
     }
-    Ok(vec![
-        format!("{verb} of {nodes} nodes, s"),
-        format!("{:.2}", quantile(&mut ratios, 0.5)),
-        format!("{:.2}", quantile(&mut ours, 0.5)),
-        format!("{:.2}", quantile(&mut theirs, 0.5)),
-    ])
+    let what = format!("{verb} of {nodes} nodes, s");
+    Ok(medians(&what, &mut ratios, &mut ours, &mut theirs))
 }
