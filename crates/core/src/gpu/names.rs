@@ -1,4 +1,5 @@
-//! Label keys, annotation keys, resource prefixes, variables and paths.
+//! Label keys, annotation keys, environment variables and paths. Resource names are in
+//! [`super::resource`].
 
 pub const NVIDIA_DOMAIN: &str = "nvidia.com/";
 

@@ -11,7 +11,7 @@ use apportion_mig::profile::MigProfile;
 
 /// Why a node cannot hold a pod.
 ///
-/// kube-scheduler groups nodes by equal text ("3 no free mig-1g.10gb"), so the texts name no node
+/// kube-scheduler groups nodes by equal text ("3 0 of 7 mig-1g.10gb free"), so the texts name no node
 /// and contain few numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnfitReason {
