@@ -50,6 +50,7 @@ deploy: .venv/ready ## Test chart, manifests and CRD, as far as possible without
 unit: ## Run unit tests, documentation tests and those of the examples
 	$(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --lib --bins --examples
+	$(CARGO) test --locked -p apportion-core --test hostile
 
 # Alert rules with promtool, names of metrics, and `apportion audit` against a real Prometheus.
 monitoring: .venv/ready ## Test monitoring
