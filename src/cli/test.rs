@@ -12,6 +12,7 @@ use super::input;
 use super::output::{self, Format, Printing};
 use super::page::{BAD, FAINT, GOOD, painted};
 use apportion_analysis::policy_test::{self, CaseResult, TestFile, test_file};
+use apportion_core::diagnostics::counted;
 use apportion_core::inventory::{Ledger, dump};
 use apportion_core::policy::PolicySet;
 
@@ -138,10 +139,10 @@ fn text(results: &[CaseResult]) -> String {
         let _ = writeln!(text, "        {}", painted(FAINT, &result.because));
     }
     let failed = results.iter().filter(|result| !result.passed).count();
-    let s = if results.len() == 1 { "" } else { "s" };
+    let cases = counted(results.len(), "case");
     let summary = match failed {
-        0 => painted(GOOD, &format!("{} case{s}, all as expected", results.len())),
-        failed => painted(BAD, &format!("{failed} of {} case{s} failed", results.len())),
+        0 => painted(GOOD, &format!("{cases}, all as expected")),
+        failed => painted(BAD, &format!("{failed} of {cases} failed")),
     };
     text.push_str(&summary);
     text.push('\n');

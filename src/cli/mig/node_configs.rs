@@ -1,18 +1,14 @@
 //! mig-parted configurations for planned GPUs.
 
 use super::geometry;
+use apportion_core::diagnostics::counted;
 use apportion_mig::Batch;
 use apportion_nvidia::mig_parted::{self, GpuGroup, NodeConfig};
-
-/// `1 GPU`, `2 GPUs`.
-pub(super) fn gpu_count(gpus: u64) -> String {
-    format!("{gpus} GPU{}", if gpus == 1 { "" } else { "s" })
-}
 
 /// One configuration for each geometry.
 pub(super) fn by_geometry(batches: &[Batch]) -> Vec<NodeConfig> {
     let config = |batch: &Batch| NodeConfig {
-        comment: Some(format!("for {}", gpu_count(batch.gpus))),
+        comment: Some(format!("for {}", counted(batch.gpus, "GPU"))),
         ..geometry::config(&batch.geometry)
     };
     batches.iter().map(config).collect()
@@ -32,7 +28,7 @@ pub(super) fn by_node(batches: &[Batch], per_node: u64) -> Vec<NodeConfig> {
         let used: usize = gpu_groups.iter().map(|part| part.devices.len()).sum();
         let unused = match usize::try_from(per_node) {
             Ok(per_node) if used > 0 && used < per_node => {
-                format!("; its other {} are unchanged", gpu_count((per_node - used) as u64))
+                format!("; its other {} are unchanged", counted(per_node - used, "GPU"))
             }
             _ => String::new(),
         };
@@ -40,10 +36,9 @@ pub(super) fn by_node(batches: &[Batch], per_node: u64) -> Vec<NodeConfig> {
             [part] if part.devices.is_empty() => mig_parted::geometry_name(&part.geometry),
             _ => format!("planned-{}", index + 1),
         };
-        let plural = if nodes == 1 { "" } else { "s" };
         NodeConfig {
             name,
-            comment: Some(format!("for {nodes} node{plural}{unused}")),
+            comment: Some(format!("for {}{unused}", counted(nodes, "node"))),
             gpu_groups,
         }
     });

@@ -6,12 +6,13 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use super::geometry::{self, GeometryJson, Starts};
-use super::node_configs::{self, gpu_count};
+use super::node_configs;
 use super::{Format, Printing};
 use crate::cli::exit::Exit;
 use crate::cli::input;
 use crate::cli::output;
 use crate::cli::page::{BAD, GOOD, Page};
+use apportion_core::diagnostics::counted;
 use apportion_core::gpu::GpuResource;
 use apportion_core::inventory::PodPlacement;
 use apportion_core::inventory::dump;
@@ -220,19 +221,19 @@ fn text(args: &Args, model: &'static Model, demand: &Demand, batches: &[Batch], 
                 BAD,
                 &format!(
                     "{}, but only {available} are available; fewer cannot hold the demand",
-                    gpu_count(all)
+                    counted(all, "GPU")
                 ),
             );
         }
         _ => page.styled_field(
             "needs",
             GOOD,
-            &format!("{}; fewer cannot hold the demand", gpu_count(all)),
+            &format!("{}; fewer cannot hold the demand", counted(all, "GPU")),
         ),
     }
     for batch in batches {
         page.gap();
-        page.field(&gpu_count(batch.gpus), &geometry::summary(&batch.geometry));
+        page.field(&counted(batch.gpus, "GPU"), &geometry::summary(&batch.geometry));
         geometry::draw(&mut page, "", model, &batch.geometry);
         page.raw(
             "nvidia-smi",

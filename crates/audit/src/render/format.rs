@@ -6,6 +6,7 @@ use crate::Report;
 use crate::allocation::Scope;
 use crate::recommendation::Recommendation;
 use crate::window::real;
+use apportion_core::diagnostics::counted;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -165,14 +166,14 @@ pub fn summary(report: &Report) -> Vec<String> {
     sentences.push(match (changes, total.saving) {
         (0, _) => "No workload should share GPUs differently.".to_owned(),
         (count, Some(saving)) => format!(
-            "If {count} workload{} shared GPUs as recommended, such a window would cost {} GPU hours less, {} {currency}.",
-            plural(count),
+            "If {} shared GPUs as recommended, such a window would cost {} GPU hours less, {} {currency}.",
+            counted(count, "workload"),
             hours(total.saving_hours),
             money(Some(saving))
         ),
         (count, None) => format!(
-            "If {count} workload{} shared GPUs as recommended, such a window would cost {} GPU hours less.",
-            plural(count),
+            "If {} shared GPUs as recommended, such a window would cost {} GPU hours less.",
+            counted(count, "workload"),
             hours(total.saving_hours)
         ),
     });
@@ -186,11 +187,6 @@ pub fn short_uuid(uuid: &str) -> String {
     } else {
         uuid.to_owned()
     }
-}
-
-/// The ending of a noun after `count`.
-pub fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ mod tables;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::tables::MAX_ROWS;
-use super::format::{hours, money, percent, plural, ratio, recommendation};
+use super::format::{hours, money, percent, ratio, recommendation};
 use crate::Report;
 use crate::report::{NamespaceRow, WorkloadRow};
+use apportion_core::diagnostics::counted;
 
 /// Colours are defined once per colour scheme, and nothing is loaded from elsewhere.
 const STYLE: &str = include_str!("style.css");
@@ -49,7 +50,7 @@ fn currency(report: &Report) -> &str {
 fn summary(report: &Report) -> Markup {
     let (total, usage, currency) = (&report.total, &report.total.usage, currency(report));
     let changes = report.workloads.iter().filter(|row| row.recommendation.change).count();
-    let workloads = format!("{changes} workload{}", plural(changes));
+    let workloads = counted(changes, "workload");
     let (saving, saving_unit) = match total.saving {
         Some(saving) => (money(Some(saving)), currency),
         None => (hours(total.saving_hours), "GPU hours"),

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::svg::{heat, spark};
 use crate::Report;
-use crate::render::format::{gibibytes, hours, money, percent, plural, scope, short_uuid};
+use crate::render::format::{gibibytes, hours, money, percent, scope, short_uuid};
 use crate::report::{GpuRow, NamespaceRow, Usage, WorkloadRow};
+use apportion_core::diagnostics::counted;
 
 /// The most rows of a table. Browsers become slow with tens of thousands of charts.
 pub(super) const MAX_ROWS: usize = 200;
@@ -100,7 +101,7 @@ pub(super) fn workloads(report: &Report) -> Markup {
             tr {
                 td.name {
                     (row.workload)
-                    small { (row.namespace) ", " (row.pods) " pod" (plural(row.pods)) }
+                    small { (row.namespace) ", " (counted(row.pods, "pod")) }
                 }
                 td {
                     @if row.strategies.is_empty() { "unknown" } @else { (row.strategies.join(", ")) }
